@@ -1,0 +1,475 @@
+//! What the analyzer decides, what the commander writes, what the responder does.
+
+use crate::{Class, Entity, Id, Kind, Level, Tenant, Timestamp, Token, current_version};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What to do about an assessment.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Response {
+    /// Nothing.
+    #[default]
+    Allow,
+    /// Tell people.
+    Alert,
+    /// Tell people and act.
+    Block,
+}
+
+/// Where an assessment stands in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// First seen.
+    #[default]
+    Opened,
+    /// More evidence, or another level.
+    Updated,
+    /// Its window passed without more.
+    Closed,
+}
+
+/// One cited scored event, small enough to travel with the assessment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// The event.
+    pub event: Id,
+    /// The scored event.
+    pub scored: Id,
+    /// Time of the event.
+    pub ts: Timestamp,
+    /// Kind of the event.
+    pub kind: Kind,
+    /// Who scored.
+    pub patrol: Token,
+    /// Level of the scored event.
+    pub level: Level,
+    /// Its score, 0..=1.
+    pub score: f32,
+    /// Its category.
+    pub category: Token,
+    /// Its techniques.
+    #[serde(default)]
+    pub techniques: Vec<String>,
+    /// Its reasons.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// Its entities.
+    #[serde(default)]
+    pub entities: Vec<Entity>,
+    /// Bounded excerpt of the body. Untrusted text.
+    #[serde(default)]
+    pub excerpt: String,
+}
+
+/// A chain of scored events for one correlation key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Assessment {
+    /// Schema version.
+    #[serde(default = "current_version")]
+    pub v: u16,
+    /// Derived from the incident and the revision.
+    pub id: Id,
+    /// Stays the same while the chain lives: the id of the incident and of its alert.
+    pub incident: Id,
+    /// 1 when opened, then rising.
+    pub revision: u32,
+    /// Tenant.
+    pub tenant: Tenant,
+    /// The chain.
+    pub chain: Token,
+    /// Class of the correlation key.
+    pub class: Class,
+    /// The correlation key.
+    pub key: String,
+    /// Opened, updated or closed.
+    pub status: Status,
+    /// Level.
+    pub level: Level,
+    /// How sure the analyzer is of the level, 0..=1.
+    pub confidence: f32,
+    /// The attack type, a token.
+    pub attack_type: Token,
+    /// What to do.
+    pub response: Response,
+    /// The commander is to investigate.
+    pub escalate: bool,
+    /// Any cited event was played back: may alert, never act.
+    #[serde(default)]
+    pub replayed: bool,
+    /// Time of the first cited event.
+    pub first: Timestamp,
+    /// Time of the last cited event.
+    pub last: Timestamp,
+    /// Why, for a reader.
+    #[serde(default)]
+    pub reasoning: Vec<String>,
+    /// ATT&CK techniques, in the chain's order.
+    #[serde(default)]
+    pub techniques: Vec<String>,
+    /// Who and what is affected.
+    #[serde(default)]
+    pub affected: Vec<Entity>,
+    /// What an operator should do, in order.
+    #[serde(default)]
+    pub plan: Vec<String>,
+    /// The cited events, oldest first, bounded by `analyzer.evidence_events_max`.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// How many events the chain holds in all.
+    pub count: u64,
+}
+
+/// The view of an assessment that people and SOAR tools subscribe to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Alert {
+    /// Schema version.
+    #[serde(default = "current_version")]
+    pub v: u16,
+    /// The incident: stays while the alert lives.
+    pub id: Id,
+    /// The assessment that this revision shows.
+    pub assessment: Id,
+    /// Revision of the assessment.
+    pub revision: u32,
+    /// Tenant.
+    pub tenant: Tenant,
+    /// Opened, updated or closed.
+    pub status: Status,
+    /// Level.
+    pub level: Level,
+    /// Confidence, 0..=1.
+    pub confidence: f32,
+    /// The attack type.
+    pub attack_type: Token,
+    /// One line for a reader.
+    pub title: String,
+    /// What to do.
+    pub response: Response,
+    /// The commander is investigating.
+    pub escalate: bool,
+    /// Built from played-back events.
+    #[serde(default)]
+    pub replayed: bool,
+    /// Class of the correlation key.
+    pub class: Class,
+    /// The correlation key.
+    pub key: String,
+    /// Time of the first event.
+    pub first: Timestamp,
+    /// Time of the last event.
+    pub last: Timestamp,
+    /// Number of events.
+    pub count: u64,
+    /// ATT&CK techniques.
+    #[serde(default)]
+    pub techniques: Vec<String>,
+    /// Who and what is affected.
+    #[serde(default)]
+    pub affected: Vec<Entity>,
+    /// The cited events.
+    #[serde(default)]
+    pub events: Vec<Id>,
+    /// Time of the decision: latency is measured from the last event's receipt to here.
+    pub decided: Timestamp,
+}
+
+/// A statement and what it rests on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Claim {
+    /// The statement.
+    pub text: String,
+    /// Ids of the events it rests on.
+    #[serde(default)]
+    pub cites: Vec<Id>,
+}
+
+/// Who wrote an analysis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Author {
+    /// The deterministic playbook.
+    #[default]
+    Playbook,
+    /// The language model, grounded.
+    Model,
+}
+
+/// The forensic analysis of an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Analysis {
+    /// Schema version.
+    #[serde(default = "current_version")]
+    pub v: u16,
+    /// Derived from the assessment and the author.
+    pub id: Id,
+    /// The incident.
+    pub incident: Id,
+    /// The assessment that was analysed.
+    pub assessment: Id,
+    /// Tenant.
+    pub tenant: Tenant,
+    /// The attack type.
+    pub attack_type: Token,
+    /// Who wrote it.
+    pub author: Author,
+    /// Name of the model, if one was asked.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Why the playbook wrote although a model was configured.
+    #[serde(default)]
+    pub fallback_reason: Option<String>,
+    /// Level: never below the assessment's.
+    pub level: Level,
+    /// How the attack was carried in.
+    pub attack_vector: Claim,
+    /// The steps, in order.
+    #[serde(default)]
+    pub chain: Vec<Claim>,
+    /// What was reached.
+    #[serde(default)]
+    pub blast_radius: Vec<Claim>,
+    /// Who it may have been.
+    pub attribution: Claim,
+    /// Confidence of the attribution, 0..=1.
+    pub attribution_confidence: f32,
+    /// What to do now.
+    #[serde(default)]
+    pub remediation: Vec<Claim>,
+    /// What to change so that it does not happen again.
+    #[serde(default)]
+    pub prevention: Vec<Claim>,
+    /// For those who decide.
+    pub executive: String,
+    /// For those who repair.
+    pub technical: String,
+    /// Evidence that did not fit and was left out, in events.
+    #[serde(default)]
+    pub omitted: u64,
+}
+
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $variant:ident = $token:literal),* $(,)?) => {
+        /// What an action does, as a token in subjects.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+            JsonSchema,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum Verb { $($(#[$doc])* $variant),* }
+        impl Verb {
+            /// Every verb.
+            pub const ALL: &'static [Verb] = &[$(Verb::$variant),*];
+            /// Its token.
+            #[must_use]
+            pub fn token(self) -> &'static str {
+                match self { $(Self::$variant => $token),* }
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Keep an address out.
+    BlockAddress = "block_address",
+    /// End and refuse a session.
+    SuspendSession = "suspend_session",
+    /// Refuse a user or role.
+    SuspendUser = "suspend_user",
+    /// Refuse an API key.
+    RevokeKey = "revoke_key",
+    /// Isolate a device.
+    QuarantineDevice = "quarantine_device",
+    /// Stop an extension.
+    QuarantineExtension = "quarantine_extension",
+    /// Tell people.
+    Notify = "notify",
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.token())
+    }
+}
+
+/// What an action changes in the world. Typed: no text of an effect ever reaches a shell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Effect {
+    /// Drop traffic from an address.
+    BlockAddress {
+        /// The address, IPv4 or IPv6.
+        address: std::net::IpAddr,
+    },
+    /// End a session and refuse its resumption.
+    SuspendSession {
+        /// Session id.
+        session: String,
+        /// User or role of the session, where known.
+        user: Option<String>,
+        /// The system that holds the session: `postgresql`, an application.
+        system: String,
+    },
+    /// Refuse logins of a user or role.
+    SuspendUser {
+        /// User or role.
+        user: String,
+        /// The system that knows the user.
+        system: String,
+    },
+    /// Refuse an API key.
+    RevokeKey {
+        /// Public id of the key.
+        key: String,
+    },
+    /// Isolate a device.
+    QuarantineDevice {
+        /// Device id.
+        device: String,
+    },
+    /// Stop an extension.
+    QuarantineExtension {
+        /// Extension id.
+        extension: String,
+    },
+    /// Tell people.
+    Notify {
+        /// What to tell.
+        message: String,
+    },
+}
+
+impl Effect {
+    /// The verb of this effect.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::BlockAddress { .. } => Verb::BlockAddress,
+            Self::SuspendSession { .. } => Verb::SuspendSession,
+            Self::SuspendUser { .. } => Verb::SuspendUser,
+            Self::RevokeKey { .. } => Verb::RevokeKey,
+            Self::QuarantineDevice { .. } => Verb::QuarantineDevice,
+            Self::QuarantineExtension { .. } => Verb::QuarantineExtension,
+            Self::Notify { .. } => Verb::Notify,
+        }
+    }
+}
+
+/// How far an action may go by itself.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Say what would be done.
+    #[default]
+    DryRun,
+    /// Wait for approval.
+    Ask,
+    /// Do it.
+    Enforce,
+}
+
+/// A lease on a change of the world: typed, bounded in time, reversible.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Action {
+    /// Schema version.
+    #[serde(default = "current_version")]
+    pub v: u16,
+    /// Derived from incident and effect: also the idempotency key.
+    pub id: Id,
+    /// The incident.
+    pub incident: Id,
+    /// The assessment that asks for it.
+    pub assessment: Id,
+    /// Tenant.
+    pub tenant: Tenant,
+    /// What is changed.
+    pub effect: Effect,
+    /// The typed entity that is the target, as the evidence names it.
+    pub target: Entity,
+    /// How far it may go.
+    pub mode: Mode,
+    /// How long it holds, in seconds.
+    pub ttl_s: u64,
+    /// How it is undone, for a reader.
+    pub inverse: String,
+    /// Why, for a reader.
+    pub reason: String,
+    /// The cited events.
+    #[serde(default)]
+    pub events: Vec<Id>,
+    /// Time of the newest cited event: actions on the past are refused.
+    pub evidence_ts: Timestamp,
+    /// Built from played-back events: never acted on.
+    #[serde(default)]
+    pub replayed: bool,
+}
+
+/// What became of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    /// Dry run: `detail` says what would have been done.
+    WouldApply,
+    /// Refused: `detail` says why.
+    Refused,
+    /// Waits for approval.
+    Pending,
+    /// Done.
+    Applied,
+    /// Undone.
+    Reverted,
+}
+
+/// What really happened to an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// Schema version.
+    #[serde(default = "current_version")]
+    pub v: u16,
+    /// Derived from the action and the status.
+    pub id: Id,
+    /// The action.
+    pub action: Id,
+    /// The incident.
+    pub incident: Id,
+    /// Tenant.
+    pub tenant: Tenant,
+    /// The effect.
+    pub effect: Effect,
+    /// What became of it.
+    pub status: OutcomeStatus,
+    /// The exact effect, or the reason of a refusal, for a reader.
+    pub detail: String,
+    /// The exact inverse, for a reader.
+    pub inverse: String,
+    /// When.
+    pub ts: Timestamp,
+}

@@ -1,0 +1,185 @@
+//! Who and what an event is about, and how far its naming can be trusted.
+
+use crate::{Fields, Kind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// How a field's value came to be known. Ordered: a later one is trusted more.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Somebody said so; forgeable (a header, a free-text field). Never a target.
+    #[default]
+    Claimed,
+    /// A sensor of ours, or the server it reads, saw it itself.
+    Observed,
+    /// Checked by cryptography or a handshake.
+    Verified,
+}
+
+/// The class of an entity: what correlation keys are made of.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Address of the end client.
+    Client,
+    /// User, account or role.
+    User,
+    /// Session.
+    Session,
+    /// API key.
+    Key,
+    /// Device.
+    Device,
+    /// Host.
+    Host,
+    /// Extension or plug-in.
+    Extension,
+    /// Table, bucket, file, endpoint.
+    Resource,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: &'static [Class] = &[
+        Class::Client,
+        Class::User,
+        Class::Session,
+        Class::Key,
+        Class::Device,
+        Class::Host,
+        Class::Extension,
+        Class::Resource,
+    ];
+
+    /// Its token in subjects and rules.
+    #[must_use]
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::User => "user",
+            Self::Session => "session",
+            Self::Key => "key",
+            Self::Device => "device",
+            Self::Host => "host",
+            Self::Extension => "extension",
+            Self::Resource => "resource",
+        }
+    }
+
+    /// The class of a token.
+    #[must_use]
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|c| c.token() == token)
+    }
+
+    /// Body fields that name an entity of this class, first match wins.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Client => &["client", "src_ip", "client_ip", "ip"],
+            Self::User => &["user", "actor", "target_user"],
+            Self::Session => &["session"],
+            Self::Key => &["key"],
+            Self::Device => &["device", "client_id"],
+            Self::Host => &["host"],
+            Self::Extension => &["extension"],
+            Self::Resource => &["resource"],
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.token())
+    }
+}
+
+/// Longest entity value kept, in characters. Longer ones are cut: they are keys and targets,
+/// not payload.
+pub const ENTITY_CHARS_MAX: usize = 256;
+
+/// One typed entity.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Entity {
+    /// What it is.
+    pub class: Class,
+    /// Its name, at most [`ENTITY_CHARS_MAX`] characters.
+    pub value: String,
+    /// How far the name can be trusted.
+    #[serde(default)]
+    pub trust: Trust,
+}
+
+/// The entities that a body names, with the trust of their source. In `sql` and `data` only the
+/// field `client` names the end client: any other address is the database's own peer, often an
+/// application server shared by everybody, so it stays claimed and is never a target.
+#[must_use]
+pub fn entities_of(kind: Kind, body: &Fields, trust: Trust) -> Vec<Entity> {
+    let from_database = matches!(kind, Kind::Sql | Kind::Data);
+    Class::ALL
+        .iter()
+        .filter_map(|&class| {
+            let (field, value) =
+                class.fields().iter().find_map(|f| Some((*f, text(body.get(*f)?)?)))?;
+            let peer = from_database && class == Class::Client && field != "client";
+            let trust = if peer { Trust::Claimed } else { trust };
+            Some(Entity { class, value: value.chars().take(ENTITY_CHARS_MAX).collect(), trust })
+        })
+        .collect()
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(s) if !s.trim().is_empty() => Some(s.trim().to_owned()),
+        Value::Number(n) => Some(n.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(kind: Kind, body: Value) -> Vec<Entity> {
+        let Value::Object(map) = body else { return vec![] };
+        entities_of(kind, &Fields(map), Trust::Observed)
+    }
+
+    #[test]
+    fn aliases_are_read_in_order_and_blank_ones_skipped() {
+        let found = of(Kind::Data, json!({"user": " ", "actor": "ann", "src_ip": "192.0.2.1"}));
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().any(|e| e.class == Class::User && e.value == "ann"));
+        assert!(found.iter().any(|e| e.class == Class::Client && e.value == "192.0.2.1"));
+    }
+
+    #[test]
+    fn the_databases_peer_is_no_end_client() {
+        let trust_of = |body| {
+            of(Kind::Sql, body).into_iter().find(|e| e.class == Class::Client).map(|e| e.trust)
+        };
+        assert_eq!(trust_of(json!({"src_ip": "10.0.0.5"})), Some(Trust::Claimed));
+        let both = json!({"src_ip": "10.0.0.5", "client": "203.0.113.9"});
+        assert_eq!(trust_of(both), Some(Trust::Observed));
+    }
+}

@@ -1,0 +1,41 @@
+//! The words of the mesh: every message that travels on a NATS subject, the subjects
+//! themselves, and the codec between the two.
+//!
+//! Nothing here does I/O, reads a clock or knows NATS, so nothing here can fail for a
+//! reason outside its arguments. Reading is tolerant (unknown fields are carried or ignored,
+//! added fields have defaults); writing is exact (golden bytes in `tests/golden`).
+
+pub mod codec;
+pub mod decision;
+pub mod entity;
+pub mod event;
+pub mod id;
+pub mod ingest;
+pub mod kinds;
+pub mod ops;
+pub mod reference;
+pub mod scored;
+pub mod subject;
+pub mod time;
+
+pub use codec::{CodecError, Limits, Message, decode, encode, encode_json};
+pub use decision::{
+    Action, Alert, Analysis, Assessment, Effect, Mode, Outcome, OutcomeStatus, Response, Status,
+    Verb,
+};
+pub use entity::{Class, Entity, Trust};
+pub use event::{Event, Fields, Source};
+pub use id::Id;
+pub use kinds::Kind;
+pub use ops::{DeadLetter, Failure, Gap, Lease};
+pub use scored::{Keyed, Level, Receipt, Scored, Thresholds};
+pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
+pub use time::Timestamp;
+
+/// Schema version written into every message. Added fields do not change it; a reader refuses
+/// a message whose version is greater than this, because its meaning may have changed.
+pub const SCHEMA_VERSION: u16 = 1;
+
+pub(crate) fn current_version() -> u16 {
+    SCHEMA_VERSION
+}

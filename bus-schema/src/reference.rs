@@ -1,0 +1,42 @@
+//! The JSON Schema (draft 2020-12) of every message and body, for the generated reference.
+
+use crate::{
+    Action, Alert, Analysis, Assessment, DeadLetter, Event, Gap, Keyed, Lease, Outcome, Receipt,
+    Scored, kinds,
+};
+use schemars::{Schema, schema_for};
+
+/// Name and schema of every message that travels on a stage's subjects.
+#[must_use]
+pub fn messages() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("event", schema_for!(Event)),
+        ("scored", schema_for!(Scored)),
+        ("receipt", schema_for!(Receipt)),
+        ("keyed", schema_for!(Keyed)),
+        ("assessment", schema_for!(Assessment)),
+        ("alert", schema_for!(Alert)),
+        ("analysis", schema_for!(Analysis)),
+        ("action", schema_for!(Action)),
+        ("outcome", schema_for!(Outcome)),
+        ("gap", schema_for!(Gap)),
+        ("lease", schema_for!(Lease)),
+        ("dead-letter", schema_for!(DeadLetter)),
+    ]
+}
+
+/// Name and schema of every kind's body.
+#[must_use]
+pub fn bodies() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("sql", schema_for!(kinds::Sql)),
+        ("api", schema_for!(kinds::Api)),
+        ("auth", schema_for!(kinds::Auth)),
+        ("data", schema_for!(kinds::Data)),
+        ("extension", schema_for!(kinds::Extension)),
+        ("iot", schema_for!(kinds::Iot)),
+        ("flow", schema_for!(kinds::Flow)),
+        ("dns", schema_for!(kinds::Dns)),
+        ("host", schema_for!(kinds::Host)),
+    ]
+}

@@ -1,0 +1,10 @@
+//! The process around every agent: configuration, bus, supervision, leases, health, telemetry,
+//! clock and shutdown. It knows streams and subjects, and nothing about security.
+//!
+//! An agent hands a [`service::Service`] to [`service::run`]; what it does to a message is a
+//! [`stage::Stage`], a pure function from a batch to what is to be published.
+
+pub mod clock;
+pub mod service;
+pub mod settings;
+pub mod stage;

@@ -1,0 +1,155 @@
+//! The contract between the async shell and a pure core.
+//!
+//! The shell pulls a batch, calls [`Stage::handle`], publishes everything in [`Output`], waits
+//! until the server has confirmed all of it, and only then acknowledges the batch. A stage
+//! never awaits, never reads a clock and never talks to the network, so that every decision
+//! can be replayed from a file.
+
+use bytes::Bytes;
+use magsentinel_bus_schema::{CodecError, Id, Limits, Message, Shard, Subject, Timestamp};
+
+/// One pulled message.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Subject it was published on.
+    pub subject: String,
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// When the server stored it.
+    pub stored: Timestamp,
+    /// 1 for the first attempt.
+    pub attempt: u64,
+    /// Its content type header.
+    pub content_type: Option<String>,
+    /// Its `Nats-Msg-Id` header.
+    pub message_id: Option<String>,
+    /// Its `ce-id` header (CloudEvents).
+    pub ce_id: Option<String>,
+    /// Its W3C trace context.
+    pub trace: Option<String>,
+    /// The bytes.
+    pub payload: Bytes,
+}
+
+impl Delivery {
+    /// Decodes the payload.
+    pub fn decode<T: Message>(&self, limits: Limits) -> Result<T, CodecError> {
+        magsentinel_bus_schema::decode(&self.payload, self.content_type.as_deref(), limits)
+    }
+}
+
+/// Why one delivery could not be handled. A bug is not listed: it is a panic, which the
+/// supervisor catches and counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It cannot be read, now or ever: dead letter with this reason, then acknowledged.
+    Poison(String),
+    /// It may work later: redelivered with a growing delay, at most `max_deliver` times; in a
+    /// sharded stage the shard waits, so that order is kept.
+    Transient(String),
+}
+
+/// One batch, in stream order.
+pub struct Batch<'a> {
+    /// The shard, for sharded stages.
+    pub shard: Option<Shard>,
+    /// The messages.
+    pub deliveries: &'a [Delivery],
+    /// The shell's clock.
+    pub now: Timestamp,
+    /// The messages were handled before, by this owner or an earlier one, and are only shown
+    /// again to rebuild the state: whatever the stage outputs is discarded.
+    pub rebuilding: bool,
+}
+
+/// One message to publish.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// Where.
+    pub subject: Subject,
+    /// Its id, sent as `Nats-Msg-Id`: publishing twice has no second effect.
+    pub id: Id,
+    /// MessagePack bytes.
+    pub payload: Vec<u8>,
+    /// W3C trace context.
+    pub trace: Option<String>,
+}
+
+impl Publish {
+    /// Encodes a message for a subject.
+    pub fn new<T: Message>(subject: Subject, id: Id, message: &T) -> Result<Self, CodecError> {
+        let payload = magsentinel_bus_schema::encode(message)?;
+        Ok(Self { subject, id, payload, trace: None })
+    }
+
+    /// The same with a trace context.
+    #[must_use]
+    pub fn traced(mut self, trace: Option<String>) -> Self {
+        self.trace = trace;
+        self
+    }
+}
+
+/// One failure of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Index of the delivery in the batch.
+    pub index: usize,
+    /// The element of the delivery, when the others are fine.
+    pub element: Option<u64>,
+    /// Why.
+    pub why: Failed,
+}
+
+/// What a stage wants done about a batch.
+#[derive(Debug, Default)]
+pub struct Output {
+    pub(crate) publish: Vec<Publish>,
+    pub(crate) failed: Vec<Failure>,
+}
+
+impl Output {
+    /// Publishes a message before the batch is acknowledged.
+    pub fn publish(&mut self, message: Publish) {
+        self.publish.push(message);
+    }
+
+    /// Says that the delivery at `index` of the batch failed.
+    pub fn fail(&mut self, index: usize, why: Failed) {
+        self.failed.push(Failure { index, element: None, why });
+    }
+
+    /// Dead-letters one element of the delivery at `index` whose other elements are fine.
+    pub fn reject_element(&mut self, index: usize, element: u64, reason: String) {
+        let why = Failed::Poison(reason);
+        self.failed.push(Failure { index, element: Some(element), why });
+    }
+
+    /// What is to be published, in order.
+    #[must_use]
+    pub fn published(&self) -> &[Publish] {
+        &self.publish
+    }
+
+    /// What failed.
+    #[must_use]
+    pub fn failures(&self) -> &[Failure] {
+        &self.failed
+    }
+}
+
+/// A pure core. One instance serves one worker (or one shard), on one thread at a time; after a
+/// panic the supervisor makes a new one.
+pub trait Stage: Send {
+    /// Handles a batch. Every delivery is acknowledged after all output is stored, but for
+    /// those that `out.fail` names.
+    fn handle(&mut self, batch: &Batch<'_>, out: &mut Output);
+
+    /// Called about once a second on sharded stages, between batches: for what is due by time.
+    fn tick(&mut self, _now: Timestamp, _out: &mut Output) {}
+
+    /// Figures of this stage for `$SRV.STATS` and `magsentinel status`, small.
+    fn report(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+}

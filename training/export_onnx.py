@@ -1,0 +1,104 @@
+"""Writes the two models as plain ONNX (opset 17, float32, symbolic batch) and checks them."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+
+
+def _save(path, nodes, inputs, weights, doc):
+    graph = helper.make_graph(
+        nodes, path.stem, inputs,
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", 1])],
+        [numpy_helper.from_array(np.ascontiguousarray(value), name)
+         for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
+                              producer_name="magsentinel-training", doc_string=doc)
+    model.ir_version = 8
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def sql_guard(path, params, width):
+    """ids [N, width] int32 → sum and maximum of embeddings → two layers → score [N, 1].
+
+    The table's last column is 1 in every row but the padding row, so its sum counts the ids.
+    """
+    table = np.asarray(params["table"], np.float32)
+    dims = table.shape[1]
+    counted = np.concatenate([table, np.ones((len(table), 1), np.float32)], axis=1)
+    counted[0] = 0.0
+    weights = {
+        "table": counted, "one": np.float32(1.0).reshape(1),
+        "w1s": np.asarray(params["w1"], np.float32)[:dims],
+        "w1m": np.asarray(params["w1"], np.float32)[dims:],
+        "b1": np.asarray(params["b1"], np.float32), "w2": np.asarray(params["w2"], np.float32),
+        "b2": np.asarray(params["b2"], np.float32), "axis": np.array([1], np.int64),
+        "from": np.array([0], np.int64), "split": np.array([dims], np.int64),
+        "to": np.array([dims + 1], np.int64),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Gather", ["table", "ids"], ["rows"], axis=0),
+        node("ReduceSum", ["rows", "axis"], ["sums"], keepdims=0),
+        node("ReduceMax", ["rows"], ["tops"], axes=[1], keepdims=0),
+        node("Slice", ["sums", "from", "split", "axis"], ["sum"]),
+        node("Slice", ["sums", "split", "to", "axis"], ["count"]),
+        node("Slice", ["tops", "from", "split", "axis"], ["top"]),
+        node("Max", ["count", "one"], ["some"]),
+        node("Sqrt", ["some"], ["root"]),
+        node("Div", ["sum", "root"], ["mean"]),
+        node("MatMul", ["mean", "w1s"], ["hidden_mean"]),
+        node("MatMul", ["top", "w1m"], ["hidden_top"]),
+        node("Add", ["hidden_mean", "hidden_top"], ["hidden_both"]),
+        node("Add", ["hidden_both", "b1"], ["hidden_in"]),
+        node("Relu", ["hidden_in"], ["hidden"]),
+        node("MatMul", ["hidden", "w2"], ["logit_in"]),
+        node("Add", ["logit_in", "b2"], ["logit"]),
+        node("Sigmoid", ["logit"], ["score"]),
+    ]
+    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT32, ["N", width])]
+    _save(path, nodes, inputs, weights, "sql-guard: SQL injection in a statement or a value")
+
+
+def data_flow(path, params, width):
+    """x [N, width] float32 → standardise → three layers → score [N, 1]."""
+    weights = {name: np.asarray(params[name], np.float32)
+               for name in ("mean", "scale", "w1", "b1", "w2", "b2", "w3", "b3")}
+    weights["low"], weights["high"] = np.float32(-6.0), np.float32(6.0)
+    node = helper.make_node
+    nodes = [
+        node("Sub", ["x", "mean"], ["centred"]),
+        node("Mul", ["centred", "scale"], ["scaled"]),
+        node("Clip", ["scaled", "low", "high"], ["z"]),
+        node("MatMul", ["z", "w1"], ["m1"]), node("Add", ["m1", "b1"], ["a1"]),
+        node("Relu", ["a1"], ["h1"]),
+        node("MatMul", ["h1", "w2"], ["m2"]), node("Add", ["m2", "b2"], ["a2"]),
+        node("Relu", ["a2"], ["h2"]),
+        node("MatMul", ["h2", "w3"], ["m3"]), node("Add", ["m3", "b3"], ["logit"]),
+        node("Sigmoid", ["logit"], ["score"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])]
+    _save(path, nodes, inputs, weights, "data-flow: exfiltration in one user's data accesses")
+
+
+def run(path, name, values):
+    """Scores of a saved model, as the native runtime computes them."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(["score"], {name: values})[0][:, 0]
+
+
+def selftest(path, bodies, vectors, scores):
+    """Rows that both runtimes must reproduce within 1e-4."""
+    rows = [
+        {"body": body, "x": [int(v) if isinstance(v, (int, np.integer)) else float(v)
+                             for v in vector], "score": round(float(score), 6)}
+        for body, vector, score in zip(bodies, vectors, scores, strict=True)
+    ]
+    text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text(f"[\n{text}\n]\n", encoding="utf-8")
