@@ -20,8 +20,8 @@ from generators import sql_attack, sql_benign
 
 SEED = 20_240_917
 BUCKETS = 16_384
-GENERATED_BENIGN = 90_000
-GENERATED_ATTACKS = 60_000
+GENERATED_BENIGN = 140_000
+GENERATED_ATTACKS = 80_000
 # What one training draws from one source at most, by weight (see `row_weights`).
 SOURCE_WEIGHT = {
     "sqlmap_enum_queries": 0.1,
@@ -75,8 +75,9 @@ def linear_logits(params, ids, keep=None):
 
 
 @functools.partial(jax.jit, static_argnames=("forward",))
-def step(forward, params, moments, ids, labels, weights, key, at, rate, decay):
-    keep = jax.random.uniform(key, ids.shape) > 0.1
+def step(forward, params, moments, ids, labels, weights, key, at, rate, decay,
+         drop):
+    keep = jax.random.uniform(key, ids.shape) > drop
 
     def loss(p):
         out = forward(p, ids, keep)
@@ -93,7 +94,7 @@ def step(forward, params, moments, ids, labels, weights, key, at, rate, decay):
 
 
 def train(ids, labels, weights, *, model="embedding", dims=8, hidden=32, epochs=6, seed=SEED,
-          rate=0.004, decay=1e-6, batch=256):
+          rate=0.004, decay=1e-6, drop=0.1, batch=256):
     """Adam over batches of similar length; short texts are not padded to the full width."""
     start, forward = (init, logits) if model == "embedding" else (linear_init, linear_logits)
     key = jax.random.PRNGKey(seed)
@@ -116,7 +117,7 @@ def train(ids, labels, weights, *, model="embedding", dims=8, hidden=32, epochs=
             key, use = jax.random.split(key)
             slope = min(1.0, 2.0 * (1.0 - at / (total + 1)))
             params, moments = step(forward, params, moments, ids[part, :width].astype(np.int32),
-                                   labels[part], weights[part], use, at, rate * slope, decay)
+                                   labels[part], weights[part], use, at, rate * slope, decay, drop)
     return jax.tree.map(np.asarray, params), forward
 
 
@@ -193,7 +194,7 @@ def collect(data):
     return rows
 
 
-def table(pool, flagged, high, values, of):
+def table(pool, low, flagged, high, of):
     """Rows of a markdown table: source, kind, rows, share flagged, share high."""
     lines = []
     for name in sorted(set(pool["names"][of])):
@@ -203,21 +204,34 @@ def table(pool, flagged, high, values, of):
                 which &= pool["kinds"] == kind
                 if which.any():
                     lines.append({"source": name, "label": label, "kind": kind,
-                                  "rows": int(which.sum()), "flagged": float(flagged[which].mean()),
+                                  "rows": int(which.sum()), "low": float(low[which].mean()),
+                                  "flagged": float(flagged[which].mean()),
                                   "high": float(high[which].mean())})
     return lines
 
 
 def evaluate(pool, values, of):
     probability = 1 / (1 + np.exp(-values))
-    return table(pool, probability >= 0.5, probability >= 0.85, values, of)
+    return table(pool, probability >= 0.3, probability >= 0.5, probability >= 0.85, of)
 
 
 def show(lines, title):
     print(f"\n{title}")
     for line in lines:
         print(f"  {line['source']:28} {'attack' if line['label'] else 'benign'} {line['kind']:10}"
-              f" {line['rows']:6} flagged {line['flagged']:.2%} high {line['high']:.2%}", flush=True)
+              f" {line['rows']:6} low {line['low']:.2%} flagged {line['flagged']:.2%} high {line['high']:.2%}", flush=True)
+
+
+def write_wrong(report, fold, rows, pool, values, of):
+    """The rows on the wrong side of 0.5, for reading."""
+    if report is None:
+        return
+    wrong = of & ((values > 0) != (pool["labels"] == 1))
+    path = report.with_suffix(f".{fold.replace(' ', '_')}.txt")
+    with open(path, "w", encoding="utf-8") as file:
+        for at in np.flatnonzero(wrong):
+            file.write(f"{pool['names'][at]} {pool['labels'][at]} {values[at]:.2f} "
+                       f"{rows[at]['text'][:300]!r}\n")
 
 
 def main():
@@ -229,6 +243,7 @@ def main():
     parser.add_argument("--model", default="embedding", choices=["embedding", "linear"])
     parser.add_argument("--dims", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--drop", type=float, default=0.1, help="share of ids hidden in training")
     parser.add_argument("--report", type=pathlib.Path, help="write the figures as JSON")
     parser.add_argument("--no-export", action="store_true")
     args = parser.parse_args()
@@ -242,7 +257,8 @@ def main():
     }
     permitted = np.array([name in sources.PERMITTED or name.startswith("generated_")
                           for name in pool["names"]])
-    options = {"model": args.model, "dims": args.dims, "epochs": args.epochs}
+    options = {"model": args.model, "dims": args.dims, "epochs": args.epochs,
+               "drop": args.drop}
     report = {"options": options, "folds": {}}
     folds = [] if args.folds is None else args.folds or list(FOLDS)
     for fold in folds:
@@ -252,6 +268,7 @@ def main():
         values[out] = scores(params, forward, data[out]) * slope + shift
         report["folds"][fold] = evaluate(pool, values, out)
         show(report["folds"][fold], f"left out: {fold}")
+        write_wrong(args.report, fold, rows, pool, values, out)
 
     params, forward, slope, shift = fit(data, pool, np.flatnonzero(permitted), **options)
     values = scores(params, forward, data) * slope + shift
@@ -263,11 +280,7 @@ def main():
     print(f"slope {slope:.3f} shift {shift:.3f} auc {report['auc_unseen']:.5f}")
     if args.report:
         args.report.write_text(json.dumps(report, indent=1))
-        wrong = (values > 0) != (pool["labels"] == 1)
-        with open(args.report.with_suffix(".wrong.txt"), "w", encoding="utf-8") as file:
-            for at in np.flatnonzero(wrong):
-                file.write(f"{pool['names'][at]} {pool['labels'][at]} {values[at]:.2f} "
-                           f"{rows[at]['text'][:300]!r}\n")
+        write_wrong(args.report, "all", rows, pool, values, values == values)
     if not args.no_export and args.model == "embedding":
         export(args, params, slope, shift, data.shape[1])
 

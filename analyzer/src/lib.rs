@@ -1,1 +1,85 @@
-//! analyzer
+//! The analyzer: scored events to assessments.
+//!
+//! Two stages. The [`router`] sends each scored event to the owner of each key that it names;
+//! the analyzer of a shard ([`stage`]) keeps the recent events of each of its keys in windows of
+//! event time ([`window`]), finds incidents by the chains of its book ([`chain`]), decides
+//! ([`decision`]) and says so ([`assess`]). Everything but the two thin stages is pure: the same
+//! events in the same order give the same incidents, however they are batched and however often
+//! they are read; which members an incident has depends on the set of events that came in time,
+//! not on their order. [`analyze`] is the same path without a stream.
+
+mod analyze;
+pub mod assess;
+pub mod chain;
+mod config;
+pub mod core;
+pub mod decision;
+mod error;
+pub mod router;
+pub mod stage;
+pub mod window;
+
+pub use analyze::{analyze, analyze_with};
+pub use config::{ActionConfig, Config};
+pub use error::{Error, Problem};
+
+use chain::Book;
+use magsentinel_bus_schema::{Class, Shard, Stream, Subject, Tenant, Token};
+use magsentinel_runtime::{
+    service::{Pool, Sharded},
+    settings::Span,
+};
+use std::{sync::Arc, time::Duration};
+
+/// Attempts before a message becomes a dead letter.
+const MAX_DELIVER: u64 = 5;
+
+/// The stateless consumers: the router.
+pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
+    let book = Arc::new(Book::load(config)?);
+    let made = config.clone();
+    Ok(vec![Pool {
+        durable: Token::sanitised(router::NAME),
+        stream: Stream::Scored,
+        filters: router::filters,
+        batch_max: config.batch_max,
+        // One at a time: two batches on their way at once would arrive out of order.
+        batches_in_flight: 1,
+        slow: false,
+        max_deliver: MAX_DELIVER,
+        ack_wait: Span::s(30),
+        make: Arc::new(move || Ok(Box::new(router::Router::new(&made, &book)))),
+    }])
+}
+
+/// The stateful consumers: the analyzer of each shard.
+pub fn sharded(config: &Config) -> Result<Vec<Sharded>, Error> {
+    let book = Arc::new(Book::load(config)?);
+    let made = Arc::new(config.clone());
+    Ok(vec![Sharded {
+        name: Token::sanitised(stage::NAME),
+        stream: Stream::Keyed,
+        filters: keyed_filters,
+        batch_max: config.batch_max,
+        max_deliver: MAX_DELIVER,
+        rebuild: rebuild(config, book.window_max()),
+        fenced: true,
+        make: Arc::new(move |shard| {
+            Ok(Box::new(stage::Analyzer::new(made.clone(), book.clone(), shard)))
+        }),
+    }])
+}
+
+/// Every class, also those by which no chain groups: the router publishes nothing there.
+fn keyed_filters(tenant: &Tenant, shard: Shard) -> Vec<String> {
+    Class::ALL.iter().map(|class| Subject::Keyed(*class, shard).of(tenant)).collect()
+}
+
+/// How far back a new owner reads. An incident is open for one window after its last member,
+/// which lies up to one window after its first, and closing waits for the allowed lateness. An
+/// incident that goes on for longer than that has a later first event for the new owner, and so
+/// goes on under a new id.
+fn rebuild(config: &Config, window_max: Duration) -> Span {
+    let total = window_max * 2 + config.lateness.get();
+    Span::ms(u64::try_from(total.as_millis()).unwrap_or(u64::MAX))
+}

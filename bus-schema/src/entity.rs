@@ -138,13 +138,49 @@ pub fn entities_of(kind: Kind, body: &Fields, trust: Trust) -> Vec<Entity> {
     Class::ALL
         .iter()
         .filter_map(|&class| {
-            let (field, value) =
-                class.fields().iter().find_map(|f| Some((*f, text(body.get(*f)?)?)))?;
+            let (field, value) = named(class, body)?;
             let peer = from_database && class == Class::Client && field != "client";
             let trust = if peer { Trust::Claimed } else { trust };
-            Some(Entity { class, value: value.chars().take(ENTITY_CHARS_MAX).collect(), trust })
+            Some(Entity { class, value, trust })
         })
         .collect()
+}
+
+/// Classes of the entity that gives an event its shard: the first that the body names. The
+/// first of the list is the class by which a patrol that keeps state must key it.
+#[must_use]
+pub fn shard_classes(kind: Kind) -> &'static [Class] {
+    match kind {
+        Kind::Data => &[Class::User, Class::Session, Class::Client],
+        Kind::Sql => &[Class::Client, Class::Session, Class::User],
+        Kind::Api => &[Class::Client, Class::Session, Class::User, Class::Key],
+        Kind::Auth => &[Class::Client, Class::User, Class::Host],
+        Kind::Extension => &[Class::Extension, Class::User, Class::Host],
+        Kind::Iot => &[Class::Device, Class::Client],
+        Kind::Flow | Kind::Dns => &[Class::Client, Class::Host],
+        Kind::Host => &[Class::Host, Class::User],
+    }
+}
+
+/// The entity that gives an event its shard, or `None` when the body names none of
+/// [`shard_classes`].
+#[must_use]
+pub fn shard_entity(kind: Kind, body: &Fields) -> Option<(Class, String)> {
+    let classes = shard_classes(kind).iter();
+    classes.copied().find_map(|class| Some((class, named(class, body)?.1)))
+}
+
+/// The key whose [`crate::Shard::of`] is the event's shard: the value of [`shard_entity`], or
+/// the kind's token, so that events that name nobody share one shard.
+#[must_use]
+pub fn shard_key(kind: Kind, body: &Fields) -> String {
+    shard_entity(kind, body).map_or_else(|| kind.token().to_owned(), |(_, value)| value)
+}
+
+/// The field that names an entity of a class, and its value, cut.
+fn named(class: Class, body: &Fields) -> Option<(&'static str, String)> {
+    let (field, value) = class.fields().iter().find_map(|f| Some((*f, text(body.get(*f)?)?)))?;
+    Some((field, value.chars().take(ENTITY_CHARS_MAX).collect()))
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -171,6 +207,20 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(found.iter().any(|e| e.class == Class::User && e.value == "ann"));
         assert!(found.iter().any(|e| e.class == Class::Client && e.value == "192.0.2.1"));
+    }
+
+    #[test]
+    fn the_shard_follows_the_first_entity_that_is_named() {
+        let key = |kind, body: Value| match body {
+            Value::Object(map) => shard_key(kind, &Fields(map)),
+            _ => String::new(),
+        };
+        let whole = json!({"user": "ann", "session": "s1", "src_ip": "192.0.2.1"});
+        assert_eq!(key(Kind::Data, whole.clone()), "ann");
+        assert_eq!(key(Kind::Auth, whole), "192.0.2.1");
+        assert_eq!(key(Kind::Data, json!({"user": "", "session": "s1"})), "s1");
+        assert_eq!(key(Kind::Data, json!({})), "data");
+        assert!(Kind::ALL.iter().all(|kind| !shard_classes(*kind).is_empty()));
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub struct Lease {
     pub epoch: u64,
     /// How long the owner may be silent, in milliseconds, before others take over.
     pub ttl_ms: u64,
+    /// Stream sequence up to which the shard's messages are handled: where the next owner
+    /// goes on.
+    #[serde(default)]
+    pub position: u64,
+    /// How many messages of the shard were handled, over all owners.
+    #[serde(default)]
+    pub handled: u64,
 }
 
 /// A patrol did not see some events in time.

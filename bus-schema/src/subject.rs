@@ -170,6 +170,8 @@ pub enum Subject {
     DeadLetter(Token),
     /// Request and reply, inline.
     Verdict(Kind),
+    /// Request and reply: a service tells how it is.
+    Status(Token),
 }
 
 impl Subject {
@@ -193,6 +195,7 @@ impl Subject {
             Self::Lease(service, shard) => format!("{p}.lease.{service}.{shard}"),
             Self::DeadLetter(stage) => format!("{p}.deadletter.{stage}"),
             Self::Verdict(kind) => format!("{p}.verdict.{kind}"),
+            Self::Status(service) => format!("{p}.status.{service}"),
         }
     }
 
@@ -239,6 +242,7 @@ impl Subject {
             }
             ["deadletter", stage] => Some(Self::DeadLetter(stage.parse()?)),
             ["verdict", kind] => kind.parse().ok().map(Self::Verdict),
+            ["status", service] => Some(Self::Status(service.parse()?)),
             _ => None,
         })
     }
@@ -330,7 +334,7 @@ impl Stream {
             Subject::Scored(..) => Self::Scored,
             Subject::Keyed(..) | Subject::Fact(..) => Self::Keyed,
             Subject::DeadLetter(_) => Self::DeadLetter,
-            Subject::Verdict(_) => return None,
+            Subject::Verdict(_) | Subject::Status(_) => return None,
             _ => Self::Decisions,
         })
     }
@@ -382,6 +386,7 @@ mod tests {
             Subject::Lease(token("analyzer"), Shard(12)),
             Subject::DeadLetter(token("event")),
             Subject::Verdict(Kind::Sql),
+            Subject::Status(token("sql-guard")),
         ]
     }
 

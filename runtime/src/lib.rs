@@ -4,7 +4,21 @@
 //! An agent hands a [`service::Service`] to [`service::run`]; what it does to a message is a
 //! [`stage::Stage`], a pure function from a batch to what is to be published.
 
+pub mod bus;
 pub mod clock;
+pub mod context;
+mod deadletter;
+mod delivery;
+pub mod health;
+pub mod ledger;
+pub mod metrics;
+pub mod micro;
+mod pool;
 pub mod service;
 pub mod settings;
+mod sharded;
+pub mod shutdown;
 pub mod stage;
+mod supervisor;
+mod task;
+pub mod telemetry;

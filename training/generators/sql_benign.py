@@ -41,6 +41,10 @@ SMALL = """the a of in on for with and or not from by where when is as like betw
  into at to that which if then else having limit""".split()
 
 
+MARKS = """! !! ? ?? . .. ... , : :) :-) ;) <3 & + - _ / // ~ ^ = == => -> >= <= @ $ % %% [] {} () (?)
+ [x] [ ] * ** | || && # ## $$ @@ !? -/- n/a (-) =/= < > << >> :: .* ^$ \\ \\n""".split()
+
+
 def pick(rng, items):
     return items[rng.randrange(len(items))]
 
@@ -72,9 +76,14 @@ def sentence(rng):
             words.append(pick(rng, ["don't", "it's", "I'm", "we've", "can't", "o'clock", "'90s",
                                     "rock 'n' roll", "e.g.", "50%", "#1", "C#", "A/B", "$5", "1=1"
                                     if rng.random() < 0.05 else "2x"]))
-        if rng.random() < 0.04:
-            words.append(str(rng.randint(0, 3000)))
+        if rng.random() < 0.06:
+            words.append(pick(rng, [str(rng.randint(0, 3000)), number(rng), f"{rng.randint(1, 999)},{rng.randint(100, 999)}",
+                                    f"{rng.randint(0, 99)}-{rng.randint(0, 99)}", f"{rng.randint(60, 80)}-70-68-71=276"
+                                    if rng.random() < 0.1 else f"{rng.randint(2, 90)}/{rng.randint(1, 30)}"]))
     text = " ".join(words)
+    if rng.random() < 0.15:
+        text = text.replace("'", "’")
+        text = f"{text} “{word(rng)}”" if rng.random() < 0.3 else text
     if rng.random() < 0.6:
         text = text[0].upper() + text[1:]
     return text + pick(rng, ["", ".", "!", "?", " ?", "...", " ;)", ""])
@@ -239,8 +248,7 @@ def short(rng):
         lambda: f"{rng.randint(1, 999)} {word(rng)} St. #{rng.randint(1, 99)}", lambda: f"#{word(rng)}",
         lambda: f"{pick(rng, VERBS)} {pick(rng, NOUNS)}", lambda: f"{rng.randint(1, 9)}' {word(rng)}",
         lambda: pick(rng, VERBS).upper(), lambda: f"{word(rng)} ({word(rng)})", lambda: word(rng) + "'s",
-        lambda: f"[{word(rng)}]", lambda: "".join(pick(rng, "!#$%&()*+,-./:;<=>?@[]^_{|}~")
-                                                  for _ in range(rng.randint(1, 3))),
+        lambda: f"[{word(rng)}]", lambda: pick(rng, MARKS),
         lambda: f"{pick(rng, COLUMNS)} {pick(rng, ['asc', 'desc'])}", lambda: f"{word(rng)}:{word(rng)}",
     ])()
 
@@ -286,7 +294,8 @@ def literal(rng):
         return pick(rng, [f"${rng.randint(1, 9)}", "?", "%s", ":id", "@p1", f":{word(rng)}"])
     return pick(rng, ["NULL", "true", "false", "now()", "CURRENT_TIMESTAMP", "DEFAULT",
                       f"'20{rng.randint(10, 30)}-0{rng.randint(1, 9)}-12 10:0{rng.randint(0, 9)}'",
-                      f"-{rng.randint(1, 99)}", f"{rng.random():.3f}", "'t'::boolean", "''", "'1'"])
+                      f"-{rng.randint(1, 99)}", f"{rng.random():.3f}", f"{rng.randint(1, 99)},{rng.randint(100, 999)}",
+                      f'"{word(rng)}"', f'"{name(rng)}"', f"{rng.randint(1, 99)}-{rng.randint(1, 99)}", "'t'::boolean", "''", "'1'"])
 
 
 def column(rng, quoted):
@@ -358,7 +367,7 @@ def select(rng, depth=0):
         text += f" GROUP BY {cols[0] if cols[0][0] not in '*S' else 'id'}"
         if rng.random() < 0.4:
             text += f" HAVING COUNT(*) > {rng.randint(1, 9)}"
-    if depth == 0 and rng.random() < 0.05:
+    if depth == 0 and rng.random() < 0.07:
         text += f" UNION {pick(rng, ['ALL ', ''])}" + select(rng, 1)
     if rng.random() < 0.4:
         text += f" ORDER BY {ref(rng, alias, quoted)} {pick(rng, ['ASC', 'DESC', ''])}"
@@ -418,12 +427,38 @@ def admin(rng):
 
 
 def statement(rng):
+    """One statement: two fifths analysts' and tools', the rest applications'."""
+    from . import sql_analytics  # that module builds on this one
+
     draw = rng.random()
-    text = select(rng) if draw < 0.5 else write(rng) if draw < 0.8 else admin(rng)
+    if draw < 0.4:
+        return sql_analytics.statement(rng)
+    text = select(rng) if draw < 0.65 else write(rng) if draw < 0.85 else admin(rng)
     if rng.random() < 0.25:
         text = text.lower()
     if rng.random() < 0.08:
         text = text.replace(" FROM ", "\nFROM ").replace(" WHERE ", "\n  WHERE ")
+    return cosmetic(rng, text)
+
+
+def cosmetic(rng, text):
+    """Spacing and encoding that attackers use as well, so that they alone say nothing."""
+    draw = rng.random()
+    if draw < 0.05:
+        gap = pick(rng, [" ", "  "])
+        text = text.replace("(", f"{gap}({gap}").replace(")", f"{gap}){gap}")
+    elif draw < 0.07:
+        text = text.replace("=", "  =  ")
+    elif draw < 0.10:
+        text = text.replace(" = ", "=").replace(", ", ",").replace(" <> ", "<>")
+    elif draw < 0.13:
+        text = text.replace(" ", pick(rng, ["  ", "\t", "\n"]))
+    elif draw < 0.16:
+        text = pick(rng, [quote, quote_plus])(text)
+    elif draw < 0.17:
+        text = "".join(c.upper() if rng.random() < 0.5 else c.lower() for c in text)
+    if rng.random() < 0.06:
+        text = pick(rng, [" ", "  ", "\n"]) + text + pick(rng, ["", " ", "  ", "\n"])
     return text
 
 

@@ -1,1 +1,56 @@
-//! patrol
+//! Patrols: small detectors that score every event of a kind, in microseconds, with an ONNX
+//! model and a set of Sigma patterns.
+//!
+//! [`patrols`] is the table; one file below it is one patrol. [`pools`] and [`sharded`] hand
+//! them to the runtime; [`score`] runs them over rows of a file.
+
+mod body;
+pub mod features;
+pub mod inference;
+pub mod patrol;
+pub mod patrols;
+pub mod patterns;
+pub mod score;
+pub mod scorer;
+pub mod stage;
+
+pub use body::ANNOTATIONS;
+pub use patrols::Config;
+pub use score::{features_rows, score_rows};
+pub use stage::{pools, sharded};
+
+/// Why a patrol cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its model.
+    #[error("patrol {patrol}: {source}")]
+    Inference {
+        /// The patrol.
+        patrol: &'static str,
+        /// What is wrong.
+        source: inference::Error,
+    },
+    /// Its patterns.
+    #[error("patrol {patrol}: {source}")]
+    Patterns {
+        /// The patrol.
+        patrol: &'static str,
+        /// What is wrong.
+        source: patterns::Error,
+    },
+    /// There is no such patrol.
+    #[error("there is no patrol {name:?}: the patrols are {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+}
+
+impl Error {
+    fn unknown(name: &str) -> Self {
+        let names: Vec<_> = patrols::TABLE.iter().map(|entry| entry.spec.name).collect();
+        Self::Unknown { name: name.to_owned(), known: names.join(", ") }
+    }
+}

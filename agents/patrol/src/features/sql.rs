@@ -59,7 +59,7 @@ pub fn ids(text: &str, out: &mut [i32]) {
     let raw = Lexed::of(bytes, Start::Plain);
     let first_quote = bytes.iter().position(|byte| matches!(byte, b'\'' | b'"'));
     let quoted = match first_quote {
-        Some(at) if !(raw.starts_statement() && !raw.open_string) => {
+        Some(at) if !raw.starts_statement() || raw.open_string => {
             let quote = bytes.get(at).copied().unwrap_or(b'\'');
             Some(Lexed::of(bytes.get(at..).unwrap_or_default(), Start::Inside(quote)))
         }
@@ -254,9 +254,8 @@ mod tests {
         for text in ["", "'", "\"", "%", "%2", "%%%", "\0", "\u{1f600}'", "/*", "*/", "--", "'''"] {
             check(text);
         }
-        let alphabet: Vec<char> = "ab1'\"%2527/*-#;()=,.`\\ \u{e9}\u{ff07}\u{1f4a5}\0\n+@$[!|&<"
-            .chars()
-            .collect();
+        let alphabet: Vec<char> =
+            "ab1'\"%2527/*-#;()=,.`\\ \u{e9}\u{ff07}\u{1f4a5}\0\n+@$[!|&<".chars().collect();
         let mut state = 7u64;
         for length in 0..400 {
             let mut text = String::new();

@@ -156,15 +156,33 @@ pub fn class(action: &str) -> Class {
 #[must_use]
 pub fn is_sensitive(resource: &str) -> bool {
     const WORDS: [&[u8]; 21] = [
-        b"customer", b"payment", b"card", b"user", b"account", b"credential", b"password",
-        b"secret", b"patient", b"salary", b"payroll", b"ssn", b"token", b"invoice", b"client",
-        b"personal", b"employee", b"billing", b"member", b"private", b"pii",
+        b"customer",
+        b"payment",
+        b"card",
+        b"user",
+        b"account",
+        b"credential",
+        b"password",
+        b"secret",
+        b"patient",
+        b"salary",
+        b"payroll",
+        b"ssn",
+        b"token",
+        b"invoice",
+        b"client",
+        b"personal",
+        b"employee",
+        b"billing",
+        b"member",
+        b"private",
+        b"pii",
     ];
     let bytes = resource.as_bytes();
     let bytes = bytes.get(..bytes.len().min(256)).unwrap_or_default();
-    WORDS.iter().any(|word| {
-        bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
-    })
+    WORDS
+        .iter()
+        .any(|word| bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word)))
 }
 
 #[cfg(test)]
@@ -174,16 +192,30 @@ mod tests {
     #[test]
     fn words_of_databases_and_clouds_meet() {
         for (action, wanted) in [
-            ("select", Class::Read), ("SELECT", Class::Read), ("copy", Class::Copy),
-            ("COPY TO STDOUT", Class::Copy), ("copy_from", Class::Write),
-            ("insert_select", Class::Copy), ("insert", Class::Write), ("pg_dump", Class::Export),
-            ("backup", Class::Export), ("GetObject", Class::Read), ("GetBucketPolicy", Class::Read),
-            ("PutBucketPolicy", Class::Admin), ("ListObjects", Class::List),
-            ("DescribeInstances", Class::List), ("ModifySnapshotAttribute", Class::Export),
-            ("DescribeDBSnapshots", Class::List), ("ConsoleLogin", Class::Login),
-            ("AssumeRole", Class::Login), ("file_copy_removable", Class::Export),
-            ("DELETE", Class::Delete), ("CreateUser", Class::Admin), ("usb_connect", Class::Other),
-            ("", Class::Other), ("\u{1f4a5}", Class::Other),
+            ("select", Class::Read),
+            ("SELECT", Class::Read),
+            ("copy", Class::Copy),
+            ("COPY TO STDOUT", Class::Copy),
+            ("copy_from", Class::Write),
+            ("insert_select", Class::Copy),
+            ("insert", Class::Write),
+            ("pg_dump", Class::Export),
+            ("backup", Class::Export),
+            ("GetObject", Class::Read),
+            ("GetBucketPolicy", Class::Read),
+            ("PutBucketPolicy", Class::Admin),
+            ("ListObjects", Class::List),
+            ("DescribeInstances", Class::List),
+            ("ModifySnapshotAttribute", Class::Export),
+            ("DescribeDBSnapshots", Class::List),
+            ("ConsoleLogin", Class::Login),
+            ("AssumeRole", Class::Login),
+            ("file_copy_removable", Class::Export),
+            ("DELETE", Class::Delete),
+            ("CreateUser", Class::Admin),
+            ("usb_connect", Class::Other),
+            ("", Class::Other),
+            ("\u{1f4a5}", Class::Other),
         ] {
             assert_eq!(class(action), wanted, "{action}");
         }

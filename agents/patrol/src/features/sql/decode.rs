@@ -12,7 +12,7 @@ pub(super) struct Decoded<'a> {
 }
 
 /// Cuts, then decodes into `buffer`: percent escapes twice (`%27`, `%u0027`), `+` as a space where
-/// the text looks like a form value, and full-width ASCII forms.
+/// the text looks like a form value, and what [`fold`] knows.
 pub(super) fn decode<'a>(
     text: &[u8],
     buffer: &'a mut [u8; HEAD_BYTES + TAIL_BYTES + 1],
@@ -38,8 +38,8 @@ pub(super) fn decode<'a>(
         let kept = buffer.get_mut(..length).unwrap_or_default();
         kept.iter_mut().filter(|byte| **byte == b'+').for_each(|byte| *byte = b' ');
     }
-    if buffer.get(..length).is_some_and(|kept| kept.contains(&0xEF)) {
-        length = narrow(buffer, length);
+    if !buffer.get(..length).is_some_and(<[u8]>::is_ascii) {
+        length = fold(buffer, length);
     }
     Decoded { bytes: buffer.get(..length).unwrap_or_default(), rounds, plus }
 }
@@ -80,15 +80,13 @@ fn percent(buffer: &mut [u8], length: usize, plus: bool) -> (usize, bool) {
     while let Some(&byte) = buffer.get(read).filter(|_| read < length) {
         let rest = buffer.get(read + 1..length).unwrap_or_default();
         let (value, used) = match (byte, rest) {
-            (b'%', [b'u' | b'U', a, b, c, d, ..]) => {
-                match (hex(*a), hex(*b), hex(*c), hex(*d)) {
-                    (Some(0), Some(0), Some(high), Some(low)) => (high << 4 | low, 6),
-                    (Some(15), Some(15), Some(high), Some(low)) if high < 6 => {
-                        ((high << 4 | low).wrapping_add(0x20), 6)
-                    }
-                    _ => (byte, 1),
+            (b'%', [b'u' | b'U', a, b, c, d, ..]) => match (hex(*a), hex(*b), hex(*c), hex(*d)) {
+                (Some(0), Some(0), Some(high), Some(low)) => (high << 4 | low, 6),
+                (Some(15), Some(15), Some(high), Some(low)) if high < 6 => {
+                    ((high << 4 | low).wrapping_add(0x20), 6)
                 }
-            }
+                _ => (byte, 1),
+            },
             (b'%', [high, low, ..]) => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, 3),
                 _ => (byte, 1),
@@ -115,16 +113,24 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// Full-width forms U+FF01..=U+FF5E (`EF BC 81` ..= `EF BD 9E`) to ASCII, in place.
-fn narrow(buffer: &mut [u8], length: usize) -> usize {
+/// In place: full-width forms U+FF01..=U+FF5E (`EF BC 81` ..= `EF BD 9E`) and typographic quotes,
+/// which some databases fold to ASCII, and the no-break space, which MySQL skips.
+fn fold(buffer: &mut [u8], length: usize) -> usize {
     let mut read = 0;
     let mut write = 0;
+    let mut before = b' ';
     while let Some(&byte) = buffer.get(read).filter(|_| read < length) {
         let (value, used) = match (byte, buffer.get(read + 1..length)) {
             (0xEF, Some([0xBC, low @ 0x81..=0xBF, ..])) => (low - 0x60, 3),
             (0xEF, Some([0xBD, low @ 0x80..=0x9E, ..])) => (low - 0x20, 3),
+            (0xE2, Some([0x80, 0x98 | 0x99 | 0xB2, ..])) => (b'\'', 3),
+            (0xE2, Some([0x80, 0x9C | 0x9D, ..])) => (b'"', 3),
+            (0xCA, Some([0xB9 | 0xBC, ..])) => (b'\'', 2),
+            (0xC2, Some([0xA0, ..])) => (b' ', 2),
+            (0xA0, _) if before.is_ascii() => (b' ', 1),
             _ => (byte, 1),
         };
+        before = byte;
         if let Some(slot) = buffer.get_mut(write) {
             *slot = value;
         }
@@ -149,6 +155,9 @@ mod tests {
         assert_eq!(text("a%2527"), "a'");
         assert_eq!(text("%u0027%uff07"), "''");
         assert_eq!(text("\u{ff07}\u{ff4f}\u{ff52}"), "'or");
+        assert_eq!(text("1%a0or\u{a0}1"), "1 or 1");
+        assert_eq!(text("1\u{2019} or \u{201c}"), "1' or \"");
+        assert_eq!(text("caf\u{e9} \u{c4}\u{a0}"), "caf\u{e9} \u{c4} ");
         assert_eq!(text("1+1"), "1+1");
         assert_eq!(text("a + b"), "a + b");
         assert_eq!(text("100%"), "100%");

@@ -80,7 +80,7 @@ impl Lexed {
                 1
             }
         };
-        Lexer { bytes, at, literal: (0, 0), lexed: &mut lexed }.run();
+        Lexer { bytes, at, literal: (0, 0), name: (0, 0), lexed: &mut lexed }.run();
         if let Some(slot) = lexed.codes.get_mut(lexed.length) {
             *slot = EDGE;
             lexed.length += 1;
@@ -169,6 +169,8 @@ struct Lexer<'a> {
     at: usize,
     /// Where the last literal stood.
     literal: (usize, usize),
+    /// Where the last name stood, with what qualifies it.
+    name: (usize, usize),
     lexed: &'a mut Lexed,
 }
 
@@ -208,7 +210,8 @@ impl Lexer<'_> {
     }
 
     fn skip_word(&mut self) {
-        while let Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'$' | 0x80..) = self.peek(0)
+        while let Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'$' | 0x80..) =
+            self.peek(0)
         {
             self.at += 1;
         }
@@ -377,60 +380,30 @@ impl Lexer<'_> {
             }
             return self.lexed.push(WORD_BASE + place);
         }
-        let begins = |prefix: &&[u8]| {
-            word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        let system = words::SYSTEM_PREFIXES.iter().any(begins) && word.contains(&b'_');
         let code = match word {
-            _ if system => SYSTEM,
             [b'@', b'@', _, ..] => SYSTEM,
-            [b'@', _, ..] if from == 0 || self.bytes.get(from - 1) != Some(&b'@') => VARIABLE,
+            [b'@', _, ..] => VARIABLE,
             [b'@'] => MARK + u16::from(b'@'),
+            _ if words::is_system(word) => SYSTEM,
             _ if self.peek(0) == Some(b'(') => CALL,
             _ => NAME,
         };
+        let (from, end) = (from, self.at);
+        if code == NAME && self.lexed.back(1) == MARK + u16::from(b'.') {
+            self.name.1 = end;
+            self.lexed.push(code);
+            return;
+        }
+        let equals = self.lexed.back(1) == MARK + u16::from(b'=') && self.lexed.back(2) == NAME;
+        let same = self.bytes.get(self.name.0..self.name.1) == self.bytes.get(from..end);
+        self.name = (from, end);
         self.lexed.push(code);
+        if code == NAME && equals && same && self.peek(0) != Some(b'.') {
+            self.lexed.constants += 1;
+            self.lexed.push(SAME);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tokens(text: &str) -> Vec<u16> {
-        Lexed::of(text.as_bytes(), Start::Plain).tokens().to_vec()
-    }
-
-    #[test]
-    fn names_values_and_lists_fold() {
-        assert_eq!(tokens("select a.b from t"), tokens("SELECT x FROM customers"));
-        assert_eq!(tokens("in (1,2,3)"), tokens("in (7, 8, 9, 10, 11)"));
-        assert_eq!(tokens("one two three"), tokens("a much longer sentence of plain words"));
-    }
-
-    #[test]
-    fn comparing_constants_is_noticed() {
-        let same = Lexed::of(b"1' or 'a'='a", Start::Inside(b'\''));
-        assert_eq!(same.constants, 0);
-        assert_eq!(Lexed::of(b"x or 17=17", Start::Plain).constants, 1);
-        assert!(tokens("or 17=17").contains(&SAME));
-        assert!(tokens("or 17=18").contains(&OTHER));
-        assert!(!tokens("a = 17").contains(&OTHER));
-    }
-
-    #[test]
-    fn apostrophes_are_not_strings() {
-        for text in ["don't stop, it's fine", "Mr O'Brien's dog", "l'avion d'Alice", "we've"] {
-            assert!(!Lexed::of(text.as_bytes(), Start::Plain).open_string, "{text}");
-        }
-        assert!(Lexed::of(b"x' or 1=1", Start::Plain).open_string);
-        assert!(tokens("x'or'1'='1").contains(&STRING));
-    }
-
-    #[test]
-    fn versioned_comments_are_read_as_code() {
-        let words = |text: &str| tokens(text).into_iter().filter(|c| *c >= WORD_BASE).count();
-        assert_eq!(words("/*!50000UnIoN*/ /*!select*/ 1"), 2);
-        assert_eq!(words("/* union select */ 1"), 0);
-    }
-}
+mod tests;

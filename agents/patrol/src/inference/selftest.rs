@@ -1,0 +1,60 @@
+//! The rows that a model was published with, and the scores that it must still give them.
+
+use super::{Error, Input, Model, Rows};
+use magsentinel_bus_schema::Fields;
+use serde::Deserialize;
+
+/// Largest difference between a published score and the one that a backend computes.
+pub const TOLERANCE: f32 = 1e-4;
+
+/// One row of a self test. For patrols that keep state the rows are one sequence.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Row {
+    /// The event's body.
+    pub body: Fields,
+    /// Its features, as training saw them.
+    pub x: Vec<f32>,
+    /// The score that the model gave.
+    pub score: f32,
+}
+
+pub(super) fn read(model: &str, text: &str) -> Result<Vec<Row>, Error> {
+    let wrong = |why: String| Error::SelfTest { model: model.to_owned(), why };
+    let rows: Vec<Row> =
+        serde_json::from_str(text).map_err(|e| wrong(format!("its rows cannot be read: {e}")))?;
+    if rows.is_empty() { Err(wrong("it has no rows".to_owned())) } else { Ok(rows) }
+}
+
+/// Scores the published features and compares.
+pub(super) fn run(model: &mut Model, rows: &[Row]) -> Result<(), Error> {
+    let name = model.name.clone();
+    let wrong = |why: String| Error::SelfTest { model: name.clone(), why };
+    let input = model.input();
+    let mut buffer = Rows::new(input, rows.len());
+    for (at, row) in rows.iter().enumerate() {
+        if row.x.len() != input.width() {
+            let (has, wants) = (row.x.len(), input.width());
+            return Err(wrong(format!("row {at} has {has} features, expected {wants}")));
+        }
+    }
+    fill(&mut buffer, input, rows);
+    let mut scores = Vec::new();
+    model.run(&buffer, rows.len(), &mut scores)?;
+    for (at, (row, score)) in rows.iter().zip(&scores).enumerate() {
+        // Written so that a score that is no number fails too.
+        let same = (row.score - score).abs() <= TOLERANCE;
+        if !same {
+            return Err(wrong(format!("row {at} scores {score}, published as {}", row.score)));
+        }
+    }
+    Ok(())
+}
+
+fn fill(buffer: &mut Rows, input: Input, rows: &[Row]) {
+    let values = rows.iter().flat_map(|row| row.x.iter().copied());
+    match (buffer, input) {
+        #[expect(clippy::cast_possible_truncation, reason = "ids are whole and below 2^24")]
+        (Rows::Ids(all), _) => all.iter_mut().zip(values).for_each(|(to, x)| *to = x as i32),
+        (Rows::Values(all), _) => all.iter_mut().zip(values).for_each(|(to, x)| *to = x),
+    }
+}

@@ -1,0 +1,239 @@
+//! What one patrol is: the contract, and how evidence becomes a finding.
+//!
+//! A patrol turns an event's body into a row of features ([`Patrol::features`]); the shell runs
+//! the model on the rows of a whole batch and the patterns on each body; then the patrol weighs
+//! all of it ([`Patrol::judge`]). It never awaits, reads no clock and does no I/O.
+//!
+//! A patrol without key classes is stateless: any number of instances share the events, in any
+//! order. One with key classes keeps bounded state per key, sees all events of its shards in
+//! stream order, and is rebuilt from the stream when a shard changes hands.
+
+use crate::{
+    body,
+    inference::{Embedded, Input, Row, RowMut},
+    patterns::{Hit, Normal},
+};
+use magsentinel_bus_schema::{Class, Fields, Kind, Level, Thresholds, Timestamp, Token};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The fixed facts of a patrol.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name in subjects, CLI and Kubernetes: `sql-guard`.
+    pub name: &'static str,
+    /// Kind of the events that it scores.
+    pub kind: Kind,
+    /// Classes of the entities by which it keeps state; the first gives the event's shard.
+    /// Empty: it keeps none.
+    pub keys: &'static [Class],
+    /// What its model takes.
+    pub input: Input,
+    /// Its model.
+    pub model: Embedded,
+    /// Its patterns, by file name.
+    pub patterns: &'static [(&'static str, &'static str)],
+}
+
+impl Spec {
+    /// The name as a token.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        Token::sanitised(self.name)
+    }
+}
+
+/// One event, as a patrol sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// What happened.
+    pub body: &'a Fields,
+    /// When: the event's time, or the time of receipt where the event's lies in the future.
+    pub ts: Timestamp,
+    /// The event's own time lies in the future and was not used.
+    pub ts_refused: bool,
+    /// It was seen before (a redelivery), so it must not be learnt again.
+    pub repeated: bool,
+}
+
+/// What is known about an event when it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The model's score, 0..=1.
+    pub score: f32,
+    /// The features.
+    pub row: Row<'a>,
+    /// The patterns that match, the worst first.
+    pub hits: &'a [Arc<Hit>],
+    /// The normal form of the text, where the patrol reads one.
+    pub normal: Option<&'a Normal>,
+}
+
+/// What a patrol says about an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// 0..=1; never below the level's threshold.
+    pub score: f32,
+    /// How sure the patrol is of the level, 0..=1.
+    pub confidence: f32,
+    /// What it looks like.
+    pub category: Token,
+    /// ATT&CK technique ids.
+    pub techniques: Vec<String>,
+    /// Why, for a reader.
+    pub reasons: Vec<String>,
+}
+
+/// One patrol's logic and, where it has key classes, its state.
+pub trait Patrol: Send {
+    /// Reads the body and writes its features. An error means that the body is none of this
+    /// kind; it names the field, and the event becomes a dead letter.
+    fn features(&mut self, seen: &Seen<'_>, row: RowMut<'_>) -> Result<(), String>;
+
+    /// The text of the body that patterns see in normal form, and how many of its bytes they
+    /// see at most; `None` when the body has no such text.
+    fn text<'a>(&self, _seen: &Seen<'a>) -> Option<(&'a str, usize)> {
+        None
+    }
+
+    /// Weighs the evidence; `None` when the event is ordinary.
+    fn judge(&mut self, seen: &Seen<'_>, evidence: &Evidence<'_>) -> Option<Finding>;
+
+    /// The part of the body that a reader of the finding should see, untrusted text.
+    fn excerpt(&self, fields: &Fields, chars_max: usize) -> String {
+        body::excerpt(fields, chars_max)
+    }
+
+    /// Figures of its state, small.
+    fn report(&self) -> Value {
+        Value::Null
+    }
+}
+
+/// What a patrol says when only its model speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelSays<'a> {
+    /// Category.
+    pub category: &'a str,
+    /// Techniques.
+    pub techniques: &'a [&'a str],
+    /// What the model recognises, for the reason: "SQL injection".
+    pub what: &'a str,
+}
+
+/// How much one pattern hit of a level is believed, on its own.
+fn belief(level: Level) -> f32 {
+    match level {
+        Level::None => 0.0,
+        Level::Low => 0.35,
+        Level::Medium => 0.6,
+        Level::High => 0.9,
+        Level::Critical => 0.97,
+    }
+}
+
+/// The lowest score that a level may carry, so that whoever sorts by score sees the same order.
+fn floor(level: Level, thresholds: &Thresholds) -> f32 {
+    match level {
+        Level::None => 0.0,
+        Level::Low => thresholds.low,
+        Level::Medium => thresholds.medium,
+        Level::High => thresholds.high,
+        Level::Critical => thresholds.high.max(0.95),
+    }
+}
+
+impl Finding {
+    /// Weighs a model's score and pattern hits (the worst first): the level is the worse of
+    /// the model's and the worst hit's, and the confidence that of independent witnesses
+    /// (one minus the product of the doubts). `None` when the level is none.
+    #[must_use]
+    pub fn weigh(
+        thresholds: &Thresholds,
+        score: f32,
+        hits: &[Arc<Hit>],
+        model: ModelSays<'_>,
+    ) -> Option<Self> {
+        let by_model = thresholds.level(score);
+        let worst = hits.iter().max_by_key(|hit| hit.level);
+        let level = worst.map_or(Level::None, |hit| hit.level).max(by_model);
+        if level == Level::None {
+            return None;
+        }
+        let doubt = hits.iter().fold(1.0 - score, |doubt, hit| doubt * (1.0 - belief(hit.level)));
+        let named = worst.filter(|hit| hit.level >= by_model || hit.level.is_flagged());
+        let mut techniques: Vec<String> = Vec::new();
+        let mut reasons: Vec<String> = Vec::new();
+        for hit in hits {
+            let new = hit.techniques.iter().filter(|t| !techniques.contains(t)).cloned();
+            techniques.extend(new.collect::<Vec<_>>());
+            reasons.push(hit.reason.clone());
+        }
+        if by_model > Level::None {
+            reasons.push(format!("model: {} {score:.2}", model.what));
+            let new = model.techniques.iter().filter(|t| !techniques.iter().any(|k| k == *t));
+            techniques.extend(new.map(|t| (*t).to_owned()).collect::<Vec<_>>());
+        }
+        let category =
+            named.map_or_else(|| Token::sanitised(model.category), |hit| hit.category.clone());
+        Some(Self {
+            level,
+            score: score.max(floor(level, thresholds)),
+            confidence: (1.0 - doubt).clamp(0.0, 0.999),
+            category,
+            techniques,
+            reasons,
+        })
+    }
+
+    /// What is said about an ordinary event, where something must be said.
+    #[must_use]
+    pub fn ordinary(score: f32) -> Self {
+        Self {
+            level: Level::None,
+            score,
+            confidence: 1.0 - score,
+            category: Token::sanitised("none"),
+            techniques: Vec::new(),
+            reasons: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAYS: ModelSays<'_> =
+        ModelSays { category: "sql_injection", techniques: &["T1190"], what: "SQL injection" };
+
+    fn hit(level: Level, category: &str) -> Arc<Hit> {
+        Arc::new(Hit {
+            level,
+            category: Token::sanitised(category),
+            techniques: vec!["T1505.003".to_owned()],
+            reason: category.to_owned(),
+        })
+    }
+
+    fn weigh(score: f32, hits: &[Arc<Hit>]) -> Option<Finding> {
+        Finding::weigh(&Thresholds::default(), score, hits, SAYS)
+    }
+
+    #[test]
+    fn the_worse_of_model_and_patterns_decides() {
+        assert_eq!(weigh(0.1, &[]), None);
+        let model = weigh(0.9, &[]).unwrap();
+        assert_eq!((model.level, model.category.as_str()), (Level::High, "sql_injection"));
+        assert!((model.confidence - 0.9).abs() < 1e-6);
+        let pattern = weigh(0.1, &[hit(Level::Critical, "file_write")]).unwrap();
+        assert_eq!((pattern.level, pattern.category.as_str()), (Level::Critical, "file_write"));
+        assert!(pattern.score >= 0.95 && pattern.techniques == ["T1505.003"]);
+        let both = weigh(0.9, &[hit(Level::High, "union"), hit(Level::Low, "odd")]).unwrap();
+        assert!(both.confidence > 0.99 && both.reasons.len() == 3);
+        let mild = weigh(0.9, &[hit(Level::Low, "odd")]).unwrap();
+        assert_eq!((mild.level, mild.category.as_str()), (Level::High, "sql_injection"));
+    }
+}

@@ -1,0 +1,249 @@
+//! # data-flow: exfiltration in one user's accesses to data
+//!
+//! **Finds** accesses to data that do not fit the user's own past: `bulk_export` (a copy, dump or
+//! export), `bulk_read` (a read of very many rows), `data_sweep` (many resources that are new to
+//! the user), `slow_drain` (a day's volume far above the usual day's), `cross_project`, and
+//! `unusual_access` where nothing of that stands out alone. Patterns name what needs no past:
+//! a copy to a program, a dump tool at work, data sent into another project.
+//!
+//! **Reads** `user`/`actor` (else `session`, else the client: the key), `action` (required, text),
+//! `resource`/`object`, `rows`, `bytes_out`/`bytes`, `src_ip`/`client`/`host`, `project`, and
+//! time. `rows` and bytes that nobody counted are absent, never guessed. A body without action,
+//! or with a size that is no count, becomes a dead letter.
+//!
+//! **Techniques**: T1213.006, T1048, T1119, T1030, T1537; patterns add others.
+//!
+//! **Limits**: a user's first events have no past to differ from; the model knows that, patterns
+//! do not need one. An event time more than [`Config::clock_skew_max`] after its receipt is not
+//! believed: the time of receipt counts, and the finding says so. A clock that goes back counts
+//! as no time passed. At most [`Config::keys_max`] users are remembered by a process, a bit under
+//! a kilobyte each; beyond that the least suspicious and longest idle are forgotten, counted as
+//! `evicted`. After a change of owner a shard's profiles are rebuilt from
+//! [`Config::rebuild`] of the stream.
+
+mod keys;
+
+use self::keys::{Budget, Keys};
+use crate::{
+    body,
+    features::data::{self, Observation, Profile, WIDTH},
+    inference::{Embedded, Input, Row, RowMut},
+    patrol::{Evidence, Finding, ModelSays, Patrol, Seen, Spec},
+    patrols::{Keyed, Maker},
+};
+use magsentinel_bus_schema::{Class, Fields, Kind, Thresholds, entity::shard_entity};
+use magsentinel_runtime::settings::Span;
+use serde_json::{Value, json};
+
+patrol_config! {
+    /// Section `patrols.data_flow`.
+    {
+        /// Most users remembered by one process, all its shards together, 1..=10000000; a bit
+        /// under a kilobyte of memory each. Beyond it the least suspicious and longest idle are
+        /// forgotten, and counted. Default 100000.
+        keys_max: usize = 100_000,
+        /// How far back, in stream time, a shard's profiles are rebuilt when it changes hands.
+        /// Default 1h.
+        rebuild: Span = Span::s(3600),
+        /// How far an event's time may lie after its receipt and still be believed. Default 10m.
+        clock_skew_max: Span = Span::s(600),
+    }
+}
+
+macro_rules! pattern {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../patterns/data-flow/", $name)))
+    };
+}
+
+/// The fixed facts of data-flow.
+pub const SPEC: Spec = Spec {
+    name: "data-flow",
+    kind: Kind::Data,
+    keys: &[Class::User],
+    input: Input::Values(WIDTH),
+    model: Embedded {
+        onnx: include_bytes!("../../models/data-flow.onnx"),
+        selftest: include_str!("../../models/data-flow.selftest.json"),
+    },
+    patterns: &[pattern!("export.yml")],
+};
+
+pub(super) fn problems(config: &Config) -> Vec<String> {
+    let good = (1..=10_000_000).contains(&config.keys_max);
+    let problem = || format!("keys_max: must be 1 to 10000000, is {}", config.keys_max);
+    if good { Vec::new() } else { vec![problem()] }
+}
+
+pub(super) fn maker(config: &Config) -> Maker {
+    let thresholds = config.thresholds;
+    let budget = Budget::new(config.keys_max);
+    Box::new(move || Box::new(DataFlow { thresholds, keys: Keys::new(budget.clone()) }))
+}
+
+pub(super) fn keyed(config: &Config) -> Option<Keyed> {
+    Some(Keyed { rebuild: config.rebuild, clock_skew_max: config.clock_skew_max })
+}
+
+struct DataFlow {
+    thresholds: Thresholds,
+    keys: Keys,
+}
+
+/// The key of a body: the class goes in, so that a session and a user of one name differ.
+fn key_of(fields: &Fields) -> String {
+    let entity = shard_entity(Kind::Data, fields);
+    entity.map_or_else(String::new, |(class, value)| format!("{class}:{value}"))
+}
+
+/// The body as the features want it.
+fn access<'a>(seen: &Seen<'a>) -> Result<Observation<'a>, String> {
+    let fields = seen.body;
+    let action = body::text(fields, &["action"])?;
+    let action = action.ok_or("body has no action: a data event must say what was done")?;
+    Ok(Observation {
+        ts_us: seen.ts.micros(),
+        action,
+        resource: body::text(fields, &["resource", "object", "host"])?.unwrap_or_default(),
+        project: body::text(fields, &["project"])?,
+        rows: body::count(fields, &["rows"])?,
+        bytes: body::count(fields, &["bytes_out", "bytes"])?,
+        src: body::text(fields, &["src_ip", "client", "client_ip", "ip", "host"])?,
+    })
+}
+
+impl Patrol for DataFlow {
+    fn features(&mut self, seen: &Seen<'_>, row: RowMut<'_>) -> Result<(), String> {
+        let access = access(seen)?;
+        let key = key_of(seen.body);
+        let features = if seen.repeated {
+            let mut past = self.keys.get(&key).cloned().unwrap_or_else(Profile::default);
+            past.observe(&access)
+        } else {
+            self.keys.profile(&key).observe(&access)
+        };
+        if let RowMut::Values(out) = row {
+            out.copy_from_slice(&features);
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, seen: &Seen<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
+        let key = key_of(seen.body);
+        if !seen.repeated {
+            self.keys.settle(&key, evidence.score);
+        }
+        let Row::Values(row) = evidence.row else { return None };
+        let stands_out = StandsOut { row };
+        let (category, techniques) = stands_out.category();
+        let says = ModelSays { category, techniques, what: "exfiltration" };
+        let mut found = Finding::weigh(&self.thresholds, evidence.score, evidence.hits, says)?;
+        stands_out.reasons(seen, &mut found.reasons);
+        if seen.ts_refused {
+            found.reasons.push("its time lies in the future: time of receipt used".to_owned());
+        }
+        let past = self.keys.get(&key).map_or(0, Profile::events);
+        if self.keys.evicted() > 0 && past <= 1 {
+            found.reasons.push("its past may have been forgotten: too many users".to_owned());
+        }
+        Some(found)
+    }
+
+    fn report(&self) -> Value {
+        json!({ "keys": self.keys.len(), "evicted": self.keys.evicted() })
+    }
+}
+
+/// Where a feature stands in a row; a name that does not exist does not compile.
+macro_rules! at {
+    ($name:literal) => {
+        const { index_of($name) }
+    };
+}
+
+#[expect(clippy::panic, clippy::indexing_slicing, reason = "runs at compile time only")]
+const fn index_of(name: &str) -> usize {
+    let mut at = 0;
+    while at < WIDTH {
+        let (known, name) = (data::NAMES[at].as_bytes(), name.as_bytes());
+        let mut same = 0;
+        while same < known.len() && same < name.len() && known[same] == name[same] {
+            same += 1;
+        }
+        if same == known.len() && same == name.len() {
+            return at;
+        }
+        at += 1;
+    }
+    panic!("no feature of this name")
+}
+
+/// A row of features, asked what is unusual in it.
+struct StandsOut<'a> {
+    row: &'a [f32],
+}
+
+impl StandsOut<'_> {
+    fn value(&self, at: usize) -> f32 {
+        self.row.get(at).copied().unwrap_or(0.0)
+    }
+
+    fn is(&self, at: usize) -> bool {
+        self.value(at) > 0.5
+    }
+
+    fn rows_excess(&self) -> f32 {
+        self.value(at!("rows above the user's mean (deviations)"))
+    }
+
+    fn category(&self) -> (&'static str, &'static [&'static str]) {
+        let export = self.is(at!("action is copy")) || self.is(at!("action is export"));
+        let projects = self.value(at!("distinct projects today against the user's usual day (ln ratio)"));
+        let resources =
+            self.value(at!("distinct resources today against the user's usual day (ln ratio)"));
+        let day = self.value(at!("rows of the day against the user's usual day (ln ratio)"));
+        let day = day.max(self.value(at!("bytes of the day against the user's usual day (ln ratio)")));
+        if export && self.is(at!("project is new to the user")) {
+            ("cross_project", &["T1537"])
+        } else if export {
+            ("bulk_export", &["T1213.006", "T1048"])
+        } else if self.rows_excess() > 2.0 || self.value(at!("rows (ln)")) > 9.0 {
+            ("bulk_read", &["T1213.006"])
+        } else if resources > 2.0 || projects > 2.0 {
+            ("data_sweep", &["T1119"])
+        } else if day > 1.0 {
+            ("slow_drain", &["T1030"])
+        } else {
+            ("unusual_access", &["T1213"])
+        }
+    }
+
+    fn reasons(&self, seen: &Seen<'_>, reasons: &mut Vec<String>) {
+        let excess = self.rows_excess();
+        if excess > 2.0 {
+            let rows = body::count(seen.body, &["rows"]).ok().flatten().unwrap_or(0);
+            reasons.push(format!("{rows} rows: {excess:.0} deviations above this user's mean"));
+        }
+        let bytes = self.value(at!("bytes above the user's mean (deviations)"));
+        if bytes > 2.0 {
+            reasons.push(format!("bytes sent {bytes:.0} deviations above this user's mean"));
+        }
+        let day = self.value(at!("rows of the day against the user's usual day (ln ratio)"));
+        if day > 1.0 {
+            reasons.push(format!("{:.0} times the rows of this user's usual day", day.exp()));
+        }
+        for (at, least, reason) in [
+            (at!("bulk action, rare for the user"), 2.0, "this user hardly ever copies or exports"),
+            (at!("sensitive and bulk or large"), 0.5, "sensitive data in bulk"),
+            (at!("resource is new to the user"), 0.5, "resource is new to this user"),
+            (at!("project is new to the user"), 0.5, "project is new to this user"),
+            (at!("address is new to the user"), 0.5, "address is new to this user"),
+            (at!("rarity of the hour for the user, once known"), 2.5, "an unusual hour for this user"),
+        ] {
+            if self.value(at) > least {
+                reasons.push(reason.to_owned());
+            }
+        }
+    }
+}
+

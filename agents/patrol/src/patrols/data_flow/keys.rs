@@ -1,0 +1,205 @@
+//! What is remembered per key, bounded, and forgotten in an order that does not help to hide.
+//!
+//! When the budget is spent, a new key makes room by the one of lowest rank that has been idle
+//! longest. Strangers (few events) rank lowest, so a flood of invented names pushes out invented
+//! names; keys with a past come next; keys under suspicion go last. Every eviction is counted.
+
+use crate::features::data::Profile;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Events after which a key has a past.
+const EVENTS_KNOWN: u32 = 8;
+
+/// Score from which a key is under suspicion.
+const SUSPICIOUS: f32 = 0.3;
+
+/// What remains of a key's worst score after each further event: suspicion lasts for dozens.
+const FADE: f32 = 0.97;
+
+/// Keys that all shards of a process may remember together.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    used: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Budget {
+    pub(super) fn new(max: usize) -> Self {
+        Self { used: Arc::default(), max }
+    }
+}
+
+/// Lowest first out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Stranger,
+    Known,
+    Suspicious,
+}
+
+struct Entry {
+    profile: Profile,
+    worst: f32,
+    place: (Rank, u64),
+}
+
+/// The keys of one shard.
+pub(super) struct Keys {
+    budget: Budget,
+    entries: HashMap<Arc<str>, Entry>,
+    /// In the order of eviction; the number is the turn of the key's latest event.
+    order: BTreeMap<(Rank, u64), Arc<str>>,
+    turn: u64,
+    evicted: u64,
+}
+
+impl Keys {
+    pub(super) fn new(budget: Budget) -> Self {
+        let (entries, order) = (HashMap::new(), BTreeMap::new());
+        Self { budget, entries, order, turn: 0, evicted: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// The profile of a key, without making one.
+    pub(super) fn get(&self, key: &str) -> Option<&Profile> {
+        self.entries.get(key).map(|entry| &entry.profile)
+    }
+
+    /// The profile of a key, made if need be.
+    pub(super) fn profile(&mut self, key: &str) -> &mut Profile {
+        self.turn += 1;
+        if !self.entries.contains_key(key) {
+            self.make_room();
+        }
+        let name: Arc<str> = match self.entries.get_key_value(key) {
+            Some((name, _)) => Arc::clone(name),
+            None => key.into(),
+        };
+        let entry = self.entries.entry(Arc::clone(&name)).or_insert_with(|| Entry {
+            profile: Profile::default(),
+            worst: 0.0,
+            place: (Rank::Stranger, 0),
+        });
+        self.order.remove(&entry.place);
+        entry.place.1 = self.turn;
+        self.order.insert(entry.place, name);
+        &mut entry.profile
+    }
+
+    /// Says what an event of a key scored.
+    pub(super) fn settle(&mut self, key: &str, score: f32) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.worst = score.max(entry.worst * FADE);
+        let rank = if entry.worst >= SUSPICIOUS {
+            Rank::Suspicious
+        } else if entry.profile.events() >= EVENTS_KNOWN {
+            Rank::Known
+        } else {
+            Rank::Stranger
+        };
+        if rank != entry.place.0
+            && let Some(name) = self.order.remove(&entry.place)
+        {
+            entry.place.0 = rank;
+            self.order.insert(entry.place, name);
+        }
+    }
+
+    /// Makes room for one more key. A shard that holds none may exceed the budget by one, so
+    /// that no shard goes blind.
+    fn make_room(&mut self) {
+        let full = self.budget.used.load(Ordering::Relaxed) >= self.budget.max;
+        if full && let Some((_, name)) = self.order.pop_first() {
+            self.entries.remove(&name);
+            self.evicted += 1;
+        } else {
+            self.budget.used.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.entries.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::data::Observation;
+
+    fn seen(keys: &mut Keys, key: &str, score: f32) {
+        let access = Observation {
+            ts_us: 0,
+            action: "select",
+            resource: "t",
+            project: None,
+            rows: Some(1),
+            bytes: None,
+            src: None,
+        };
+        keys.profile(key).observe(&access);
+        keys.settle(key, score);
+    }
+
+    #[test]
+    fn a_flood_of_strangers_evicts_strangers() {
+        let mut keys = Keys::new(Budget::new(100));
+        seen(&mut keys, "thief", 0.9);
+        for _ in 0..10 {
+            seen(&mut keys, "clerk", 0.0);
+        }
+        for n in 0..10_000 {
+            seen(&mut keys, &format!("invented{n}"), 0.0);
+        }
+        assert_eq!((keys.len(), keys.order.len(), keys.evicted()), (100, 100, 9902));
+        assert!(keys.get("thief").is_some() && keys.get("clerk").is_some());
+        assert!(keys.get("invented9999").is_some() && keys.get("invented0").is_none());
+    }
+
+    #[test]
+    fn when_all_are_known_the_longest_idle_goes_and_suspicion_fades() {
+        let mut keys = Keys::new(Budget::new(3));
+        for key in ["a", "b", "c"] {
+            (0..9).for_each(|_| seen(&mut keys, key, if key == "a" { 0.4 } else { 0.0 }));
+        }
+        seen(&mut keys, "d", 0.0);
+        assert!(keys.get("a").is_some() && keys.get("b").is_none());
+        (0..20).for_each(|_| seen(&mut keys, "a", 0.0));
+        (0..9).for_each(|_| seen(&mut keys, "c", 0.0));
+        seen(&mut keys, "e", 0.0);
+        assert!(keys.get("d").is_none(), "a stranger goes before those with a past");
+        (0..9).for_each(|_| seen(&mut keys, "e", 0.0));
+        seen(&mut keys, "f", 0.0);
+        assert!(keys.get("a").is_none(), "no longer suspicious, idle longest");
+    }
+
+    #[test]
+    fn shards_share_one_budget_and_give_it_back() {
+        let budget = Budget::new(10);
+        let mut first = Keys::new(budget.clone());
+        (0..10).for_each(|n| seen(&mut first, &n.to_string(), 0.0));
+        let mut second = Keys::new(budget.clone());
+        (0..5).for_each(|n| seen(&mut second, &n.to_string(), 0.0));
+        assert_eq!((first.len(), second.len()), (10, 1));
+        drop(first);
+        (0..5).for_each(|n| seen(&mut second, &n.to_string(), 0.0));
+        assert_eq!(second.len(), 5);
+        drop(second);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+}

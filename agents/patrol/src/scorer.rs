@@ -1,0 +1,264 @@
+//! One patrol at work: features, model, patterns and verdict for a slice of events.
+//!
+//! Everything that is read from outside (model file, pattern directory) is read when a
+//! [`Blueprint`] is made; scorers are then made from it any number of times.
+
+use crate::{
+    Error,
+    inference::{self, Model, Row, RowMut, Rows, Runtime, Source},
+    patrol::{Evidence, Finding, Patrol, Seen, Spec},
+    patrols::{self, Entry, Maker, PublishNone},
+    patterns::{Book, Hit, Normal},
+};
+use magsentinel_bus_schema::{Fields, Token};
+use serde_json::Value;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Rows that the model sees at once.
+pub const CHUNK: usize = 64;
+
+/// Everything that scorers of one patrol share.
+pub struct Blueprint {
+    spec: &'static Spec,
+    name: Token,
+    runtime: Runtime,
+    source: Source,
+    book: Arc<Book>,
+    maker: Maker,
+    excerpt_chars_max: usize,
+    publish_none: PublishNone,
+    /// The model that was loaded to see whether it can be, for the first scorer.
+    spare: Mutex<Option<Model>>,
+}
+
+impl fmt::Debug for Blueprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blueprint").field("patrol", &self.spec.name).finish_non_exhaustive()
+    }
+}
+
+impl Blueprint {
+    /// Reads and checks a patrol's model and patterns.
+    pub fn new(
+        entry: &Entry,
+        config: &patrols::Config,
+        inference: &inference::Config,
+    ) -> Result<Self, Error> {
+        let spec = entry.spec;
+        let shared = (entry.shared)(config);
+        let wrong = |source| Error::Inference { patrol: spec.name, source };
+        let book = Book::load(spec.kind, spec.patterns, shared.patterns)
+            .map_err(|source| Error::Patterns { patrol: spec.name, source })?;
+        let runtime = Runtime::of(inference).map_err(wrong)?;
+        let source = Source::read(spec.name, spec.model, shared.model).map_err(wrong)?;
+        let model = Model::load(&runtime, &source, spec.input).map_err(wrong)?;
+        Ok(Self {
+            spec,
+            name: spec.token(),
+            runtime,
+            source,
+            book: Arc::new(book),
+            maker: (entry.maker)(config),
+            excerpt_chars_max: shared.excerpt_chars_max,
+            publish_none: shared.publish_none,
+            spare: Mutex::new(Some(model)),
+        })
+    }
+
+    /// The fixed facts of the patrol.
+    #[must_use]
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
+    }
+
+    /// The patrol's name.
+    #[must_use]
+    pub fn name(&self) -> &Token {
+        &self.name
+    }
+
+    /// Digest of the model.
+    #[must_use]
+    pub fn model_digest(&self) -> &str {
+        self.source.digest()
+    }
+
+    /// Digest of the patterns.
+    #[must_use]
+    pub fn patterns_digest(&self) -> &str {
+        self.book.digest()
+    }
+
+    /// The backend that runs the model.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    pub(crate) fn excerpt_chars_max(&self) -> usize {
+        self.excerpt_chars_max
+    }
+
+    pub(crate) fn publish_none(&self) -> PublishNone {
+        self.publish_none
+    }
+
+    /// A model of its own for one scorer.
+    pub fn model(&self) -> Result<Model, Error> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        spare.map_or_else(
+            || {
+                Model::load(&self.runtime, &self.source, self.spec.input)
+                    .map_err(|source| Error::Inference { patrol: self.spec.name, source })
+            },
+            Ok,
+        )
+    }
+
+    /// A scorer with empty state. Scorers may share a model; each takes its turn with it.
+    #[must_use]
+    pub fn scorer(&self, model: Arc<Mutex<Model>>) -> Scorer {
+        Scorer {
+            spec: self.spec,
+            patrol: (self.maker)(),
+            model,
+            book: Arc::clone(&self.book),
+            rows: Rows::new(self.spec.input, CHUNK),
+            scores: Vec::with_capacity(CHUNK),
+            accepted: Vec::with_capacity(CHUNK),
+            normal: Normal::default(),
+            hits: Vec::new(),
+        }
+    }
+}
+
+/// What becomes of one event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Level none; the model's score.
+    Ordinary(f32),
+    /// Level low or above.
+    Found(Finding),
+    /// The body is none of its kind: the reason.
+    Poison(String),
+    /// The model could not be run: the reason. It may work later.
+    Failed(String),
+}
+
+/// One patrol with its model, its patterns and its state.
+pub struct Scorer {
+    spec: &'static Spec,
+    patrol: Box<dyn Patrol>,
+    model: Arc<Mutex<Model>>,
+    book: Arc<Book>,
+    rows: Rows,
+    scores: Vec<f32>,
+    /// Index of the event of each row.
+    accepted: Vec<usize>,
+    normal: Normal,
+    hits: Vec<Arc<Hit>>,
+}
+
+impl fmt::Debug for Scorer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scorer").field("patrol", &self.spec.name).finish_non_exhaustive()
+    }
+}
+
+impl Scorer {
+    /// Scores events in order; `verdicts` is cleared and then holds one per event.
+    pub fn score(&mut self, events: &[Seen<'_>], verdicts: &mut Vec<Verdict>) {
+        verdicts.clear();
+        for chunk in events.chunks(CHUNK) {
+            self.score_chunk(chunk, verdicts);
+        }
+    }
+
+    fn score_chunk(&mut self, chunk: &[Seen<'_>], verdicts: &mut Vec<Verdict>) {
+        let from = verdicts.len();
+        let width = self.spec.input.width();
+        self.accepted.clear();
+        for (at, seen) in chunk.iter().enumerate() {
+            let row = self.rows.row_mut(self.accepted.len(), width);
+            verdicts.push(match self.patrol.features(seen, row) {
+                Ok(()) => {
+                    self.accepted.push(at);
+                    Verdict::Ordinary(0.0)
+                }
+                Err(why) => Verdict::Poison(why),
+            });
+        }
+        let run = {
+            // The model has no state, so one whose user panicked is as good as before.
+            let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+            model.run(&self.rows, self.accepted.len(), &mut self.scores)
+        };
+        let failed = run.err().map(|e| e.to_string());
+        for number in 0..self.accepted.len() {
+            let at = self.accepted.get(number).copied().unwrap_or_default();
+            let verdict = match (&failed, chunk.get(at)) {
+                (None, Some(seen)) => self.verdict(seen, number, width),
+                (why, _) => Verdict::Failed(why.clone().unwrap_or_default()),
+            };
+            if let Some(slot) = verdicts.get_mut(from + at) {
+                *slot = verdict;
+            }
+        }
+    }
+
+    fn verdict(&mut self, seen: &Seen<'_>, number: usize, width: usize) -> Verdict {
+        let score = self.scores.get(number).copied().unwrap_or(f32::NAN);
+        if !(-1e-3..=1.001).contains(&score) {
+            return Verdict::Poison(format!("the model gives {score}, which is no probability"));
+        }
+        let score = score.clamp(0.0, 1.0);
+        self.hits.clear();
+        let text = self.patrol.text(seen);
+        if let Some((text, bytes_max)) = text {
+            self.normal.set(text, bytes_max);
+        }
+        let normal = text.map(|_| &self.normal);
+        self.book.matches(seen.body, normal, &mut self.hits);
+        let row = self.rows.row(number, width);
+        let evidence = Evidence { score, row, hits: &self.hits, normal };
+        self.patrol.judge(seen, &evidence).map_or(Verdict::Ordinary(score), Verdict::Found)
+    }
+
+    /// The part of a body that a reader should see.
+    pub(crate) fn excerpt(&self, body: &Fields, chars_max: usize) -> String {
+        self.patrol.excerpt(body, chars_max)
+    }
+
+    /// Figures of the patrol's state.
+    #[must_use]
+    pub fn report(&self) -> Value {
+        self.patrol.report()
+    }
+}
+
+/// A patrol's features alone, without model and patterns.
+pub struct Features {
+    spec: &'static Spec,
+    patrol: Box<dyn Patrol>,
+    rows: Rows,
+}
+
+impl Features {
+    /// With empty state.
+    #[must_use]
+    pub fn new(entry: &Entry, config: &patrols::Config) -> Self {
+        let patrol = (entry.maker)(config)();
+        Self { spec: entry.spec, patrol, rows: Rows::new(entry.spec.input, 1) }
+    }
+
+    /// The features of the next event.
+    pub fn of(&mut self, seen: &Seen<'_>) -> Result<Row<'_>, String> {
+        let width = self.spec.input.width();
+        let row: RowMut<'_> = self.rows.row_mut(0, width);
+        self.patrol.features(seen, row)?;
+        Ok(self.rows.row(0, width))
+    }
+}

@@ -1,0 +1,91 @@
+//! One record of the log, in either form.
+
+use crate::parse::Reject;
+use serde::Deserialize;
+
+/// The fields that are of use; the names are jsonlog's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Record {
+    pub(super) timestamp: String,
+    pub(super) user: String,
+    pub(super) dbname: String,
+    pub(super) pid: Option<u64>,
+    pub(super) remote_host: String,
+    pub(super) session_id: String,
+    pub(super) error_severity: String,
+    pub(super) state_code: String,
+    pub(super) message: String,
+    pub(super) detail: String,
+    pub(super) context: String,
+    pub(super) statement: String,
+    pub(super) application_name: String,
+}
+
+/// Columns of csvlog: 23 up to version 12, 24 in 13 (`backend_type`), 26 since 14
+/// (`leader_pid`, `query_id`). Later versions may add some at the end.
+const CSV_COLUMNS_MIN: usize = 23;
+
+impl Record {
+    /// Reads a line of jsonlog.
+    pub(super) fn from_json(line: &str) -> Result<Self, Reject> {
+        let record: Self = serde_json::from_str(line)
+            .map_err(|e| Reject::new(format!("line is no jsonlog record: {e}")))?;
+        record.checked("jsonlog")
+    }
+
+    /// Reads a record of csvlog.
+    pub(super) fn from_csv(text: &str) -> Result<Self, Reject> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        let row = reader.records().next().ok_or_else(|| Reject::new("record is empty"))?;
+        let row = row.map_err(|e| Reject::new(format!("record is no csvlog record: {e}")))?;
+        if row.len() < CSV_COLUMNS_MIN {
+            return Err(Reject::new(format!(
+                "csvlog record has {} columns, at least {CSV_COLUMNS_MIN} are due: it was cut",
+                row.len()
+            )));
+        }
+        let column = |n: usize| row.get(n).unwrap_or_default().to_owned();
+        let from = column(4);
+        let host = from.rsplit_once(':').map_or(from.as_str(), |(host, _)| host);
+        let record = Self {
+            timestamp: column(0),
+            user: column(1),
+            dbname: column(2),
+            pid: column(3).parse().ok(),
+            remote_host: host.to_owned(),
+            session_id: column(5),
+            error_severity: column(11),
+            state_code: column(12),
+            message: column(13),
+            detail: column(14),
+            context: column(18),
+            statement: column(19),
+            application_name: column(22),
+        };
+        record.checked("csvlog")
+    }
+
+    fn checked(self, form: &str) -> Result<Self, Reject> {
+        // Every record has both; without them it is some other log, or a part of a record.
+        if self.timestamp.is_empty() || self.error_severity.is_empty() {
+            return Err(Reject::new(format!("{form} record has no time or no severity")));
+        }
+        Ok(self)
+    }
+
+    /// The peer's address; none for a socket of the same host.
+    pub(super) fn address(&self) -> Option<&str> {
+        Some(self.remote_host.as_str()).filter(|h| !h.is_empty() && !h.starts_with('['))
+    }
+
+    /// The message is a function's own: RAISE, or a logging call of another language.
+    pub(super) fn raised(&self) -> bool {
+        let first = self.context.lines().next().unwrap_or_default();
+        let foreign = ["PL/Python", "PL/Perl", "PL/Tcl"];
+        first.ends_with(" at RAISE") || foreign.iter().any(|l| first.starts_with(l))
+    }
+}

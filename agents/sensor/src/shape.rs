@@ -1,0 +1,163 @@
+//! Is a body a body of its kind? Tolerant of how numbers and names are written, strict about
+//! the rest.
+
+use magsentinel_bus_schema::{Fields, Kind, event::WrongBody, kinds};
+use serde_json::{Number, Value};
+
+/// Fields of a kind that hold numbers.
+fn numeric(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Sql => &[],
+        Kind::Api => &["body_size", "status", "resp_bytes", "duration_ms"],
+        Kind::Auth => &["src_port"],
+        Kind::Data => &["rows", "bytes_out", "bytes"],
+        Kind::Extension => &["count", "cpu_pct", "net_bytes"],
+        Kind::Iot => &["payload_len"],
+        Kind::Flow => &["src_port", "dst_port", "duration", "orig_bytes", "resp_bytes"],
+        Kind::Dns => &["n_answers"],
+        Kind::Host => &["pid", "cpu_pct"],
+    }
+}
+
+/// Names that some publishers write as numbers.
+const NAMES: &[&str] = &[
+    "user",
+    "actor",
+    "target_user",
+    "session",
+    "key",
+    "device",
+    "client_id",
+    "host",
+    "extension",
+    "resource",
+    "object",
+    "project",
+];
+
+/// The field without which a body of this kind says nothing.
+fn essential(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Sql => &["text"],
+        Kind::Api => &["method", "path"],
+        Kind::Auth => &["event"],
+        Kind::Data | Kind::Host => &["action"],
+        Kind::Extension => &["extension", "action"],
+        Kind::Dns => &["qname"],
+        Kind::Iot | Kind::Flow => &[],
+    }
+}
+
+/// Brings a body into its kind's shape: a number written as text becomes a number, a name
+/// written as a number becomes text, a blank number and a null are dropped. The error names
+/// what is missing or of the wrong type.
+pub fn shape(kind: Kind, body: &mut Fields) -> Result<(), String> {
+    body.0.retain(|_, value| !value.is_null());
+    for field in numeric(kind) {
+        let Some(value) = body.0.get(*field) else { continue };
+        match number(value) {
+            Some(Some(number)) => {
+                body.0.insert((*field).to_owned(), Value::Number(number));
+            }
+            Some(None) => {
+                body.0.remove(*field);
+            }
+            None => {}
+        }
+    }
+    for field in NAMES {
+        if let Some(Value::Number(number)) = body.0.get(*field) {
+            let text = number.to_string();
+            body.0.insert((*field).to_owned(), Value::String(text));
+        }
+    }
+    for field in essential(kind) {
+        let value = body.0.get(*field);
+        // A request that is no HTTP has no method and says so.
+        let excused = body.0.get("malformed") == Some(&Value::Bool(true));
+        if value.is_none_or(|v| v.as_str() == Some("")) && !excused {
+            return Err(format!("body has no {field}, which every {kind} body needs"));
+        }
+    }
+    check(kind, body).map_err(|e| e.to_string())
+}
+
+/// `Some(None)` for blank text; `None` for what is left as it is.
+fn number(value: &Value) -> Option<Option<Number>> {
+    match value {
+        Value::String(text) if text.trim().is_empty() => Some(None),
+        Value::String(text) => {
+            let text = text.trim();
+            let whole = text.parse::<u64>().ok().map(Number::from);
+            whole.or_else(|| Number::from_f64(text.parse().ok()?)).map(|n| Some(tidy(n)))
+        }
+        Value::Number(n) => Some(Some(tidy(n.clone()))),
+        _ => None,
+    }
+}
+
+/// `7.0` is seven.
+fn tidy(number: Number) -> Number {
+    let whole = number.as_f64().filter(|n| !number.is_u64() && n.fract() == 0.0);
+    match whole {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        Some(n) if (0.0..9.0e15).contains(&n) => Number::from(n as u64),
+        _ => number,
+    }
+}
+
+fn check(kind: Kind, body: &Fields) -> Result<(), WrongBody> {
+    match kind {
+        Kind::Sql => body.view::<kinds::Sql>().map(drop),
+        Kind::Api => body.view::<kinds::Api>().map(drop),
+        Kind::Auth => body.view::<kinds::Auth>().map(drop),
+        Kind::Data => body.view::<kinds::Data>().map(drop),
+        Kind::Extension => body.view::<kinds::Extension>().map(drop),
+        Kind::Iot => body.view::<kinds::Iot>().map(drop),
+        Kind::Flow => body.view::<kinds::Flow>().map(drop),
+        Kind::Dns => body.view::<kinds::Dns>().map(drop),
+        Kind::Host => body.view::<kinds::Host>().map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shaped(kind: Kind, body: Value) -> Result<Value, String> {
+        let Value::Object(map) = body else { panic!("{body}") };
+        let mut fields = Fields(map);
+        shape(kind, &mut fields).map(|()| Value::Object(fields.0))
+    }
+
+    #[test]
+    fn numbers_and_names_are_taken_as_they_come() {
+        let body = json!({"event": "logon", "src_port": "52942", "user": 42, "host": null});
+        assert_eq!(
+            shaped(Kind::Auth, body),
+            Ok(json!({"event": "logon", "src_port": 52942, "user": "42"}))
+        );
+        let body = json!({"action": "select", "rows": "", "bytes": 7.0, "label": "1"});
+        assert_eq!(
+            shaped(Kind::Data, body),
+            Ok(json!({"action": "select", "bytes": 7, "label": "1"}))
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_of_the_wrong_type_is_named() {
+        for (kind, body, named) in [
+            (Kind::Sql, json!({}), "text"),
+            (Kind::Sql, json!({"text": ["a"]}), "sequence"),
+            (Kind::Api, json!({"method": "GET"}), "path"),
+            (Kind::Data, json!({"action": "select", "rows": -1}), "-1"),
+            (Kind::Data, json!({"action": "select", "rows": "many"}), "many"),
+            (Kind::Auth, json!({"event": "x", "src_port": 70000}), "70000"),
+            (Kind::Dns, json!({"qname": ""}), "qname"),
+        ] {
+            let error = shaped(kind, body.clone()).unwrap_err();
+            assert!(error.contains(named), "{kind} {body}: {error}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The pure path: scored events in, final assessments out, no stream between.
+
+use crate::{
+    Config, Error,
+    chain::Book,
+    core::{Core, Refused},
+    router,
+};
+use magsentinel_bus_schema::{Assessment, Id, Scored, Shard, Subject, Timestamp};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Runs scored events, in the given order, through router and shards as the mesh would, and
+/// returns the newest assessment of each incident, oldest incident first. Every event is taken
+/// as stored and handled at `now`. It publishes nothing and reads nothing but
+/// `config.chains_dir`.
+///
+/// # Errors
+///
+/// Chain files that cannot be read or are wrong. Events from the future are left out, as the
+/// mesh makes dead letters of them.
+pub fn analyze(
+    config: &Config,
+    scored: Vec<Scored>,
+    now: Timestamp,
+) -> Result<Vec<Assessment>, Error> {
+    let book = Arc::new(Book::load(config)?);
+    Ok(analyze_with(&book, config, scored, now))
+}
+
+/// The same with chains that are loaded already.
+#[must_use]
+pub fn analyze_with(
+    book: &Arc<Book>,
+    config: &Config,
+    scored: Vec<Scored>,
+    now: Timestamp,
+) -> Vec<Assessment> {
+    let config = Arc::new(config.clone());
+    let classes = book.classes();
+    let mut shards: BTreeMap<Shard, Core> = BTreeMap::new();
+    let mut newest: BTreeMap<Id, Assessment> = BTreeMap::new();
+    for (seq, scored) in (1..).zip(scored.iter().filter(|s| s.level > Default::default())) {
+        for (subject, _, keyed) in router::route(&classes, config.shards, scored, seq) {
+            let Subject::Keyed(_, shard) = subject else { continue };
+            let core =
+                shards.entry(shard).or_insert_with(|| Core::new(config.clone(), book.clone()));
+            match core.give(keyed, now, now) {
+                Ok(_) => {}
+                Err(Refused::Key { .. } | Refused::Ahead { .. }) => continue,
+            }
+            for revision in core.settle(now) {
+                let incident = revision.assessment.incident;
+                if revision.superseded {
+                    newest.remove(&incident);
+                } else {
+                    newest.insert(incident, revision.assessment);
+                }
+            }
+        }
+    }
+    let mut last: Vec<Assessment> = newest.into_values().collect();
+    last.sort_by_key(|a| (a.first, a.incident));
+    last
+}

@@ -1,0 +1,110 @@
+//! The sentences of an assessment. Names of entities are strangers' text: they are quoted, cut,
+//! and kept to one line.
+
+use crate::{
+    Config,
+    chain::{Chain, Condition, Confidence, Rule, Severity},
+    window::{Incident, Step, Turn},
+};
+use magsentinel_bus_schema::{Assessment, Response};
+
+/// Longest title, in characters.
+const TITLE_CHARS_MAX: usize = 160;
+/// Most characters of a name within a sentence.
+const NAME_CHARS_MAX: usize = 80;
+
+/// A text on one line, cut.
+pub(super) fn line(text: &str, chars_max: usize) -> String {
+    let one_line = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(one_line).take(chars_max).collect()
+}
+
+pub(super) fn title(chain: &Chain, of: &Assessment) -> String {
+    let name = line(&of.key, NAME_CHARS_MAX);
+    line(&format!("{}: {} {name:?}", chain.title, of.class), TITLE_CHARS_MAX)
+}
+
+/// Why the assessment is as it is, one sentence each.
+pub(super) fn reasoning(
+    config: &Config,
+    chain: &Chain,
+    incident: &Incident,
+    of: &Assessment,
+    turn: Turn,
+) -> Vec<String> {
+    let mut said = vec![matched(chain, of)];
+    let steps = chain.rules.iter().zip(&incident.tally.steps);
+    said.extend(steps.filter_map(|(rule, step)| sentence(rule, step)));
+    said.push(judged(chain, of));
+    said.push(decided(config, of));
+    let uncited = of.count.saturating_sub(of.evidence.len() as u64);
+    if uncited > 0 {
+        said.push(format!("{uncited} further events are counted, not cited."));
+    }
+    if incident.tally.entities_cut {
+        let most = config.affected_max;
+        said.push(format!("More than {most} entities of one class: not all are named."));
+    }
+    if of.replayed {
+        said.push("The events were played back or back-filled.".to_owned());
+    }
+    if turn == Turn::GivenUp {
+        said.push(
+            "Closed early: more keys than analyzer.keys_max are active, and this one was quiet \
+             the longest."
+                .to_owned(),
+        );
+    }
+    said
+}
+
+fn matched(chain: &Chain, of: &Assessment) -> String {
+    let window = magsentinel_runtime::settings::Span::s(chain.window.as_secs());
+    let how = match &chain.condition {
+        Condition::Ordered => format!("its {} steps in order", chain.rules.len()),
+        Condition::Together => format!("all of its {} rules", chain.rules.len()),
+        Condition::Count { at_least } => format!("at least {at_least}"),
+        Condition::Distinct { at_least, .. } => format!("at least {at_least} different ones"),
+    };
+    let name = line(&of.key, NAME_CHARS_MAX);
+    format!(
+        "{}: {} events of {} {name:?} from {} to {} satisfy chain {} ({how} within {window}).",
+        chain.title, of.count, of.class, of.first, of.last, chain.name
+    )
+}
+
+fn sentence(rule: &Rule, step: &Step) -> Option<String> {
+    let (level, confidence) = step.strongest()?;
+    let example = step.example()?;
+    Some(format!(
+        "{}: {} times, at most {level} with confidence {confidence:.2} ({}, {}).",
+        rule.title, step.count, example.patrol, example.category
+    ))
+}
+
+fn judged(chain: &Chain, of: &Assessment) -> String {
+    let level = match chain.severity {
+        Severity::Fixed(_) => "as the chain has it",
+        Severity::Strongest => "that of the strongest event",
+    };
+    let confidence = match chain.confidence {
+        Confidence::StrongestMember => "that of the surest event",
+        Confidence::IndependentSteps => "one minus the product of the doubts of its steps",
+    };
+    format!("Level {}, {level}; confidence {:.3}, {confidence}.", of.level, of.confidence)
+}
+
+fn decided(config: &Config, of: &Assessment) -> String {
+    let what = match of.response {
+        Response::Block => "block",
+        Response::Alert => "alert",
+        Response::Allow => "allow",
+    };
+    let why = match (of.response, config.decision.threshold(of.level)) {
+        (Response::Block, Some(above)) => format!(", because the confidence is above {above}"),
+        (_, Some(above)) => format!(", because the confidence is not above {above}"),
+        (_, None) => format!(", because the level is {}", of.level),
+    };
+    let escalated = if of.escalate { "; the commander is to investigate" } else { "" };
+    format!("Decision: {what}{why}{escalated}.")
+}

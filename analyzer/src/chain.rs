@@ -1,0 +1,214 @@
+//! Chains as data: which scored events of one key make an incident.
+//!
+//! A chain is a Sigma correlation together with the detection rules that it refers to, all in
+//! one YAML file. The rules match *scored events*, so their log source is
+//! `{product: magsentinel, service: scored}` and their fields are
+//!
+//! | field | is |
+//! | --- | --- |
+//! | `patrol`, `category`, `kind` | tokens of the scored event |
+//! | `level` | its level; `gt`, `gte`, `lt`, `lte` compare by severity |
+//! | `score`, `confidence` | numbers, 0..=1; `gt`, `gte`, `lt`, `lte` |
+//! | `techniques` | its ATT&CK technique ids |
+//! | `client`, `user`, `session`, `key`, `device`, `host`, `extension`, `resource` | names of its entities |
+//!
+//! with exact text, the wildcards `*` and `?`, and the modifiers `contains`, `startswith`,
+//! `endswith` and `all`. Text is compared without regard to case, as Sigma has it.
+//!
+//! Supported correlations are `event_count` and `value_count` (with `gte` or `gt`), `temporal`
+//! and `temporal_ordered`, grouped by exactly one class of entity, over a sliding window of
+//! whole seconds. Anything else is an error at load that names file and construct.
+//!
+//! The correlation's top-level key `magsentinel` (Sigma allows custom ones) may hold
+//!
+//! | key | is | default |
+//! | --- | --- | --- |
+//! | `attack_type` | a token | the chain's name |
+//! | `level` | `low`, `medium`, `high`, `critical`, or `strongest`: that of the strongest member | Sigma's own `level` |
+//! | `confidence` | `independent_steps` or `strongest_member`, see [`Confidence`] | `strongest_member` |
+//! | `techniques` | ATT&CK ids in the order of the chain | none |
+//! | `plan` | what an operator should do, in order | none |
+//! | `otherwise` | classes that give the key, in order, where an event names no entity of the `group-by` class | none |
+
+mod detection;
+mod load;
+mod parse;
+
+pub use detection::Matcher;
+pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
+
+use magsentinel_bus_schema::{Class, Entity, Level, Scored, Token};
+use std::time::Duration;
+
+/// Which events are the members of a chain's windows. A window of length `T` is closed at both
+/// ends: two events exactly `T` apart are inside the same window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `temporal_ordered`: one event per rule, in the order of the rules, the last at most one
+    /// window after the first. Events of the same instant are in order either way, because
+    /// clocks say nothing about them; one event that several rules match may be several steps.
+    Ordered,
+    /// `temporal`: every rule matches within one window, in any order.
+    Together,
+    /// `event_count`: at least so many events within one window.
+    Count {
+        /// How many, 1..
+        at_least: u64,
+    },
+    /// `value_count`: at least so many different values of a field within one window. Events
+    /// without the field take no part.
+    Distinct {
+        /// The field.
+        field: ValueField,
+        /// How many, 1..
+        at_least: u64,
+    },
+}
+
+/// A field whose values can be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueField {
+    /// The patrol.
+    Patrol,
+    /// The category.
+    Category,
+    /// The kind of event.
+    Kind,
+    /// The entity of a class.
+    Entity(Class),
+}
+
+impl ValueField {
+    /// The value of a scored event, if it has one.
+    #[must_use]
+    pub fn of(self, scored: &Scored) -> Option<&str> {
+        match self {
+            Self::Patrol => Some(scored.patrol.as_str()),
+            Self::Category => Some(scored.category.as_str()),
+            Self::Kind => Some(scored.kind.token()),
+            Self::Entity(class) => named(scored, class).map(|e| e.value.as_str()),
+        }
+    }
+}
+
+/// How the level of an assessment follows from its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Always this one.
+    Fixed(Level),
+    /// That of the strongest member.
+    Strongest,
+}
+
+/// How the confidence of an assessment follows from its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// The highest confidence among the members of the strongest level (of all members where
+    /// the chain's level is fixed). For members that come from the same patrol: seeing the same
+    /// thing twice does not make a model right.
+    #[default]
+    StrongestMember,
+    /// One minus the product of the doubts: `1 - (1-c1)(1-c2)…`, where `c` is the highest
+    /// confidence of each step (noisy-or; J. Pearl, *Probabilistic Reasoning in Intelligent
+    /// Systems*, 1988). For steps that different patrols see independently: 0.8 and 0.8 make
+    /// 0.96.
+    IndependentSteps,
+}
+
+/// One detection rule of a chain.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name in the file.
+    pub name: String,
+    /// Its title, for readers.
+    pub title: String,
+    /// What it matches.
+    pub matcher: Matcher,
+}
+
+/// Most rules of one chain.
+pub const RULES_MAX: usize = 16;
+
+/// The rules of a chain that an event matches: bit `i` is rule `i`.
+pub type Mask = u16;
+
+/// One chain.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Its name, also in ids and configuration.
+    pub name: Token,
+    /// Its title, for readers.
+    pub title: String,
+    /// Classes that give the key: the first that the event names.
+    pub classes: Vec<Class>,
+    /// Length of the window.
+    pub window: Duration,
+    /// The condition.
+    pub condition: Condition,
+    /// Its rules, 1..=[`RULES_MAX`]; for [`Condition::Ordered`] in the order of the steps.
+    pub rules: Vec<Rule>,
+    /// The attack type of its assessments.
+    pub attack_type: Token,
+    /// Level of its assessments.
+    pub severity: Severity,
+    /// Confidence of its assessments.
+    pub confidence: Confidence,
+    /// ATT&CK techniques in order.
+    pub techniques: Vec<String>,
+    /// The response plan.
+    pub plan: Vec<String>,
+}
+
+impl Chain {
+    /// The class and key under which an event takes part in this chain, if it names one.
+    #[must_use]
+    pub fn key<'s>(&self, scored: &'s Scored) -> Option<&'s Entity> {
+        self.classes.iter().find_map(|class| named(scored, *class))
+    }
+
+    /// The rules that an event matches; 0 when it takes no part.
+    #[must_use]
+    pub fn mask(&self, scored: &Scored) -> Mask {
+        if let Condition::Distinct { field, .. } = &self.condition
+            && field.of(scored).is_none()
+        {
+            return 0;
+        }
+        let matching = self.rules.iter().enumerate().filter(|(_, r)| r.matcher.matches(scored));
+        matching.fold(0, |mask, (i, _)| mask | 1 << i)
+    }
+}
+
+/// The entity of a class that an event names; a blank name is none.
+#[must_use]
+pub fn named(scored: &Scored, class: Class) -> Option<&Entity> {
+    scored.entity(class).filter(|e| !e.value.trim().is_empty())
+}
+
+/// All chains of an installation.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    chains: Vec<Chain>,
+}
+
+impl Book {
+    /// The chains, in the order of their names.
+    #[must_use]
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
+    /// The classes by which any chain groups.
+    #[must_use]
+    pub fn classes(&self) -> Vec<Class> {
+        let used = |class: &Class| self.chains.iter().any(|c| c.classes.contains(class));
+        Class::ALL.iter().copied().filter(used).collect()
+    }
+
+    /// The longest window of any chain.
+    #[must_use]
+    pub fn window_max(&self) -> Duration {
+        self.chains.iter().map(|c| c.window).max().unwrap_or_default()
+    }
+}

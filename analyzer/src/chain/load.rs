@@ -1,0 +1,180 @@
+//! Finding chain files: the shipped ones, and those of the operator's directory.
+
+use super::{Book, Chain, Condition, parse};
+use crate::{Config, Error, error::Problem};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The shipped chains, by file name.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("bulk_exfiltration.yml", include_str!("../../chains/bulk_exfiltration.yml")),
+    ("sql_injection.yml", include_str!("../../chains/sql_injection.yml")),
+    ("sql_injection_exfiltration.yml", include_str!("../../chains/sql_injection_exfiltration.yml")),
+];
+
+/// Largest chain file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Most chain files in a directory.
+pub const FILES_MAX: usize = 1000;
+
+impl Book {
+    /// The shipped chains and those of `chains_dir`; a chain of the directory replaces the
+    /// shipped one of the same name. Everything that is wrong in any file is told at once.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        let mut chains = BTreeMap::new();
+        for (file, text) in SHIPPED {
+            gather(file, text, &mut chains, &mut problems);
+        }
+        if let Some(dir) = &config.chains_dir {
+            let mut own = BTreeMap::new();
+            for path in chain_files(dir, &mut problems)? {
+                let text = read(&path, &mut problems)?;
+                gather(&path.display().to_string(), &text, &mut own, &mut problems);
+            }
+            chains.extend(own);
+        }
+        for (file, chain) in chains.values() {
+            problems.extend(out_of_bounds(file, chain, config));
+        }
+        if !problems.is_empty() {
+            return Err(Error::Chains(problems));
+        }
+        Ok(Self { chains: chains.into_values().map(|(_, chain)| chain).collect() })
+    }
+
+    /// The chains of one text, as if it were the only file.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
+        let (mut problems, mut chains) = (Vec::new(), BTreeMap::new());
+        gather(file, text, &mut chains, &mut problems);
+        if problems.is_empty() {
+            Ok(Self { chains: chains.into_values().map(|(_, chain)| chain).collect() })
+        } else {
+            Err(Error::Chains(problems))
+        }
+    }
+}
+
+type Named = BTreeMap<String, (String, Chain)>;
+
+fn gather(file: &str, text: &str, chains: &mut Named, problems: &mut Vec<Problem>) {
+    let (found, wrong) = parse::file(text);
+    problems.extend(wrong.into_iter().map(|what| Problem { file: file.to_owned(), what }));
+    for chain in found {
+        let name = chain.name.to_string();
+        if let Some((other, _)) = chains.get(&name) {
+            let what = format!("chain {name:?} is already in {other}: rename one of them");
+            problems.push(Problem { file: file.to_owned(), what });
+        } else {
+            chains.insert(name, (file.to_owned(), chain));
+        }
+    }
+}
+
+fn chain_files(dir: &Path, problems: &mut Vec<Problem>) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source: io::Error| Error::Read { path: dir.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_chain = path.extension().is_some_and(|e| e == "yml" || e == "yaml");
+        if !is_chain {
+            continue;
+        }
+        if files.len() == FILES_MAX {
+            let what = format!("holds more than {FILES_MAX} chain files");
+            problems.push(Problem { file: dir.display().to_string(), what });
+            break;
+        }
+        files.push(path);
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<String, Error> {
+    let failed = |source: io::Error| Error::Read { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(failed)?.len();
+    if bytes > FILE_BYTES_MAX {
+        let what = format!("is {bytes} bytes long, over the limit of {FILE_BYTES_MAX}");
+        problems.push(Problem { file: path.display().to_string(), what });
+        return Ok(String::new());
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+/// A count that could never be reached within the bound of kept events.
+fn out_of_bounds(file: &str, chain: &Chain, config: &Config) -> Option<Problem> {
+    let (Condition::Count { at_least } | Condition::Distinct { at_least, .. }) = chain.condition
+    else {
+        return None;
+    };
+    let most = config.events_per_key_max / 2;
+    (at_least > most as u64).then(|| Problem {
+        file: file.to_owned(),
+        what: format!(
+            "chain {:?} counts to {at_least}, but at most {most} (half of \
+             analyzer.events_per_key_max) can be counted: raise that, or count less",
+            chain.name.as_str()
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_chains_load_and_their_names_are_their_files() {
+        let book = Book::load(&Config::default()).unwrap();
+        let names: Vec<_> = book.chains().iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "bulk_exfiltration",
+                "sql_injection",
+                "sql_injection_exfiltration",
+                "sql_injection_repeated"
+            ]
+        );
+        assert!(book.chains().iter().all(|c| !c.plan.is_empty() && !c.techniques.is_empty()));
+        assert_eq!(book.window_max().as_secs(), 300);
+    }
+
+    #[test]
+    fn a_directory_replaces_by_name_and_tells_all_its_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { chains_dir: Some(dir.path().to_owned()), ..Config::default() };
+        let (_, shipped) = SHIPPED[0];
+        let own = shipped.replace("timespan: 5m", "timespan: 7m");
+        fs::write(dir.path().join("own.yaml"), own).unwrap();
+        fs::write(dir.path().join("notes.txt"), "no chain").unwrap();
+        let book = Book::load(&config).unwrap();
+        assert_eq!(book.chains().len(), 4);
+        assert_eq!(book.window_max().as_secs(), 420);
+
+        fs::write(dir.path().join("twice.yml"), shipped).unwrap();
+        fs::write(dir.path().join("broken.yml"), "title: [").unwrap();
+        fs::write(dir.path().join("big.yml"), " ".repeat(300_000)).unwrap();
+        let told = Book::load(&config).unwrap_err().to_string();
+        for part in ["twice.yml: chain", "own.yaml", "broken.yml", "big.yml", "over the limit"] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        let nowhere = Config { chains_dir: Some("/nowhere/at/all".into()), ..Config::default() };
+        assert!(Book::load(&nowhere).unwrap_err().to_string().contains("/nowhere/at/all"));
+    }
+
+    #[test]
+    fn a_count_beyond_the_kept_events_is_refused() {
+        let config = Config { events_per_key_max: 16, ..Config::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { chains_dir: Some(dir.path().to_owned()), ..config };
+        let (_, shipped) = SHIPPED[1];
+        fs::write(dir.path().join("x.yml"), shipped.replace("gte: 3", "gte: 9")).unwrap();
+        let told = Book::load(&config).unwrap_err().to_string();
+        assert!(told.contains("counts to 9") && told.contains("events_per_key_max"), "{told}");
+    }
+}

@@ -1,0 +1,377 @@
+//! From the text of one chain file to chains. The Sigma parser is tolerant of what it does not
+//! know; a chain file must not be, so every key of it is checked here.
+
+use super::{Chain, Condition, Confidence, Matcher, RULES_MAX, Rule, Severity, ValueField};
+use magsentinel_bus_schema::{Class, Level, Token};
+use rsigma_parser::{
+    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, SigmaRule,
+    WindowMode,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Our own keys in a correlation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Extras {
+    attack_type: Option<Token>,
+    level: Option<String>,
+    confidence: Confidence,
+    techniques: Vec<String>,
+    plan: Vec<String>,
+    otherwise: Vec<String>,
+}
+
+const METADATA: &[&str] = &[
+    "title",
+    "id",
+    "name",
+    "status",
+    "description",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "related",
+    "license",
+    "tags",
+    "level",
+    "falsepositives",
+    "taxonomy",
+    "sigma-version",
+];
+const CORRELATION: &[&str] = &["type", "rules", "group-by", "timespan", "timeframe", "condition"];
+const UNSUPPORTED: &[&str] = &[
+    "action",
+    "aliases",
+    "custom_attributes",
+    "fields",
+    "filter",
+    "gap",
+    "generate",
+    "rsigma.gap",
+    "rsigma.window",
+    "scope",
+    "window",
+];
+
+/// Longest window, in seconds: a day. State grows with it.
+const WINDOW_S_MAX: u64 = 86_400;
+
+/// The chains of a file, and everything that is wrong with it.
+pub(super) fn file(text: &str) -> (Vec<Chain>, Vec<String>) {
+    let mut wrong = Vec::new();
+    let documents = documents(text, &mut wrong);
+    let collection = match rsigma_parser::parse_sigma_yaml(text) {
+        Ok(collection) => collection,
+        Err(e) => {
+            wrong.push(e.to_string());
+            return (vec![], wrong);
+        }
+    };
+    wrong.extend(collection.errors.iter().cloned());
+    if !wrong.is_empty() {
+        return (vec![], wrong);
+    }
+    let extras = extras(&documents, &mut wrong);
+    let rules = rules(&collection.rules, &mut wrong);
+    wrong.extend(chained(&collection.correlations));
+    let mut used = BTreeSet::new();
+    let mut chains = Vec::new();
+    for correlation in &collection.correlations {
+        used.extend(correlation.rules.iter().map(String::as_str));
+        match chain(correlation, &rules, &extras) {
+            Ok(chain) => chains.push(chain),
+            Err(what) => wrong.push(format!("correlation {:?}: {what}", correlation.title)),
+        }
+    }
+    for name in rules.keys().filter(|name| !used.contains(name.as_str())) {
+        wrong.push(format!("rule {name:?} is used by no correlation of this file"));
+    }
+    if collection.correlations.is_empty() {
+        wrong.push("holds no correlation".to_owned());
+    }
+    (chains, wrong)
+}
+
+fn documents(text: &str, wrong: &mut Vec<String>) -> Vec<Map<String, Value>> {
+    let mut found = Vec::new();
+    for document in yaml_serde::Deserializer::from_str(text) {
+        match Value::deserialize(document) {
+            Ok(Value::Object(map)) => {
+                check_document(&map, wrong);
+                found.push(map);
+            }
+            Ok(_) => wrong.push("a document is no mapping".to_owned()),
+            Err(e) => {
+                wrong.push(format!("no YAML: {e}"));
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn check_document(document: &Map<String, Value>, wrong: &mut Vec<String>) {
+    let title = document.get("title").and_then(Value::as_str).unwrap_or("untitled");
+    let mut known = METADATA.to_vec();
+    if let Some(correlation) = document.get("correlation") {
+        known.extend(["correlation", "magsentinel"]);
+        if let Value::Object(map) = correlation {
+            check_keys(&format!("{title:?}: correlation."), map, CORRELATION, wrong);
+            check_strings(title, map, wrong);
+            if let Some(Value::Object(condition)) = map.get("condition") {
+                let at = format!("{title:?}: correlation.condition.");
+                check_keys(&at, condition, &["gt", "gte", "field"], wrong);
+            }
+        }
+    } else {
+        known.extend(["logsource", "detection"]);
+    }
+    check_keys(&format!("{title:?}: "), document, &known, wrong);
+}
+
+fn check_keys(at: &str, map: &Map<String, Value>, known: &[&str], wrong: &mut Vec<String>) {
+    const OPERATORS: &[&str] = &["lt", "lte", "eq", "neq", "percentile"];
+    for key in map.keys().map(String::as_str).filter(|key| !known.contains(key)) {
+        let ours = UNSUPPORTED.contains(&key) || OPERATORS.contains(&key);
+        let what = if ours { "is not supported" } else { "is an unknown field" };
+        wrong.push(format!("{at}{key} {what}"));
+    }
+}
+
+/// The parser drops list elements that are no text, and negative numbers wrap: not here.
+fn check_strings(title: &str, correlation: &Map<String, Value>, wrong: &mut Vec<String>) {
+    for key in ["rules", "group-by"] {
+        let good = match correlation.get(key) {
+            Some(Value::Array(list)) => !list.is_empty() && list.iter().all(Value::is_string),
+            Some(value) => value.is_string(),
+            None => false,
+        };
+        if !good {
+            wrong.push(format!("{title:?}: correlation.{key} must be a list of names"));
+        }
+    }
+    let condition = correlation.get("condition").and_then(Value::as_object);
+    for (key, value) in condition.into_iter().flatten() {
+        if matches!(key.as_str(), "gt" | "gte") && !value.is_u64() {
+            wrong.push(format!("{title:?}: condition.{key} must be a whole number from 0"));
+        }
+        if key == "field" && !value.is_string() {
+            wrong.push(format!("{title:?}: condition.field must be one field"));
+        }
+    }
+}
+
+/// Our keys, by the title of the correlation that holds them.
+fn extras(documents: &[Map<String, Value>], wrong: &mut Vec<String>) -> BTreeMap<String, Extras> {
+    let mut found = BTreeMap::new();
+    for document in documents.iter().filter(|d| d.contains_key("correlation")) {
+        let title = document.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let ours = document.get("magsentinel").cloned().unwrap_or(Value::Object(Map::new()));
+        match serde_json::from_value(ours) {
+            Ok(extras) => {
+                if found.insert(title.clone(), extras).is_some() {
+                    wrong.push(format!("two correlations have the title {title:?}"));
+                }
+            }
+            Err(e) => wrong.push(format!("{title:?}: magsentinel: {e}")),
+        }
+    }
+    found
+}
+
+fn rules(rules: &[SigmaRule], wrong: &mut Vec<String>) -> BTreeMap<String, Rule> {
+    let mut found = BTreeMap::new();
+    for rule in rules {
+        let Some(name) = rule.name.clone().or_else(|| rule.id.clone()) else {
+            wrong.push(format!("rule {:?} has no name", rule.title));
+            continue;
+        };
+        let source = &rule.logsource;
+        let ours = source.product.as_deref() == Some("magsentinel")
+            && source.service.as_deref() == Some("scored")
+            && source.category.is_none()
+            && source.custom.is_empty();
+        if !ours {
+            let want = "{product: magsentinel, service: scored}";
+            wrong.push(format!("rule {name:?}: logsource must be {want}"));
+        }
+        match Matcher::of(&rule.detection) {
+            Ok(matcher) => {
+                let title = rule.title.clone();
+                let rule = Rule { name: name.clone(), title, matcher };
+                if found.insert(name.clone(), rule).is_some() {
+                    wrong.push(format!("two rules have the name {name:?}"));
+                }
+            }
+            Err(what) => wrong.push(format!("rule {name:?}: {what}")),
+        }
+    }
+    found
+}
+
+/// Correlations of correlations: not supported, and a cycle is told as such.
+fn chained(correlations: &[CorrelationRule]) -> Vec<String> {
+    let by_name: BTreeMap<&str, &CorrelationRule> =
+        correlations.iter().filter_map(|c| Some((c.name.as_deref()?, c))).collect();
+    let mut wrong = Vec::new();
+    for (name, correlation) in &by_name {
+        let Some(first) = correlation.rules.iter().find(|r| by_name.contains_key(r.as_str()))
+        else {
+            continue;
+        };
+        let mut path = vec![*name];
+        let mut next = Some(first.as_str());
+        while let Some(step) = next.filter(|step| !path.contains(step)) {
+            path.push(step);
+            let of = by_name.get(step);
+            next = of.and_then(|c| {
+                c.rules.iter().map(String::as_str).find(|r| by_name.contains_key(r))
+            });
+        }
+        wrong.push(match next {
+            Some(back) => format!("cycle of correlations: {} -> {back}", path.join(" -> ")),
+            None => format!(
+                "correlation {name:?} refers to the correlation {first:?}: chained correlations \
+                 are not supported"
+            ),
+        });
+    }
+    wrong
+}
+
+fn chain(
+    correlation: &CorrelationRule,
+    rules: &BTreeMap<String, Rule>,
+    extras: &BTreeMap<String, Extras>,
+) -> Result<Chain, String> {
+    let none = Extras::default();
+    let extras = extras.get(&correlation.title).unwrap_or(&none);
+    let name = correlation.name.as_deref().ok_or("needs a name: its id in the whole mesh")?;
+    let name: Token = name.parse().map_err(|e| format!("name: {e}"))?;
+    if correlation.window != WindowMode::Sliding || correlation.generate {
+        return Err("only sliding windows without generate are supported".to_owned());
+    }
+    let seconds = correlation.timespan.seconds;
+    if !(1..=WINDOW_S_MAX).contains(&seconds) {
+        let given = &correlation.timespan.original;
+        return Err(format!("timespan {given} must be between 1s and 1d"));
+    }
+    Ok(Chain {
+        title: correlation.title.clone(),
+        classes: classes(correlation, extras)?,
+        window: Duration::from_secs(seconds),
+        condition: condition(correlation)?,
+        rules: steps(correlation, rules)?,
+        attack_type: extras.attack_type.clone().unwrap_or_else(|| name.clone()),
+        severity: severity(correlation, extras)?,
+        confidence: extras.confidence,
+        techniques: extras.techniques.clone(),
+        plan: extras.plan.clone(),
+        name,
+    })
+}
+
+fn classes(correlation: &CorrelationRule, extras: &Extras) -> Result<Vec<Class>, String> {
+    let [first] = correlation.group_by.as_slice() else {
+        return Err("group-by must name exactly one class of entity".to_owned());
+    };
+    let mut classes = Vec::new();
+    for name in std::iter::once(first).chain(&extras.otherwise) {
+        let known: Vec<_> = Class::ALL.iter().map(|c| c.token()).collect();
+        let class = Class::from_token(name)
+            .ok_or_else(|| format!("group-by {name:?} is no class of entity ({known:?})"))?;
+        if classes.contains(&class) {
+            return Err(format!("group-by and otherwise name {name:?} twice"));
+        }
+        classes.push(class);
+    }
+    Ok(classes)
+}
+
+fn steps(
+    correlation: &CorrelationRule,
+    rules: &BTreeMap<String, Rule>,
+) -> Result<Vec<Rule>, String> {
+    let mut steps: Vec<Rule> = Vec::new();
+    for name in &correlation.rules {
+        if steps.iter().any(|s| s.name == *name) {
+            return Err(format!("names the rule {name:?} twice: count with event_count instead"));
+        }
+        let rule = rules.get(name).ok_or_else(|| format!("no rule of this file is {name:?}"))?;
+        steps.push(rule.clone());
+    }
+    let temporal = matches!(
+        correlation.correlation_type,
+        CorrelationType::Temporal | CorrelationType::TemporalOrdered
+    );
+    let least = if temporal { 2 } else { 1 };
+    if !(least..=RULES_MAX).contains(&steps.len()) {
+        return Err(format!("needs {least} to {RULES_MAX} rules, not {}", steps.len()));
+    }
+    Ok(steps)
+}
+
+fn condition(correlation: &CorrelationRule) -> Result<Condition, String> {
+    let kind = correlation.correlation_type;
+    let CorrelationCondition::Threshold { predicates, field, .. } = &correlation.condition else {
+        return Err("a condition that combines rules is not supported".to_owned());
+    };
+    let at_least = match predicates.as_slice() {
+        [(ConditionOperator::Gte, n)] => Some(*n),
+        [(ConditionOperator::Gt, n)] => n.checked_add(1),
+        _ => None,
+    };
+    let at_least = at_least.ok_or("condition must be one of gte and gt")?;
+    let field = field.as_deref().unwrap_or_default();
+    match (kind, field) {
+        // The parser makes `gte: 1` of a missing condition.
+        (CorrelationType::Temporal, []) if at_least == 1 => Ok(Condition::Together),
+        (CorrelationType::TemporalOrdered, []) if at_least == 1 => Ok(Condition::Ordered),
+        (CorrelationType::Temporal | CorrelationType::TemporalOrdered, _) => {
+            Err(format!("a {} correlation takes no condition", kind.as_str()))
+        }
+        (CorrelationType::EventCount | CorrelationType::ValueCount, _) if at_least == 0 => {
+            Err("condition is always true: count to at least 1".to_owned())
+        }
+        (CorrelationType::EventCount, []) => Ok(Condition::Count { at_least }),
+        (CorrelationType::EventCount, _) => Err("event_count takes no condition.field".to_owned()),
+        (CorrelationType::ValueCount, [field]) => {
+            Ok(Condition::Distinct { field: value_field(field)?, at_least })
+        }
+        (CorrelationType::ValueCount, _) => Err("value_count needs condition.field".to_owned()),
+        _ => Err(format!("type {} is not supported", kind.as_str())),
+    }
+}
+
+fn value_field(name: &str) -> Result<ValueField, String> {
+    Ok(match name {
+        "patrol" => ValueField::Patrol,
+        "category" => ValueField::Category,
+        "kind" => ValueField::Kind,
+        _ => ValueField::Entity(Class::from_token(name).ok_or_else(|| {
+            format!("condition.field {name:?} is none of patrol, category, kind and entity classes")
+        })?),
+    })
+}
+
+fn severity(correlation: &CorrelationRule, extras: &Extras) -> Result<Severity, String> {
+    let sigma = correlation.level.map(|level| level.as_str());
+    let given = extras.level.as_deref().or(sigma).ok_or("needs a level")?;
+    if given == "strongest" {
+        return Ok(Severity::Strongest);
+    }
+    let level = Level::from_token(given).filter(|level| *level >= Level::Low);
+    level.map(Severity::Fixed).ok_or_else(|| {
+        format!("level {given:?} is none of low, medium, high, critical and strongest")
+    })
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -1,0 +1,168 @@
+//! The configuration section `analyzer`.
+
+use crate::decision;
+use magsentinel_bus_schema::{Kind, Mode};
+use magsentinel_runtime::settings::{Section, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Configuration of the analyzer: router, windows, chains, decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Number of shards of the key space, fixed at installation: the same for router and
+    /// analyzer; 1..=1024, default 64.
+    pub shards: u16,
+    /// Directory whose `*.yml` and `*.yaml` files are chains of the operator's own. A chain
+    /// with the name of a shipped one replaces it. Default none: only the shipped chains.
+    pub chains_dir: Option<PathBuf>,
+    /// Confidence above which a level is blocked.
+    pub decision: decision::Table,
+    /// Most keys that one shard follows at once, for live and for played-back events each;
+    /// 1.., default 16384. At the bound the key whose newest event is oldest is given up: its
+    /// open incidents are closed with that reason, and `keys_given_up` counts it.
+    pub keys_max: usize,
+    /// Most events kept per key and chain; 16..=65536, default 512. At the bound the oldest
+    /// eighth of the most numerous sort of event is let go and `events_let_go` counts them; an
+    /// event older than what was let go is refused and `events_refused` counts it. Incidents
+    /// that are open keep what these events told them. A chain that counts must not ask for
+    /// more than half of this.
+    pub events_per_key_max: usize,
+    /// How far events may lag behind the newest one of their shard; an event that lags more is
+    /// late: it takes no part in any chain, and `late` counts it. An incident is closed when no
+    /// event that is in time can still join it. A duration, default 30s.
+    pub lateness: Span,
+    /// The same for events that are played back or back-filled, which patrols score at
+    /// different speed; a duration, default 1h. They never meet live events in a chain.
+    pub replay_lateness: Span,
+    /// How far the time of an event may lie ahead of the server's clock when it was stored; an
+    /// event further ahead becomes a dead letter, because it would make all others late. A
+    /// duration, default 5m.
+    pub ahead_max: Span,
+    /// Most events that an assessment cites, shared evenly among the steps of its chain, the
+    /// strongest first; `count` says how many there are. 1..=256, default 64.
+    pub evidence_events_max: usize,
+    /// Most entities of one class that an assessment names as affected and takes as targets;
+    /// 1..=64, default 16. At the bound the first in the order of their names stay, and the
+    /// reasoning says so.
+    pub affected_max: usize,
+    /// What is asked of the responder.
+    pub action: ActionConfig,
+    /// Most messages handled at once; 1..=4096, default 256. A flood of events of one incident
+    /// within these is one revision of its alert.
+    pub batch_max: usize,
+}
+
+/// What the analyzer asks of the responder when it decides to block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActionConfig {
+    /// How far an action may go by itself: `dry-run` says what would be done, `ask` waits for
+    /// approval, `enforce` does it. Default `dry-run`.
+    pub mode: Mode,
+    /// How long an action holds before it is undone; a duration of at least 1s, default 15m.
+    pub ttl: Span,
+    /// An incident whose newest event is older than this gets an alert but no action; a
+    /// duration, default 10m.
+    pub max_age: Span,
+    /// The system that holds the sessions and users of events of a kind. Kinds that are not
+    /// named here never lead to the suspension of a session or user. Default: `sql` and `data`
+    /// are of `postgresql`.
+    pub systems: BTreeMap<Kind, String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            shards: 64,
+            chains_dir: None,
+            decision: decision::Table::default(),
+            keys_max: 16_384,
+            events_per_key_max: 512,
+            lateness: Span::s(30),
+            replay_lateness: Span::s(3600),
+            ahead_max: Span::s(300),
+            evidence_events_max: 64,
+            affected_max: 16,
+            action: ActionConfig::default(),
+            batch_max: 256,
+        }
+    }
+}
+
+impl Default for ActionConfig {
+    fn default() -> Self {
+        let postgresql = |kind| (kind, "postgresql".to_owned());
+        Self {
+            mode: Mode::DryRun,
+            ttl: Span::s(900),
+            max_age: Span::s(600),
+            systems: [Kind::Sql, Kind::Data].map(postgresql).into(),
+        }
+    }
+}
+
+/// Longest duration that the section accepts, in days: sums of durations stay far from overflow.
+const DAYS_MAX: u64 = 366;
+
+impl Section for Config {
+    const NAME: &'static str = "analyzer";
+
+    fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut number = |key: &str, value: usize, min: usize, max: usize| {
+            if !(min..=max).contains(&value) {
+                found.push(format!("{key}: must be between {min} and {max}, not {value}"));
+            }
+        };
+        number("shards", self.shards.into(), 1, 1024);
+        number("keys_max", self.keys_max, 1, 16 << 20);
+        number("events_per_key_max", self.events_per_key_max, 16, 65_536);
+        number("evidence_events_max", self.evidence_events_max, 1, 256);
+        number("affected_max", self.affected_max, 1, 64);
+        number("batch_max", self.batch_max, 1, 4096);
+        for (key, value) in [
+            ("decision.block_critical", self.decision.block_critical),
+            ("decision.block_high", self.decision.block_high),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                found.push(format!("{key}: must be between 0 and 1, not {value}"));
+            }
+        }
+        for (key, span) in [
+            ("lateness", self.lateness),
+            ("replay_lateness", self.replay_lateness),
+            ("ahead_max", self.ahead_max),
+            ("action.ttl", self.action.ttl),
+            ("action.max_age", self.action.max_age),
+        ] {
+            if span > Span::s(DAYS_MAX * 86_400) {
+                found.push(format!("{key}: must be at most {DAYS_MAX}d, not {span}"));
+            }
+        }
+        if self.action.ttl < Span::s(1) {
+            found.push("action.ttl: must be at least 1s".to_owned());
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_sound_and_every_wrong_value_is_told_at_once() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+        let wrong: Config = serde_json::from_value(serde_json::json!({
+            "shards": 0, "batch_max": 0, "decision": {"block_high": 1.5}, "action": {"ttl": "1ms"}
+        }))
+        .unwrap();
+        let problems = wrong.problems();
+        for key in ["shards", "batch_max", "decision.block_high", "action.ttl"] {
+            assert!(problems.iter().any(|p| p.starts_with(key)), "{key} in {problems:?}");
+        }
+        assert!(serde_json::from_str::<Config>(r#"{"shard": 3}"#).is_err());
+    }
+}

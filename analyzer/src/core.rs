@@ -1,0 +1,106 @@
+//! The pure analyzer of one shard: keyed scored events in, revisions out.
+
+use crate::{
+    Config,
+    assess::{Revision, revise},
+    chain::{Book, named},
+    window::{Bounds, Counters, Given, Key, Lane, Limits},
+};
+use magsentinel_bus_schema::{Class, Keyed, Timestamp};
+use std::sync::Arc;
+
+/// Windows and decisions of one shard.
+#[derive(Debug)]
+pub struct Core {
+    config: Arc<Config>,
+    book: Arc<Book>,
+    live: Lane,
+    replayed: Lane,
+}
+
+/// Why a keyed event is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The key is not that of the event.
+    #[error("the key is not the {class} that the event names: only the router makes keyed events")]
+    Key {
+        /// The class of the key.
+        class: Class,
+    },
+    /// Its time lies ahead of the clock.
+    #[error(
+        "its time {ts} lies more than {ahead_max} ahead of {stored}, when it was stored: set the \
+         clock of its source, or raise analyzer.ahead_max"
+    )]
+    Ahead {
+        /// Time of the event.
+        ts: Timestamp,
+        /// When it was stored.
+        stored: Timestamp,
+        /// How far it may lie ahead.
+        ahead_max: magsentinel_runtime::settings::Span,
+    },
+}
+
+impl Core {
+    /// An empty shard.
+    #[must_use]
+    pub fn new(config: Arc<Config>, book: Arc<Book>) -> Self {
+        let lane = |lateness: magsentinel_runtime::settings::Span| {
+            Lane::new(Limits {
+                keys_max: config.keys_max,
+                events_max: config.events_per_key_max,
+                lateness: lateness.get(),
+                closing_lag: lateness.min(config.lateness).get(),
+                tally: Bounds {
+                    cited_max: config.evidence_events_max,
+                    entities_max: config.affected_max,
+                },
+            })
+        };
+        let (live, replayed) = (lane(config.lateness), lane(config.replay_lateness));
+        Self { config, book, live, replayed }
+    }
+
+    /// Takes one event. `stored` is when the server stored it, `arrived` when it came here (for
+    /// an event that is read again: when it was stored).
+    pub fn give(
+        &mut self,
+        keyed: Keyed,
+        stored: Timestamp,
+        arrived: Timestamp,
+    ) -> Result<Given, Refused> {
+        let Keyed { class, key: value, scored, .. } = keyed;
+        if named(&scored, class).is_none_or(|e| e.value != value) {
+            return Err(Refused::Key { class });
+        }
+        let ahead_max = self.config.ahead_max;
+        if scored.ts > stored.plus(ahead_max.get()) {
+            return Err(Refused::Ahead { ts: scored.ts, stored, ahead_max });
+        }
+        let key = Key { tenant: scored.tenant.clone(), class, value };
+        let lane = if scored.replayed { &mut self.replayed } else { &mut self.live };
+        Ok(lane.give(self.book.chains(), key, &Arc::new(scored), stored, arrived))
+    }
+
+    /// The revisions that are due: one for each incident that changed since the last call, and
+    /// one for each that is to be closed.
+    pub fn settle(&mut self, now: Timestamp) -> Vec<Revision> {
+        let mut revisions = Vec::new();
+        for lane in [&mut self.live, &mut self.replayed] {
+            lane.settle(self.book.chains(), now, &mut |key, chain, incident, turn| {
+                revisions.extend(revise(&self.config, key, chain, incident, turn, now));
+            });
+        }
+        revisions
+    }
+
+    /// What was counted for live and for played-back events.
+    #[must_use]
+    pub fn counters(&self) -> [(&'static str, Counters, usize); 2] {
+        [
+            ("live", self.live.counters(), self.live.keys()),
+            ("replayed", self.replayed.counters(), self.replayed.keys()),
+        ]
+    }
+}

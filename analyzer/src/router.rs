@@ -1,0 +1,117 @@
+//! The router: each scored event goes once to the owner of each key that any chain groups by.
+
+use crate::{
+    Config,
+    chain::{Book, named},
+};
+use magsentinel_bus_schema::{
+    Class, Id, Keyed, Level, Limits, SCHEMA_VERSION, Scored, Shard, Subject, Tenant, Token, subject,
+};
+use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
+use serde_json::json;
+
+/// Name of the router's durable.
+pub const NAME: &str = "analyzer-router";
+
+/// Subject filters: every scored event that is not level none.
+#[must_use]
+pub fn filters(tenant: &Tenant) -> Vec<String> {
+    subject::scored_at(tenant, &[Level::Low, Level::Medium, Level::High, Level::Critical])
+}
+
+/// Where a scored event goes: one message per class that it names. Its id is derived from the
+/// scored event and the class.
+#[must_use]
+pub fn route(
+    classes: &[Class],
+    shards: u16,
+    scored: &Scored,
+    seq: u64,
+) -> Vec<(Subject, Id, Keyed)> {
+    let entities = classes.iter().filter_map(|class| named(scored, *class));
+    entities
+        .map(|entity| {
+            let (class, key) = (entity.class, entity.value.clone());
+            let subject = Subject::Keyed(class, Shard::of(&key, shards));
+            let causes = [b"keyed".as_slice(), scored.id.as_bytes(), class.token().as_bytes()];
+            let id = Id::derived(&causes);
+            (subject, id, Keyed { v: SCHEMA_VERSION, class, key, seq, scored: scored.clone() })
+        })
+        .collect()
+}
+
+/// The router as a stage.
+#[derive(Debug)]
+pub struct Router {
+    classes: Vec<Class>,
+    shards: u16,
+    routed: u64,
+    published: u64,
+    keyless: u64,
+}
+
+impl Router {
+    /// A router for the chains of a book.
+    #[must_use]
+    pub fn new(config: &Config, book: &Book) -> Self {
+        let (routed, published, keyless) = (0, 0, 0);
+        Self { classes: book.classes(), shards: config.shards, routed, published, keyless }
+    }
+
+    fn route(&mut self, delivery: &Delivery) -> Result<Vec<Publish>, Failed> {
+        let poison = |why: String| Failed::Poison(why);
+        let scored: Scored =
+            delivery.decode(Limits::default()).map_err(|e| poison(e.to_string()))?;
+        check_subject(delivery, &scored)?;
+        let trace = scored.trace.clone().or_else(|| delivery.trace.clone());
+        let mut out = Vec::new();
+        for (subject, id, keyed) in route(&self.classes, self.shards, &scored, delivery.seq) {
+            let publish = Publish::new(subject, id, &keyed).map_err(|e| poison(e.to_string()))?;
+            let (bytes, most) = (publish.payload.len(), Limits::default().bytes_max);
+            if bytes > most {
+                return Err(poison(format!(
+                    "keyed it is {bytes} bytes long, over the limit of {most}: its patrol must \
+                     cut excerpt and reasons"
+                )));
+            }
+            out.push(publish.traced(trace.clone()));
+        }
+        Ok(out)
+    }
+}
+
+/// A message must be of the tenant, patrol and level that its subject says, because permissions
+/// are given by subject.
+fn check_subject(delivery: &Delivery, scored: &Scored) -> Result<(), Failed> {
+    let (tenant, patrol, level): (Tenant, Token, Level) = match Subject::parse(&delivery.subject) {
+        Ok((tenant, Subject::Scored(patrol, level))) => (tenant, patrol, level),
+        _ => return Err(Failed::Poison(format!("{:?} is no scored subject", delivery.subject))),
+    };
+    if (&tenant, &patrol, level) == (&scored.tenant, &scored.patrol, scored.level) {
+        return Ok(());
+    }
+    Err(Failed::Poison(format!(
+        "published on {}, but says tenant {}, patrol {}, level {}",
+        delivery.subject, scored.tenant, scored.patrol, scored.level
+    )))
+}
+
+impl Stage for Router {
+    fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
+        for (index, delivery) in batch.deliveries.iter().enumerate() {
+            match self.route(delivery) {
+                Ok(messages) => {
+                    self.routed += 1;
+                    self.keyless += u64::from(messages.is_empty());
+                    self.published += messages.len() as u64;
+                    messages.into_iter().for_each(|message| out.publish(message));
+                }
+                Err(why) => out.fail(index, why),
+            }
+        }
+    }
+
+    fn report(&self) -> serde_json::Value {
+        json!({ "routed": self.routed, "published": self.published, "keyless": self.keyless })
+    }
+}

@@ -1,0 +1,138 @@
+//! The thin shell of one shard's core: decode, hand over, publish.
+
+use crate::{Config, assess::Revision, chain::Book, core::Core, window::Given};
+use magsentinel_bus_schema::{
+    Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Timestamp,
+};
+use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Name of the service in leases.
+pub const NAME: &str = "analyzer";
+
+/// What a shard published since it was made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Published {
+    opened: u64,
+    updated: u64,
+    closed: u64,
+    blocked: u64,
+    actions: u64,
+}
+
+/// The analyzer of one shard as a stage.
+#[derive(Debug)]
+pub struct Analyzer {
+    core: Core,
+    shard: Shard,
+    shards: u16,
+    published: Published,
+}
+
+impl Analyzer {
+    /// The analyzer of a shard.
+    #[must_use]
+    pub fn new(config: Arc<Config>, book: Arc<Book>, shard: Shard) -> Self {
+        let shards = config.shards;
+        let core = Core::new(config, book);
+        Self { core, shard, shards, published: Published::default() }
+    }
+
+    fn give(&mut self, delivery: &Delivery, arrived: Timestamp) -> Result<Given, String> {
+        let keyed: Keyed = delivery.decode(Limits::default()).map_err(|e| e.to_string())?;
+        let (tenant, subject) = Subject::parse(&delivery.subject).map_err(|e| e.to_string())?;
+        let home = Subject::Keyed(keyed.class, Shard::of(&keyed.key, self.shards));
+        if subject != home || tenant != keyed.scored.tenant {
+            return Err(format!(
+                "published on {}, but belongs on {}: do router and analyzer agree on \
+                 analyzer.shards?",
+                delivery.subject,
+                home.of(&keyed.scored.tenant)
+            ));
+        }
+        self.core.give(keyed, delivery.stored, arrived).map_err(|e| e.to_string())
+    }
+
+    fn settle(&mut self, now: Timestamp, out: &mut Output) {
+        for revision in self.core.settle(now) {
+            self.count(&revision);
+            let id = revision.assessment.id;
+            match messages(&revision) {
+                Ok(messages) => messages.into_iter().for_each(|message| out.publish(message)),
+                // Encoding our own types into memory cannot fail; if it ever does, the
+                // supervisor must know.
+                Err(error) => tracing::error!(%error, assessment = %id, "assessment is lost"),
+            }
+        }
+    }
+
+    fn count(&mut self, revision: &Revision) {
+        let counted = match revision.assessment.status {
+            Status::Opened => &mut self.published.opened,
+            Status::Updated => &mut self.published.updated,
+            Status::Closed => &mut self.published.closed,
+        };
+        *counted += 1;
+        let blocks = revision.assessment.response == Response::Block
+            && revision.assessment.status != Status::Closed;
+        self.published.blocked += u64::from(blocks);
+        self.published.actions += revision.actions.len() as u64;
+    }
+}
+
+/// The messages of a revision. Ids differ by subject, because the stream drops a second message
+/// with the id of a first one.
+fn messages(revision: &Revision) -> Result<Vec<Publish>, CodecError> {
+    let of: &Assessment = &revision.assessment;
+    let mut messages = vec![Publish::new(Subject::Assessment(of.level), of.id, of)?];
+    if let Some((alert, levels)) = &revision.alert {
+        for level in levels {
+            let causes = [b"alert".as_slice(), of.id.as_bytes(), level.token().as_bytes()];
+            let subject = Subject::Alert(*level, alert.attack_type.clone());
+            messages.push(Publish::new(subject, Id::derived(&causes), alert)?);
+        }
+    }
+    for action in &revision.actions {
+        messages.push(Publish::new(Subject::Action(action.effect.verb()), action.id, action)?);
+    }
+    let traced = messages.into_iter().map(|m| m.traced(revision.trace.clone()));
+    Ok(traced.collect())
+}
+
+impl Stage for Analyzer {
+    fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
+        for (index, delivery) in batch.deliveries.iter().enumerate() {
+            // What is read again did not just arrive: idle time counts from when it was stored.
+            let arrived = if batch.rebuilding { delivery.stored } else { batch.now };
+            if let Err(why) = self.give(delivery, arrived) {
+                out.fail(index, Failed::Poison(why));
+            }
+        }
+        // Settled once a batch: a flood of events of one incident is one revision.
+        self.settle(batch.now, out);
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Output) {
+        self.settle(now, out);
+    }
+
+    fn report(&self) -> serde_json::Value {
+        let mut report = json!({
+            "shard": self.shard,
+            "assessments": {
+                "opened": self.published.opened,
+                "updated": self.published.updated,
+                "closed": self.published.closed,
+                "blocked": self.published.blocked,
+            },
+            "actions": self.published.actions,
+        });
+        if let Some(report) = report.as_object_mut() {
+            for (lane, counters, keys) in self.core.counters() {
+                report.insert(lane.to_owned(), json!({ "keys": keys, "events": counters }));
+            }
+        }
+        report
+    }
+}

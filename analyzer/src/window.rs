@@ -1,0 +1,257 @@
+//! Which events of one key satisfy a chain, in event time.
+//!
+//! A *satisfied window* is a set of events that fulfils the chain's condition within one window
+//! length, both ends included. An *incident* is a maximal run of satisfied windows whose time
+//! intervals overlap (closed intervals: touching is overlapping); its members are the events of
+//! these windows. Both depend on the set of events alone, never on the order in which they came.
+
+mod lane;
+mod tally;
+mod track;
+
+pub use lane::{Counters, Given, Key, Lane, Limits, Tell, Turn};
+pub use tally::{At, Bounds, Seen, Step, Tally};
+pub use track::{Incident, Taken, Track};
+
+use crate::chain::{Condition, Mask};
+use std::collections::HashMap;
+
+/// One event as a condition sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'e> {
+    /// Its time, in microseconds.
+    pub at: i64,
+    /// The rules that it matches, never 0.
+    pub mask: Mask,
+    /// Its value of the counted field.
+    pub value: &'e str,
+}
+
+/// What a condition found among points.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Disjoint intervals of overlapping satisfied windows, in order, both ends included.
+    pub spans: Vec<(i64, i64)>,
+    /// Whether each point is in a satisfied window.
+    pub member: Vec<bool>,
+}
+
+/// Finds the satisfied windows among points that are sorted by time. Linear in the number of
+/// points times rules.
+#[must_use]
+pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point<'_>]) -> Found {
+    match condition {
+        Condition::Ordered => ordered(rules, window, points),
+        Condition::Count { at_least } => trailing(window, points, &mut Many(0, *at_least)),
+        Condition::Distinct { at_least, .. } => {
+            trailing(window, points, &mut Values(HashMap::new(), *at_least))
+        }
+        Condition::Together => trailing(window, points, &mut Rules(vec![0; rules])),
+    }
+}
+
+/// A condition over the points of a window that slides.
+trait Sliding<'e> {
+    fn enter(&mut self, point: &Point<'e>);
+    fn leave(&mut self, point: &Point<'e>);
+    fn holds(&self) -> bool;
+}
+
+struct Many(u64, u64);
+
+impl Sliding<'_> for Many {
+    fn enter(&mut self, _: &Point<'_>) {
+        self.0 += 1;
+    }
+    fn leave(&mut self, _: &Point<'_>) {
+        self.0 -= 1;
+    }
+    fn holds(&self) -> bool {
+        self.0 >= self.1
+    }
+}
+
+struct Values<'e>(HashMap<&'e str, u64>, u64);
+
+impl<'e> Sliding<'e> for Values<'e> {
+    fn enter(&mut self, point: &Point<'e>) {
+        *self.0.entry(point.value).or_default() += 1;
+    }
+    fn leave(&mut self, point: &Point<'e>) {
+        if let Some(count) = self.0.get_mut(point.value) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(point.value);
+            }
+        }
+    }
+    fn holds(&self) -> bool {
+        self.0.len() as u64 >= self.1
+    }
+}
+
+struct Rules(Vec<u64>);
+
+impl Sliding<'_> for Rules {
+    fn enter(&mut self, point: &Point<'_>) {
+        let matched = self.0.iter_mut().enumerate().filter(|(i, _)| point.mask >> i & 1 == 1);
+        matched.for_each(|(_, count)| *count += 1);
+    }
+    fn leave(&mut self, point: &Point<'_>) {
+        let matched = self.0.iter_mut().enumerate().filter(|(i, _)| point.mask >> i & 1 == 1);
+        matched.for_each(|(_, count)| *count -= 1);
+    }
+    fn holds(&self) -> bool {
+        self.0.iter().all(|count| *count > 0)
+    }
+}
+
+/// For every instant at which a point lies: the window that ends there, both ends included.
+fn trailing<'e>(window: i64, points: &[Point<'e>], inside: &mut impl Sliding<'e>) -> Found {
+    let mut spans = Spans::default();
+    let mut oldest = points.iter().peekable();
+    let mut newest = points.iter().peekable();
+    while let Some(point) = newest.next() {
+        inside.enter(point);
+        if newest.peek().is_some_and(|next| next.at == point.at) {
+            continue;
+        }
+        while let Some(left) = oldest.next_if(|p| p.at < point.at.saturating_sub(window)) {
+            inside.leave(left);
+        }
+        if inside.holds()
+            && let Some(first) = oldest.peek()
+        {
+            spans.add(first.at, point.at);
+        }
+    }
+    // Every point between the ends of a satisfied window is in that window.
+    let member = points.iter().map(|p| spans.cover(p.at)).collect();
+    Found { spans: spans.0, member }
+}
+
+/// Disjoint intervals, added in the order of their ends (and starts).
+#[derive(Default)]
+struct Spans(Vec<(i64, i64)>);
+
+impl Spans {
+    fn add(&mut self, start: i64, end: i64) {
+        match self.0.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => self.0.push((start, end)),
+        }
+    }
+
+    fn cover(&self, at: i64) -> bool {
+        let next = self.0.partition_point(|(_, end)| *end < at);
+        self.0.get(next).is_some_and(|(start, _)| *start <= at)
+    }
+}
+
+/// Runs of points of the same instant.
+fn instants<'p, 'e>(points: &'p [Point<'e>]) -> Vec<(usize, &'p [Point<'e>])> {
+    let mut first = 0;
+    let runs = points.chunk_by(|a, b| a.at == b.at);
+    runs.map(|run| {
+        let at = first;
+        first += run.len();
+        (at, run)
+    })
+    .collect()
+}
+
+/// A table of one optional time per point and rule.
+struct Table {
+    rules: usize,
+    times: Vec<Option<i64>>,
+}
+
+impl Table {
+    fn new(points: usize, rules: usize) -> Self {
+        Self { rules, times: vec![None; points * rules] }
+    }
+
+    fn get(&self, point: usize, rule: usize) -> Option<i64> {
+        self.times.get(point * self.rules + rule).copied().flatten()
+    }
+
+    fn set(&mut self, point: usize, rule: usize, time: Option<i64>) {
+        if let Some(place) = self.times.get_mut(point * self.rules + rule) {
+            *place = time;
+        }
+    }
+}
+
+/// For every point and step: the latest start of the steps up to it, and the earliest end of the
+/// steps after it. The point is a member when these two lie within one window. Steps of the same
+/// instant follow one another in either order.
+fn ordered(rules: usize, window: i64, points: &[Point<'_>]) -> Found {
+    let runs = instants(points);
+    let starts = latest_starts(rules, points.len(), &runs);
+    let ends = earliest_ends(rules, points.len(), &runs);
+    let near = |start: i64, end: i64| end.saturating_sub(start) <= window;
+    let is_member = |p: usize| {
+        (0..rules).any(|rule| match (starts.get(p, rule), ends.get(p, rule)) {
+            (Some(start), Some(end)) => near(start, end),
+            _ => false,
+        })
+    };
+    let member = (0..points.len()).map(is_member).collect();
+    let last_steps: Vec<i64> =
+        points.iter().filter(|p| p.mask >> (rules - 1) & 1 == 1).map(|p| p.at).collect();
+    let mut spans = Spans::default();
+    for (i, point) in points.iter().enumerate() {
+        let first_step = point.mask & 1 == 1;
+        if first_step && ends.get(i, 0).is_some_and(|end| near(point.at, end)) {
+            // Any last step from the earliest end up to one window later ends a chain as well.
+            let within = last_steps.partition_point(|at| near(point.at, *at));
+            let end = within.checked_sub(1).and_then(|n| last_steps.get(n)).copied();
+            spans.add(point.at, end.unwrap_or(point.at));
+        }
+    }
+    Found { spans: spans.0, member }
+}
+
+fn latest_starts(rules: usize, points: usize, runs: &[(usize, &[Point<'_>])]) -> Table {
+    let mut table = Table::new(points, rules);
+    let mut best: Vec<Option<i64>> = vec![None; rules];
+    for (first, run) in runs {
+        for rule in 0..rules {
+            let before = rule.checked_sub(1).map(|r| best.get(r).copied().flatten());
+            for (i, point) in run.iter().enumerate().filter(|(_, p)| p.mask >> rule & 1 == 1) {
+                let start = before.unwrap_or(Some(point.at));
+                table.set(first + i, rule, start);
+                if let Some(best) = best.get_mut(rule) {
+                    *best = start.max(*best);
+                }
+            }
+        }
+    }
+    table
+}
+
+fn earliest_ends(rules: usize, points: usize, runs: &[(usize, &[Point<'_>])]) -> Table {
+    let mut table = Table::new(points, rules);
+    let mut best: Vec<Option<i64>> = vec![None; rules];
+    for (first, run) in runs.iter().rev() {
+        for rule in (0..rules).rev() {
+            let is_last = rule + 1 == rules;
+            let after = best.get(rule + 1).copied().flatten();
+            for (i, point) in run.iter().enumerate().filter(|(_, p)| p.mask >> rule & 1 == 1) {
+                let end = if is_last { Some(point.at) } else { after };
+                table.set(first + i, rule, end);
+                if let Some(best) = best.get_mut(rule) {
+                    *best = match (*best, end) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                }
+            }
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+#[path = "window/find_tests.rs"]
+mod tests;

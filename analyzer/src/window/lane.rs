@@ -1,0 +1,356 @@
+//! The keys of one shard: which events are in time, which keys are followed, what is due.
+//!
+//! Live events and played-back ones each have a lane of their own: their times have nothing to
+//! do with each other, so neither may make the other late.
+//!
+//! **In time.** The watermark is the newest event time seen in the lane less the allowed
+//! lateness; an event before it is late, one exactly at it is in time. It moves with events
+//! alone, in stream order, so that the same stream always gives the same result.
+//!
+//! **Closing.** An incident is closed when the closing clock passes its last member by more than
+//! a window. That clock is the newest event time less the allowed lateness, and goes on with the
+//! time that passes while no event comes. It only shapes what is told: should an event that is
+//! in time still join a closed incident, the incident goes on under the same id.
+
+use super::{
+    tally::Bounds,
+    track::{Incident, Taken, Track},
+};
+use crate::chain::Chain;
+use magsentinel_bus_schema::{Class, Id, Scored, Tenant, Timestamp};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+/// A correlation key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Tenant.
+    pub tenant: Tenant,
+    /// Class of the entity.
+    pub class: Class,
+    /// Its name.
+    pub value: String,
+}
+
+/// What a lane is bounded by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most keys.
+    pub keys_max: usize,
+    /// Most events of one key and chain.
+    pub events_max: usize,
+    /// How far an event may lag behind the newest one.
+    pub lateness: Duration,
+    /// How far the closing clock lags behind the newest event, at most `lateness`: nothing is
+    /// forgotten before it is closed.
+    pub closing_lag: Duration,
+    /// Bounds of what an incident remembers.
+    pub tally: Bounds,
+}
+
+/// What a lane counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Events that took part in a chain.
+    pub taken: u64,
+    /// Events that were known already.
+    pub duplicates: u64,
+    /// Events that lagged more than the allowed lateness.
+    pub late: u64,
+    /// Events that no chain of their key's class matches.
+    pub unmatched: u64,
+    /// Events let go at the bound of events per key and chain.
+    pub events_let_go: u64,
+    /// Events older than what was let go.
+    pub events_refused: u64,
+    /// Keys given up at the bound of keys.
+    pub keys_given_up: u64,
+    /// Incidents that were found to be the later part of another.
+    pub superseded: u64,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// It took part in at least one chain.
+    Taken,
+    /// It was known, too old for what is kept, or matches nothing.
+    Ignored,
+    /// It lagged more than the allowed lateness.
+    Late,
+}
+
+/// Why there is a new revision of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It has new members.
+    Grew,
+    /// Its window passed without more.
+    Closed,
+    /// It is part of the incident that begins with this event.
+    Superseded(Id),
+    /// Its key was given up at the bound of keys.
+    GivenUp,
+}
+
+/// Told about every revision, in order.
+pub type Tell<'a> = dyn FnMut(&Key, &Chain, &mut Incident, Turn) + 'a;
+
+#[derive(Debug, Default, PartialEq)]
+struct Followed {
+    /// By position of the chain in the book.
+    tracks: BTreeMap<usize, Track>,
+    newest: Timestamp,
+    /// When its next incident is due to be closed.
+    due: Option<Timestamp>,
+}
+
+/// The keys of one shard, for live or for played-back events.
+#[derive(Debug)]
+pub struct Lane {
+    limits: Limits,
+    keys: HashMap<Arc<Key>, Followed>,
+    by_age: BTreeSet<(Timestamp, Arc<Key>)>,
+    by_due: BTreeSet<(Timestamp, Arc<Key>)>,
+    dirty: BTreeSet<Arc<Key>>,
+    given_up: Vec<(Arc<Key>, Followed)>,
+    newest: Option<Timestamp>,
+    arrived: Timestamp,
+    counters: Counters,
+}
+
+impl Lane {
+    /// An empty lane.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            keys: HashMap::new(),
+            by_age: BTreeSet::new(),
+            by_due: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            given_up: Vec::new(),
+            newest: None,
+            arrived: Timestamp::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many keys are followed.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The watermark: events before it are late.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Timestamp> {
+        self.newest.map(|newest| newest.minus(self.limits.lateness))
+    }
+
+    /// Takes an event of a key. `stored` is when the server stored it (an event from the future
+    /// moves the watermark only up to there), `arrived` when it came here.
+    pub fn give(
+        &mut self,
+        chains: &[Chain],
+        key: Key,
+        scored: &Arc<Scored>,
+        stored: Timestamp,
+        arrived: Timestamp,
+    ) -> Given {
+        if self.watermark().is_some_and(|watermark| scored.ts < watermark) {
+            self.counters.late += 1;
+            return Given::Late;
+        }
+        let time = scored.ts.min(stored);
+        self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
+        self.arrived = arrived;
+        let watermark = self.watermark().unwrap_or_default();
+        let matched: Vec<_> = chains
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.key(scored).is_some_and(|e| e.class == key.class))
+            .map(|(i, chain)| (i, chain, chain.mask(scored)))
+            .filter(|(.., mask)| *mask != 0)
+            .collect();
+        if matched.is_empty() {
+            self.counters.unmatched += 1;
+            return Given::Ignored;
+        }
+        let key = Arc::new(key);
+        self.follow(&key, scored.ts);
+        let Some(followed) = self.keys.get_mut(&key) else { return Given::Ignored };
+        let mut given = Given::Ignored;
+        for (i, chain, mask) in matched {
+            let track = followed.tracks.entry(i).or_default();
+            let bounds = (self.limits.events_max, self.limits.tally);
+            match track.take(chain, mask, scored, watermark, bounds) {
+                Taken::New(gone) => {
+                    self.counters.events_let_go += gone as u64;
+                    given = Given::Taken;
+                }
+                Taken::Duplicate => self.counters.duplicates += 1,
+                Taken::Refused => self.counters.events_refused += 1,
+            }
+        }
+        self.counters.taken += u64::from(given == Given::Taken);
+        self.dirty.insert(key);
+        given
+    }
+
+    /// Follows a key, if need be in place of the one whose newest event is oldest.
+    fn follow(&mut self, key: &Arc<Key>, ts: Timestamp) {
+        if let Some(followed) = self.keys.get_mut(key) {
+            if ts > followed.newest {
+                self.by_age.remove(&(followed.newest, key.clone()));
+                self.by_age.insert((ts, key.clone()));
+                followed.newest = ts;
+            }
+            return;
+        }
+        if self.keys.len() >= self.limits.keys_max
+            && let Some((_, oldest)) = self.by_age.first().cloned()
+            && let Some(followed) = self.remove(&oldest)
+        {
+            self.counters.keys_given_up += 1;
+            self.given_up.push((oldest, followed));
+        }
+        self.by_age.insert((ts, key.clone()));
+        self.keys.insert(key.clone(), Followed { newest: ts, ..Followed::default() });
+    }
+
+    fn remove(&mut self, key: &Arc<Key>) -> Option<Followed> {
+        let followed = self.keys.remove(key)?;
+        self.by_age.remove(&(followed.newest, key.clone()));
+        if let Some(due) = followed.due {
+            self.by_due.remove(&(due, key.clone()));
+        }
+        self.dirty.remove(key);
+        Some(followed)
+    }
+
+    /// Tells what has changed since the last call: grown, superseded and given-up incidents, and
+    /// those that are due to be closed at `now`.
+    pub fn settle(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
+        for (key, mut followed) in std::mem::take(&mut self.given_up) {
+            self.counters.superseded += grown(&key, &mut followed, chains, &self.limits, tell);
+            each_incident(&mut followed, chains, |chain, incident| {
+                if !incident.closed {
+                    tell(&key, chain, incident, Turn::GivenUp);
+                }
+            });
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        for key in &dirty {
+            if let Some(followed) = self.keys.get_mut(key) {
+                self.counters.superseded += grown(key, followed, chains, &self.limits, tell);
+            }
+            self.plan(key, chains);
+        }
+        self.close(chains, now, tell);
+        self.forget(chains, &dirty);
+    }
+
+    /// Puts a key down for its next closing.
+    fn plan(&mut self, key: &Arc<Key>, chains: &[Chain]) {
+        let Some(followed) = self.keys.get_mut(key) else { return };
+        let mut due: Option<Timestamp> = None;
+        each_incident(followed, chains, |chain, incident| {
+            if !incident.closed {
+                let at = incident.end.plus(chain.window);
+                due = Some(due.map_or(at, |d| d.min(at)));
+            }
+        });
+        if let Some(before) = std::mem::replace(&mut followed.due, due) {
+            self.by_due.remove(&(before, key.clone()));
+        }
+        if let Some(due) = due {
+            self.by_due.insert((due, key.clone()));
+        }
+    }
+
+    fn close(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
+        let Some(newest) = self.newest else { return };
+        let clock = newest.minus(self.limits.closing_lag).plus(now.since(self.arrived));
+        while let Some((_, key)) = self.by_due.first().filter(|(due, _)| *due < clock).cloned() {
+            if let Some(followed) = self.keys.get_mut(&key) {
+                each_incident(followed, chains, |chain, incident| {
+                    if !incident.closed && incident.end.plus(chain.window) < clock {
+                        tell(&key, chain, incident, Turn::Closed);
+                        incident.closed = true;
+                    }
+                });
+            }
+            self.plan(&key, chains);
+        }
+    }
+
+    /// Forgets what no event that is in time can meet any more: a key when its newest event has
+    /// left the longest window, older events of a key whenever it has a new one.
+    fn forget(&mut self, chains: &[Chain], dirty: &BTreeSet<Arc<Key>>) {
+        let Some(watermark) = self.watermark() else { return };
+        let longest = chains.iter().map(|c| c.window).max().unwrap_or_default();
+        let horizon = watermark.minus(longest);
+        while let Some((_, key)) = self.by_age.first().filter(|(ts, _)| *ts < horizon).cloned() {
+            self.remove(&key);
+        }
+        for key in dirty {
+            let Some(followed) = self.keys.get_mut(key) else { continue };
+            for (i, track) in &mut followed.tracks {
+                if let Some(chain) = chains.get(*i) {
+                    track.forget(chain, watermark);
+                }
+            }
+            self.plan(key, chains);
+        }
+    }
+}
+
+/// Evaluates the chains of a key and tells what grew; how many incidents were superseded.
+fn grown(
+    key: &Key,
+    followed: &mut Followed,
+    chains: &[Chain],
+    limits: &Limits,
+    tell: &mut Tell<'_>,
+) -> u64 {
+    let mut superseded = 0;
+    for (i, track) in &mut followed.tracks {
+        let Some(chain) = chains.get(*i) else { continue };
+        track.evaluate(chain, limits.tally);
+        for incident in track.incidents() {
+            if incident.tally.count > incident.published {
+                tell(key, chain, incident, Turn::Grew);
+                incident.published = incident.tally.count;
+                incident.closed = false;
+            }
+        }
+        for (mut former, anchor) in track.take_superseded() {
+            superseded += 1;
+            tell(key, chain, &mut former, Turn::Superseded(anchor));
+        }
+    }
+    superseded
+}
+
+fn each_incident(
+    followed: &mut Followed,
+    chains: &[Chain],
+    mut visit: impl FnMut(&Chain, &mut Incident),
+) {
+    for (i, track) in &mut followed.tracks {
+        if let Some(chain) = chains.get(*i) {
+            track.incidents().iter_mut().for_each(|incident| visit(chain, incident));
+        }
+    }
+}

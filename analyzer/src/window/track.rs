@@ -1,0 +1,249 @@
+//! The events and incidents of one key under one chain.
+
+use super::{
+    Point, find,
+    tally::{At, Bounds, Tally},
+};
+use crate::chain::{Chain, Condition, Mask};
+use magsentinel_bus_schema::{Id, Level, Scored, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// One incident, open or closed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// Time of its first member.
+    pub start: Timestamp,
+    /// Time of its last member.
+    pub end: Timestamp,
+    /// What its members say.
+    pub tally: Tally,
+    /// How many members the last published revision had; 0 before the first.
+    pub published: u64,
+    /// The last published revision closed it.
+    pub closed: bool,
+    /// Levels at which it was alerted.
+    pub levels: BTreeSet<Level>,
+    /// Actions that were asked for.
+    pub acted: BTreeSet<Id>,
+}
+
+impl Incident {
+    fn over(start: Timestamp, end: Timestamp, rules: usize) -> Self {
+        Self {
+            start,
+            end,
+            tally: Tally::new(rules),
+            published: 0,
+            closed: false,
+            levels: BTreeSet::new(),
+            acted: BTreeSet::new(),
+        }
+    }
+
+    /// The event that gives the incident its id: its first member.
+    #[must_use]
+    pub fn anchor(&self) -> Option<Id> {
+        self.tally.anchor.map(|(_, id)| id)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    scored: Arc<Scored>,
+    mask: Mask,
+    member: bool,
+}
+
+/// What became of an event that was handed to a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Kept; so many older ones were let go for it.
+    New(usize),
+    /// Known already.
+    Duplicate,
+    /// Older than what was let go at the bound.
+    Refused,
+}
+
+/// Events kept, and incidents found, for one key under one chain.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Track {
+    events: BTreeMap<At, Entry>,
+    /// By sort of event (its mask): the newest that was let go at the bound.
+    let_go: BTreeMap<Mask, At>,
+    incidents: Vec<Incident>,
+    /// Published incidents that were found to be the later part of another, with its anchor.
+    superseded: Vec<(Incident, Id)>,
+}
+
+impl Track {
+    /// The incidents, in order of time.
+    pub fn incidents(&mut self) -> &mut [Incident] {
+        &mut self.incidents
+    }
+
+    /// Published incidents that are now part of another one, with the other's anchor.
+    pub fn take_superseded(&mut self) -> Vec<(Incident, Id)> {
+        std::mem::take(&mut self.superseded)
+    }
+
+    /// Keeps an event. At the bound the conditions are evaluated and what is out of reach is
+    /// forgotten first, so that what is let go has told all it can.
+    pub fn take(
+        &mut self,
+        chain: &Chain,
+        mask: Mask,
+        scored: &Arc<Scored>,
+        watermark: Timestamp,
+        (events_max, bounds): (usize, Bounds),
+    ) -> Taken {
+        let at = (scored.ts, scored.id);
+        if self.events.contains_key(&at) {
+            return Taken::Duplicate;
+        }
+        if self.let_go.get(&mask).is_some_and(|newest| at <= *newest) {
+            return Taken::Refused;
+        }
+        let mut gone = 0;
+        if self.events.len() >= events_max {
+            self.evaluate(chain, bounds);
+            self.forget_events(watermark.minus(chain.window));
+        }
+        if self.events.len() >= events_max {
+            gone = self.let_go_oldest((events_max / 8).max(1));
+            if self.let_go.get(&mask).is_some_and(|newest| at <= *newest) {
+                return Taken::Refused;
+            }
+        }
+        self.events.insert(at, Entry { scored: scored.clone(), mask, member: false });
+        Taken::New(gone)
+    }
+
+    /// Lets go the oldest events of the most numerous sort, so that a flood of one step does not
+    /// push out the other steps.
+    fn let_go_oldest(&mut self, how_many: usize) -> usize {
+        let mut counts: BTreeMap<Mask, usize> = BTreeMap::new();
+        for entry in self.events.values() {
+            *counts.entry(entry.mask).or_default() += 1;
+        }
+        let Some((mask, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else { return 0 };
+        let oldest: Vec<At> = self
+            .events
+            .iter()
+            .filter(|(_, entry)| entry.mask == mask)
+            .map(|(at, _)| *at)
+            .take(how_many)
+            .collect();
+        for at in &oldest {
+            self.events.remove(at);
+        }
+        if let Some(newest) = oldest.last() {
+            self.let_go.insert(mask, *newest);
+        }
+        oldest.len()
+    }
+
+    /// Brings members and incidents up to date with the kept events.
+    pub fn evaluate(&mut self, chain: &Chain, bounds: Bounds) {
+        let points: Vec<Point<'_>> = self.events.values().map(|e| point(chain, e)).collect();
+        let window = i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX);
+        let found = find(&chain.condition, chain.rules.len(), window, &points);
+        let news = self.events.iter_mut().zip(&found.member);
+        let new: Vec<(At, Mask, Arc<Scored>)> = news
+            .filter(|((_, entry), member)| **member && !entry.member)
+            .map(|((at, entry), _)| {
+                entry.member = true;
+                (*at, entry.mask, entry.scored.clone())
+            })
+            .collect();
+        // A window is newly satisfied only by an event that was in none before.
+        if !new.is_empty() {
+            let spans = found.spans.iter();
+            let micros = Timestamp::from_micros;
+            self.merge(chain, spans.map(|(a, b)| (micros(*a), micros(*b))).collect(), new, bounds);
+        }
+    }
+
+    /// Merges what was known with newly found intervals and members.
+    fn merge(
+        &mut self,
+        chain: &Chain,
+        spans: Vec<(Timestamp, Timestamp)>,
+        new: Vec<(At, Mask, Arc<Scored>)>,
+        bounds: Bounds,
+    ) {
+        let known = std::mem::take(&mut self.incidents);
+        let mut all: Vec<(Timestamp, Timestamp, Option<Incident>)> =
+            spans.into_iter().map(|(start, end)| (start, end, None)).collect();
+        all.extend(known.into_iter().map(|i| (i.start, i.end, Some(i))));
+        all.sort_by_key(|(start, end, _)| (*start, *end));
+        let mut groups: Vec<(Incident, Vec<Incident>)> = Vec::new();
+        for (start, end, incident) in all {
+            match groups.last_mut() {
+                Some((group, parts)) if start <= group.end => {
+                    group.end = group.end.max(end);
+                    parts.extend(incident);
+                }
+                _ => {
+                    let group = Incident::over(start, end, chain.rules.len());
+                    groups.push((group, Vec::from_iter(incident)));
+                }
+            }
+        }
+        let mut new = new.into_iter().peekable();
+        for (mut group, parts) in groups {
+            while let Some((at, mask, scored)) = new.next_if(|(at, ..)| at.0 <= group.end) {
+                group.tally.add(at, mask, &scored, bounds);
+            }
+            self.settle(group, parts, bounds);
+        }
+    }
+
+    /// Adds up one incident from new members (in `group`) and its former parts.
+    fn settle(&mut self, mut group: Incident, parts: Vec<Incident>, bounds: Bounds) {
+        let anchors = parts.iter().filter_map(|p| p.tally.anchor);
+        let anchor = anchors.chain(group.tally.anchor).min().map(|(_, id)| id);
+        for mut part in parts {
+            if part.anchor() == anchor {
+                group.published = part.published;
+                group.closed = part.closed;
+                group.levels = std::mem::take(&mut part.levels);
+                group.acted = std::mem::take(&mut part.acted);
+            } else if let Some(anchor) = anchor
+                && part.published > 0
+                && !part.closed
+            {
+                self.superseded.push((part.clone(), anchor));
+            }
+            group.tally.join(part.tally, bounds);
+        }
+        self.incidents.push(group);
+    }
+
+    /// Forgets what no event at or after `watermark` can meet: events before
+    /// `watermark - window`, and incidents that ended before that. Call it after
+    /// [`Track::evaluate`], and when such incidents have been closed.
+    pub fn forget(&mut self, chain: &Chain, watermark: Timestamp) {
+        let horizon = watermark.minus(chain.window);
+        self.forget_events(horizon);
+        self.let_go.retain(|_, (ts, _)| *ts >= horizon);
+        self.incidents.retain(|incident| incident.end >= horizon);
+    }
+
+    fn forget_events(&mut self, horizon: Timestamp) {
+        while self.events.first_key_value().is_some_and(|((ts, _), _)| *ts < horizon) {
+            self.events.pop_first();
+        }
+    }
+}
+
+fn point<'e>(chain: &Chain, entry: &'e Entry) -> Point<'e> {
+    let value = match &chain.condition {
+        Condition::Distinct { field, .. } => field.of(&entry.scored).unwrap_or_default(),
+        _ => "",
+    };
+    Point { at: entry.scored.ts.micros(), mask: entry.mask, value }
+}

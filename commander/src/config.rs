@@ -1,0 +1,124 @@
+//! Configuration of the commander.
+
+use crate::model;
+use magsentinel_runtime::settings::{Section, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where a model computes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// On the processor.
+    #[default]
+    Cpu,
+    /// On an accelerator where the build and the machine have one, else on the processor.
+    Auto,
+}
+
+/// How incidents are analysed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The language model: a directory (`config.json`, `tokenizer.json`, `*.safetensors`), a
+    /// `.gguf` file, or the hub id `ORGANISATION/NAME` of a model that lies in the local hub cache
+    /// (nothing is ever downloaded). Needs a build with the feature `llm`, the program
+    /// `magsentinel-commander`. Default: none, the playbook writes every analysis.
+    pub model: Option<String>,
+    /// Where the model computes: `cpu`, or `auto` for an accelerator where there is one.
+    /// Default: `cpu`.
+    pub device: Device,
+    /// How long an incident waits for the model, loading included; then the playbook writes and
+    /// the analysis says so. 1ms to 1h. Default: 60s.
+    pub deadline: Span,
+    /// An incident whose assessment is older than this when its turn comes gets the playbook's
+    /// analysis at once, so that a queue that the model cannot keep up with drains. Read only
+    /// with a model. 1s to 1d. Default: 10m.
+    pub queue_wait_max: Span,
+    /// Most tokens that the model writes for one analysis. 64 to 32768. Default: 2048.
+    pub tokens_max: usize,
+    /// Most tokens of a prompt, estimated at three bytes a token. Evidence that does not fit is
+    /// left out, oldest of the mildest first, and counted as `omitted`. 1024 to 1048576.
+    /// Default: 8192.
+    pub context_tokens: usize,
+    /// Most events of an incident that an analysis rests on; those left out are counted as
+    /// `omitted`. 1 to 1000. Default: 64.
+    pub evidence_events_max: usize,
+    /// Most characters of an event's excerpt that are quoted, to a reader or to the model; longer
+    /// ones are cut and the cut is marked. 0 to 4000. Default: 300.
+    pub excerpt_chars: usize,
+    /// Incidents whose last analysis is remembered, so that a revision that says nothing new is
+    /// not analysed again; beyond that the oldest is forgotten, which costs work and nothing
+    /// else. 1 to 1000000. Default: 4096.
+    pub incidents_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: None,
+            device: Device::Cpu,
+            deadline: Span::s(60),
+            queue_wait_max: Span::s(600),
+            tokens_max: 2048,
+            context_tokens: 8192,
+            evidence_events_max: 64,
+            excerpt_chars: 300,
+            incidents_max: 4096,
+        }
+    }
+}
+
+impl Section for Config {
+    const NAME: &'static str = "commander";
+
+    fn problems(&self) -> Vec<String> {
+        let counts = [
+            ("tokens_max", self.tokens_max, 64, 32_768),
+            ("context_tokens", self.context_tokens, 1024, 1_048_576),
+            ("evidence_events_max", self.evidence_events_max, 1, 1000),
+            ("excerpt_chars", self.excerpt_chars, 0, 4000),
+            ("incidents_max", self.incidents_max, 1, 1_000_000),
+        ];
+        let counts = counts.into_iter().filter(|(_, n, low, high)| !(low..=high).contains(&n));
+        let spans = [
+            ("deadline", self.deadline, Span::ms(1), Span::s(3600)),
+            ("queue_wait_max", self.queue_wait_max, Span::s(1), Span::s(86_400)),
+        ];
+        let spans = spans.into_iter().filter(|(_, s, low, high)| !(low..=high).contains(&s));
+        counts
+            .map(|(key, n, low, high)| format!("{key}: {n} is not within {low} to {high}"))
+            .chain(spans.map(|(key, s, low, high)| format!("{key}: {s} is not within {low} to {high}")))
+            .chain(self.model.as_deref().and_then(model::problem))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_fine_and_every_wrong_value_is_told_at_once() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+        let wrong = Config {
+            tokens_max: 1,
+            evidence_events_max: 0,
+            deadline: Span::ms(0),
+            ..Config::default()
+        };
+        let told = wrong.problems();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[2].starts_with("deadline: 0"), "{told:?}");
+    }
+
+    #[cfg(not(feature = "llm"))]
+    #[test]
+    fn a_model_without_the_feature_names_the_build_to_use() {
+        let config = Config { model: Some("/models/m".to_owned()), ..Config::default() };
+        let told = config.problems().join(" ");
+        assert!(told.contains("magsentinel-commander") && told.contains("llm"), "{told}");
+    }
+}

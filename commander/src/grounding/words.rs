@@ -1,0 +1,354 @@
+//! Words: what a text names, and what the evidence names.
+//!
+//! A text names by shape (a word with a digit, an underscore, a dot, an at sign; a capital inside
+//! a sentence), by quotation marks, and by place (the word after "user", "table", …). A plain
+//! word elsewhere, and a capitalised one that opens a sentence, is taken for language.
+
+use magsentinel_bus_schema::{Id, Timestamp};
+use std::{collections::BTreeSet, net::IpAddr};
+
+/// After these, a plain word is a name unless it is ordinary.
+const NAMERS: &[&str] = &[
+    "account", "address", "bucket", "called", "client", "column", "database", "device", "domain",
+    "endpoint", "extension", "file", "group", "host", "hostname", "key", "login", "machine",
+    "named", "resource", "role", "schema", "server", "session", "table", "user", "username",
+    "view",
+];
+
+/// Words that follow a namer without being a name.
+const ORDINARY: &[&str] = &[
+    "a", "access", "accessed", "accounts", "activity", "after", "all", "an", "and", "any", "are",
+    "as", "at", "authenticated", "authentication", "base", "because", "before", "behaviour",
+    "being", "between", "but", "by", "can", "could", "credentials", "data", "did", "does", "during",
+    "for", "from", "had", "has", "have", "here", "if", "in", "input", "inside", "into", "involved",
+    "is", "issued", "it", "itself", "logs", "management", "may", "might", "must", "name", "names",
+    "not", "now", "of", "on", "once", "or", "over", "owner", "passwords", "permissions",
+    "privileges", "queried", "queries", "ran", "read", "returned", "rights", "rotation", "saw",
+    "sent", "server", "should", "side", "since", "so", "supplied", "than", "that", "the", "their",
+    "then", "this", "through", "to", "token", "tokens", "under", "until", "used", "using", "via",
+    "was", "were", "when", "where", "which", "while", "who", "whose", "will", "with", "within",
+    "without", "would",
+];
+
+/// Capitalised words, and words with a digit or a dot, that belong to the language of the trade.
+const TRADE: &[&str] = &[
+    "acl", "api", "apis", "att", "ck", "attack", "aws", "base64", "cve", "db", "dba", "dlp", "dns",
+    "e.g", "english", "http", "https", "i", "i.e", "iam", "id", "ids", "ip", "ipv4", "ipv6",
+    "iot", "json", "magsentinel", "mfa", "mitre", "nats", "oauth2", "orm", "os", "owasp",
+    "postgres", "postgresql", "rbac", "select", "sha256", "siem", "soc", "sql", "ssh", "tcp",
+    "tls", "udp", "union", "unix", "url", "urls", "utc", "utf-8", "vpn", "waf", "where", "xss",
+    "24/7",
+];
+
+/// What plays an incident down or asks to undo a response.
+const PLAYING_DOWN: &[&str] = &[
+    "false positive", "false alarm", "false positives", "no action", "no threat", "not an attack",
+    "not malicious", "benign", "harmless", "legitimate activity", "authorised test",
+    "authorized test", "penetration test", "ignore", "disregard", "unblock", "unsuspend",
+    "whitelist", "allowlist", "safelist", "lower the level", "lower the severity", "downgrade",
+    "close the incident", "close this incident", "close the alert", "close this alert",
+    "disable logging", "disable the patrol", "disable monitoring", "system prompt",
+];
+
+/// What gives a command, code or a link away. Compared without case.
+const COMMAND_SIGNS: &[&str] = &[
+    "`", "$(", "${", "&&", "||", "|", "--", "/*", "*/", "://", "<", ">", "{", "}", "www.",
+    "sudo ", "curl ", "wget ", "rm -", "chmod ", "chown ", "powershell", "bash ", "cmd.exe",
+    "sh -c", "python -", "nc -", "netcat ", "iptables ", "nft ", "kubectl ", "systemctl ",
+    "eval(", "exec(", "drop table", "drop user", "drop role", "drop database", "delete from",
+    "insert into", "truncate table", "grant all", "grant select", "alter user", "alter role",
+    "alter system", "create user", "create role", "union select", "select *", "copy (",
+    "xp_cmdshell", "pg_terminate", "pg_sleep", "net user", "reg add",
+];
+
+/// Words of a run that may not be repeated.
+const RUN: usize = 4;
+/// Integers up to this are language, not figures ("two events", "3 steps").
+const COUNT_MAX: u64 = 12;
+/// In advice, integers up to this are: "within 24 hours", "for 90 days", "every 365 days".
+const ADVICE_MAX: u64 = 365;
+
+/// The first sign of a command in a text.
+pub(super) fn command_sign(text: &str) -> Option<&'static str> {
+    let lower = text.to_lowercase();
+    COMMAND_SIGNS.iter().copied().find(|sign| lower.contains(sign))
+}
+
+/// One word of a text.
+#[derive(Clone, Copy, Debug)]
+struct Word<'a> {
+    text: &'a str,
+    start: usize,
+    opens_sentence: bool,
+    quoted: bool,
+}
+
+/// A text in words.
+pub(super) struct Wording<'a> {
+    words: Vec<Word<'a>>,
+}
+
+impl<'a> Wording<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self { words: words(text) }
+    }
+
+    /// Words that can be read: letters with a vowel.
+    pub(super) fn plain_words(&self) -> usize {
+        let vowel = |w: &&Word<'_>| w.text.to_ascii_lowercase().contains(['a', 'e', 'i', 'o', 'u', 'y']);
+        let letters = |w: &&Word<'_>| w.text.len() > 1 && w.text.chars().all(char::is_alphabetic);
+        self.words.iter().filter(letters).filter(vowel).count()
+    }
+
+    pub(super) fn plays_down(&self) -> Option<&'static str> {
+        let lower: Vec<String> = self.words.iter().map(|w| w.text.to_lowercase()).collect();
+        let text = format!(" {} ", lower.join(" ").replace('-', " "));
+        PLAYING_DOWN.iter().copied().find(|phrase| text.contains(&format!(" {phrase} ")))
+    }
+
+    /// The first word that names something outside `names`.
+    pub(super) fn first_unknown(
+        &self,
+        names: &Names,
+        is_label: impl Fn(&str) -> bool,
+        advice: bool,
+    ) -> Option<&'a str> {
+        let mut before = "";
+        for word in &self.words {
+            let known = names.has(word.text) || is_label(word.text);
+            if !known && is_name(word, before, names, advice) {
+                return Some(word.text);
+            }
+            before = word.text;
+        }
+        None
+    }
+
+    /// The text with every label written out.
+    pub(super) fn with_labels(&self, text: &str, event: impl Fn(&str) -> Option<Id>) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for word in &self.words {
+            if let Some(id) = event(word.text) {
+                out.push_str(text.get(done..word.start).unwrap_or_default());
+                out.push_str(&id.to_string());
+                done = word.start + word.text.len();
+            }
+        }
+        out.push_str(text.get(done..).unwrap_or_default());
+        out
+    }
+}
+
+fn is_name(word: &Word<'_>, before: &str, names: &Names, advice: bool) -> bool {
+    let lower = normal(word.text);
+    let listed = |list: &[&str]| list.contains(&lower.as_str());
+    if listed(TRADE) {
+        return false;
+    }
+    if let Ok(number) = lower.parse::<u64>() {
+        return number > if advice { ADVICE_MAX } else { COUNT_MAX };
+    }
+    let odd = |c: char| matches!(c, '_' | '@' | '\\' | '=' | '$' | '.') || !c.is_ascii();
+    if word.quoted || lower.contains(|c: char| c.is_ascii_digit() || odd(c)) {
+        return true;
+    }
+    if lower.contains([':', '/', '-']) {
+        // "read/write", "application-layer": each part on its own, and no empty part ("//").
+        let mut parts = word.text.split([':', '/', '-']);
+        return parts.any(|part| {
+            let whole = Word { text: part, ..*word };
+            part.is_empty() || (!names.has(part) && is_name(&whole, before, names, advice))
+        });
+    }
+    let mut letters = word.text.chars();
+    let capital_first = letters.next().is_some_and(char::is_uppercase);
+    let capital_inside = letters.any(char::is_uppercase);
+    if capital_inside || (capital_first && !word.opens_sentence) {
+        return true;
+    }
+    NAMERS.contains(&before.to_lowercase().as_str()) && !listed(ORDINARY)
+}
+
+/// What evidence names, without case.
+#[derive(Default)]
+pub(super) struct Names(BTreeSet<String>);
+
+impl Names {
+    /// Adds a name or text: as a whole, its words, and the parts of its words.
+    pub(super) fn add(&mut self, text: &str) {
+        self.0.insert(normal(text.trim()));
+        for word in words(text) {
+            self.0.insert(normal(word.text));
+            if let Some((head, tail)) = word.text.rsplit_once([':', '/'])
+                && head.parse::<IpAddr>().is_ok()
+            {
+                self.0.insert(normal(head));
+                self.0.insert(normal(tail));
+            }
+            self.add_parts(word.text);
+        }
+    }
+
+    /// Parts of compound words. Those of an address, a UUID or a time are no names.
+    fn add_parts(&mut self, word: &str) {
+        let parts = || word.split(|c: char| !c.is_alphanumeric()).filter(|p| !p.is_empty());
+        let digits = |part: &str| part.bytes().any(|b| b.is_ascii_digit());
+        let compound = parts().filter(|p| digits(p)).count() >= 3;
+        for part in parts().filter(|p| !(compound && digits(p))) {
+            self.0.insert(normal(part));
+        }
+        // "5000rows": the number that stands before a unit.
+        let number: String = word.chars().take_while(char::is_ascii_digit).collect();
+        if !number.is_empty() && !compound {
+            self.0.insert(number);
+        }
+    }
+
+    /// Adds the ways in which a time is written.
+    pub(super) fn add_time(&mut self, time: Timestamp) {
+        let whole = time.to_string();
+        let (date, clock) = whole.split_once('T').unwrap_or((&whole, ""));
+        let clock = clock.trim_end_matches('Z');
+        let seconds = clock.split('.').next().unwrap_or(clock);
+        let minutes = seconds.get(..5).unwrap_or(seconds);
+        for form in [
+            whole.clone(),
+            date.to_owned(),
+            clock.to_owned(),
+            format!("{clock}Z"),
+            seconds.to_owned(),
+            format!("{seconds}Z"),
+            minutes.to_owned(),
+            format!("{date}T{seconds}Z"),
+            format!("{date}T{minutes}Z"),
+        ] {
+            self.0.insert(normal(&form));
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Names) {
+        self.0.extend(other.0.iter().cloned());
+    }
+
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.0.contains(&normal(word))
+    }
+}
+
+/// Runs of [`RUN`] words that untrusted text holds.
+#[derive(Default)]
+pub(super) struct Runs(BTreeSet<Vec<String>>);
+
+impl Runs {
+    pub(super) fn add(&mut self, text: &str) {
+        self.0.extend(runs(&words(text)));
+    }
+
+    pub(super) fn shared_with(&self, wording: &Wording<'_>) -> Option<String> {
+        runs(&wording.words).find(|run| self.0.contains(run)).map(|run| run.join(" "))
+    }
+}
+
+fn runs(words: &[Word<'_>]) -> impl Iterator<Item = Vec<String>> {
+    words.windows(RUN).map(|run| run.iter().map(|w| normal(w.text)).collect())
+}
+
+/// Lower case, without the commas that group digits.
+fn normal(word: &str) -> String {
+    let lower = word.to_lowercase();
+    let digits = lower.bytes().all(|b| b.is_ascii_digit() || b == b',');
+    if digits { lower.replace(',', "") } else { lower }
+}
+
+fn words(text: &str) -> Vec<Word<'_>> {
+    let chars: Vec<(usize, char)> = text.char_indices().collect();
+    let digit = |at: usize| chars.get(at).is_some_and(|(_, c)| c.is_ascii_digit());
+    let in_word = |at: usize, c: char| match c {
+        ',' => at > 0 && digit(at - 1) && digit(at + 1),
+        '_' | '@' | '.' | ':' | '/' | '\\' | '-' | '=' | '$' | '\'' | '’' => true,
+        _ => c.is_alphanumeric(),
+    };
+    let mut found = Vec::new();
+    let mut opens_sentence = true;
+    let mut at = 0;
+    while let Some(&(start, c)) = chars.get(at) {
+        if !in_word(at, c) {
+            opens_sentence |= matches!(c, '!' | '?' | '\n');
+            at += 1;
+            continue;
+        }
+        let before = at.checked_sub(1).and_then(|b| chars.get(b)).map(|(_, c)| *c);
+        while chars.get(at).is_some_and(|(_, c)| in_word(at, *c)) {
+            at += 1;
+        }
+        let end = chars.get(at).map_or(text.len(), |(end, _)| *end);
+        let raw = text.get(start..end).unwrap_or_default();
+        push_word(&mut found, raw, start, before, &mut opens_sentence);
+    }
+    found
+}
+
+fn push_word<'a>(
+    found: &mut Vec<Word<'a>>,
+    raw: &'a str,
+    start: usize,
+    before: Option<char>,
+    opens_sentence: &mut bool,
+) {
+    let edge = |c: char| matches!(c, '.' | ':' | '/' | '-' | '=' | '\'' | '’');
+    let left = raw.trim_start_matches(edge);
+    let cut = raw.strip_suffix(left).unwrap_or_default();
+    let mut text = left.trim_end_matches(edge);
+    let ends_sentence = left.get(text.len()..).is_some_and(|rest| rest.contains(['.', ':']));
+    for possessive in ["'s", "’s"] {
+        text = text.strip_suffix(possessive).unwrap_or(text);
+    }
+    if !text.is_empty() {
+        let quoted = cut.contains('\'') || matches!(before, Some('"' | '`' | '“' | '‘' | '«'));
+        let start = start + cut.len();
+        found.push(Word { text, start, opens_sentence: *opens_sentence, quoted });
+        *opens_sentence = false;
+    }
+    *opens_sentence |= ends_sentence;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown<'a>(evidence: &str, text: &'a str) -> Option<&'a str> {
+        let mut names = Names::default();
+        names.add(evidence);
+        Wording::of(text).first_unknown(&names, |w| w == "E1", false)
+    }
+
+    #[test]
+    fn what_the_evidence_does_not_hold_is_found_by_shape_place_or_quotes() {
+        let evidence = "app_rw read 5000 rows of public.customers from 203.0.113.9:5432 on db1";
+        for (text, found) in [
+            ("The role app_rw read 5,000 rows of customers from 203.0.113.9.", None),
+            ("A SQL injection on E1 reached public.customers; that is bad.", None),
+            ("The read/write data went to an application-layer client.", None),
+            ("It came from 198.51.100.7 as we saw.", Some("198.51.100.7")),
+            ("It came from 2001:db8::1 as we saw.", Some("2001:db8::1")),
+            ("The user mallory did this.", Some("mallory")),
+            ("The attacker, most likely Lazarus, did this.", Some("Lazarus")),
+            ("It read 'payroll' as well.", Some("payroll")),
+            ("It read hr.payroll as well.", Some("hr.payroll")),
+            ("It read 50000 rows.", Some("50000")),
+            ("The address 203.0.113.99 is near.", Some("203.0.113.99")),
+            ("The group is APT28 again.", Some("APT28")),
+            ("See example.com for more.", Some("example.com")),
+            ("The user аlice did it.", Some("аlice")),
+            ("On E2 it began.", Some("E2")),
+        ] {
+            assert_eq!(unknown(evidence, text), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_an_address_are_no_names() {
+        assert_eq!(unknown("from 203.0.113.9", "About 203 rows left."), Some("203"));
+    }
+}

@@ -1,0 +1,80 @@
+//! The playbook's reports, compared with reports that were read and found good.
+//!
+//! `MAGSENTINEL_GOLDEN=write cargo test -p magsentinel-commander --test playbook` writes them anew
+//! after a template was changed on purpose.
+
+use magsentinel_bus_schema::{Analysis, Assessment, decision::Claim};
+use magsentinel_commander::playbook::{Limits, write};
+use std::{fmt::Write as _, path::Path};
+
+const LIMITS: Limits = Limits { events_max: 64, excerpt_chars: 300 };
+
+fn assessment(case: &str) -> Assessment {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{case}.json"));
+    let text = std::fs::read_to_string(&path).expect("the case file");
+    serde_json::from_str(&text).expect("the case is an assessment")
+}
+
+fn report(a: &Analysis) -> String {
+    let mut out = format!("level {}, attribution {}\n", a.level, a.attribution_confidence);
+    let mut part = |name: &str, claims: &[Claim]| {
+        let _ = writeln!(out, "\n== {name}");
+        for claim in claims {
+            let cites: Vec<String> =
+                claim.cites.iter().map(|id| id.to_string()[..8].to_owned()).collect();
+            let _ = writeln!(out, "* {} [{}]", claim.text, cites.join(" "));
+        }
+    };
+    part("attack vector", std::slice::from_ref(&a.attack_vector));
+    part("chain", &a.chain);
+    part("blast radius", &a.blast_radius);
+    part("attribution", std::slice::from_ref(&a.attribution));
+    part("remediation", &a.remediation);
+    part("prevention", &a.prevention);
+    let _ = writeln!(out, "\n== executive\n{}\n\n== technical\n{}", a.executive, a.technical);
+    let _ = writeln!(out, "\nomitted {}", a.omitted);
+    out
+}
+
+fn compare(case: &str) {
+    let analysis = write(&assessment(case), LIMITS).expect("an analysis");
+    let found = report(&analysis);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{case}.txt"));
+    if std::env::var("MAGSENTINEL_GOLDEN").is_ok_and(|v| v == "write") {
+        std::fs::write(&path, &found).expect("written");
+    }
+    let want = std::fs::read_to_string(&path).expect("the golden file");
+    assert_eq!(found, want, "{case}: the report differs from {}", path.display());
+}
+
+#[test]
+fn an_injection_that_turns_into_a_dump() {
+    compare("injection_and_dump");
+}
+
+#[test]
+fn an_injection() {
+    compare("injection");
+}
+
+#[test]
+fn a_bulk_read_by_an_insider() {
+    compare("bulk");
+}
+
+#[test]
+fn an_attack_type_without_a_template_of_its_own() {
+    compare("unknown_type");
+}
+
+#[test]
+fn what_is_not_in_the_evidence_is_not_in_the_report() {
+    let mut a = assessment("injection");
+    let with = report(&write(&a, LIMITS).expect("an analysis"));
+    assert!(!with.contains("rows") || with.contains("changed rows"), "{with}");
+    for e in &mut a.evidence {
+        e.entities.clear();
+    }
+    let without = report(&write(&a, LIMITS).expect("an analysis"));
+    assert!(!without.contains("shop_web") && without.contains("No attribution"), "{without}");
+}

@@ -1,0 +1,188 @@
+//! What happens to a batch after its stage: output stored, failures sorted, acknowledged.
+
+use super::worker::{Held, PoolWorkerArgs, lock};
+use crate::{
+    bus::Error,
+    context::Context,
+    deadletter::{self, Wrong},
+    metrics::{ConsumerReason, consumer},
+    service::Pool,
+    stage::{Failed, Output, Publish},
+};
+use async_nats::jetstream::AckKind;
+use magsentinel_bus_schema::Failure;
+use std::{collections::HashMap, time::Duration};
+
+/// Delay before attempt `attempt + 1`: 100 ms, doubling, at most 30 s.
+pub(crate) fn backoff(attempt: u64) -> Duration {
+    Duration::from_millis(100 << attempt.min(9)).min(Duration::from_secs(30))
+}
+
+/// Publishes the output of a batch, then acknowledges. On a passing failure the server is told
+/// that work goes on, for as long as it takes.
+pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, output: Output) {
+    let Output { mut publish, failed } = output;
+    let mut retry = HashMap::new();
+    for failure in failed {
+        let Some(one) = held.get(failure.index) else { continue };
+        match failure.why {
+            Failed::Transient(reason) => {
+                tracing::warn!(consumer = %pool.durable, seq = one.delivery.seq, reason, "retry");
+                retry.insert(failure.index, backoff(one.delivery.attempt));
+            }
+            Failed::Poison(reason) => {
+                let wrong =
+                    Wrong { failure: Failure::Poison, reason: &reason, element: failure.element };
+                publish.extend(dead(context, pool, one, &wrong));
+            }
+        }
+    }
+    let published = publish.len() as u64;
+    if !store(context, pool, publish, &held).await {
+        return;
+    }
+    let label = consumer(pool.durable.as_str());
+    let (done, again) = (held.len() - retry.len(), retry.len());
+    context.metrics.published.get_or_create(&label).inc_by(published);
+    for (index, one) in held.iter().enumerate() {
+        let kind = match retry.get(&index) {
+            Some(delay) => AckKind::Nak(Some(*delay)),
+            None => AckKind::Ack,
+        };
+        acknowledge(one, kind).await;
+    }
+    context.metrics.handled.get_or_create(&label).inc_by(done as u64);
+    context.metrics.retried.get_or_create(&label).inc_by(again as u64);
+}
+
+/// Stores everything. False when a message can never be stored, or the process ends first: then
+/// nothing is acknowledged.
+async fn store(context: &Context, pool: &Pool, mut publish: Vec<Publish>, held: &[Held]) -> bool {
+    let mut told = tokio::time::interval(pool.ack_wait.get() / 3);
+    told.tick().await;
+    let deadline = drain_deadline(context);
+    tokio::pin!(deadline);
+    loop {
+        let stored = {
+            let storing = context.bus.publish_all(&publish);
+            tokio::pin!(storing);
+            loop {
+                tokio::select! {
+                    stored = &mut storing => break stored,
+                    _ = told.tick() => {
+                        for one in held {
+                            acknowledge(one, AckKind::Progress).await;
+                        }
+                    }
+                    () = &mut deadline => return false,
+                }
+            }
+        };
+        match stored {
+            Ok(()) => return true,
+            Err(Error::TooLarge { index, subject }) => {
+                // The server will never take it. What it was made from becomes a dead letter.
+                tracing::error!(consumer = %pool.durable, subject, "output over max_payload");
+                publish.remove(index);
+                let reason = format!("an output for {subject} is over the server's max_payload");
+                let wrong = Wrong { failure: Failure::Poison, reason: &reason, element: None };
+                publish.extend(held.iter().filter_map(|one| dead(context, pool, one, &wrong)));
+            }
+            Err(error) => {
+                tracing::error!(consumer = %pool.durable, %error, "batch is not acknowledged");
+                return false;
+            }
+        }
+    }
+}
+
+/// Ten seconds after the process was asked to end.
+async fn drain_deadline(context: &Context) {
+    context.stopping().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+}
+
+/// Dead-letters what had its attempts.
+pub(crate) async fn give_up(context: &Context, pool: &Pool, held: Vec<Held>) {
+    let reason = format!("gave up after {} attempts", pool.max_deliver);
+    let wrong = Wrong { failure: Failure::GaveUp, reason: &reason, element: None };
+    bury(context, pool, held, &wrong).await;
+}
+
+async fn bury(context: &Context, pool: &Pool, held: Vec<Held>, wrong: &Wrong<'_>) {
+    let letters = held.iter().filter_map(|one| dead(context, pool, one, wrong)).collect();
+    if store(context, pool, letters, &held).await {
+        for one in &held {
+            acknowledge(one, AckKind::Ack).await;
+        }
+    }
+}
+
+/// After a panic: what has attempts left goes back to the server, to be tried alone; the rest
+/// becomes dead letters.
+pub(crate) async fn hand_back(args: &PoolWorkerArgs, panic: &str) {
+    let held = std::mem::take(&mut *lock(&args.flight));
+    let (last, again): (Vec<_>, Vec<_>) =
+        held.into_iter().partition(|h| h.delivery.attempt >= args.pool.max_deliver);
+    let label = consumer(args.pool.durable.as_str());
+    args.context.metrics.retried.get_or_create(&label).inc_by(again.len() as u64);
+    for one in again {
+        acknowledge(&one, AckKind::Nak(Some(backoff(one.delivery.attempt)))).await;
+    }
+    if !last.is_empty() {
+        let reason = format!("handler panicked at every attempt: {panic}");
+        let wrong = Wrong { failure: Failure::Bug, reason: &reason, element: None };
+        bury(&args.context, &args.pool, last, &wrong).await;
+    }
+}
+
+fn dead(context: &Context, pool: &Pool, one: &Held, wrong: &Wrong<'_>) -> Option<Publish> {
+    let stream = pool.stream.name(context.bus.tenant());
+    let place = (stream.as_str(), pool.durable.as_str());
+    let label = ConsumerReason {
+        consumer: pool.durable.to_string(),
+        reason: deadletter::token(wrong.failure),
+    };
+    context.metrics.dead_lettered.get_or_create(&label).inc();
+    tracing::warn!(
+        consumer = %pool.durable, subject = one.delivery.subject, seq = one.delivery.seq,
+        reason = wrong.reason, "message is dead-lettered"
+    );
+    let letter =
+        deadletter::letter(&one.delivery, context.bus.tenant(), place, wrong, context.now());
+    letter.inspect_err(|error| tracing::error!(%error, "dead letter cannot be written")).ok()
+}
+
+async fn acknowledge(one: &Held, kind: AckKind) {
+    // A lost acknowledgement is a redelivery, which ids make harmless.
+    if let Err(error) = one.acker.ack_with(kind).await {
+        tracing::debug!(%error, seq = one.delivery.seq, "acknowledgement was not sent");
+    }
+}
+
+/// Tells the server every few seconds that a slow batch is still worked on, until dropped.
+pub(crate) fn progress(args: &PoolWorkerArgs) -> Progress {
+    let (flight, every) = (args.flight.clone(), args.pool.ack_wait.get() / 3);
+    let client = args.context.bus.client().clone();
+    let task = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            let replies: Vec<_> = lock(&flight).iter().map(|h| h.reply.clone()).collect();
+            for reply in replies {
+                if let Err(error) = client.publish(reply, "+WPI".into()).await {
+                    tracing::debug!(%error, "progress was not sent");
+                }
+            }
+        }
+    });
+    Progress(task)
+}
+
+/// Ends the telling when dropped.
+pub(crate) struct Progress(tokio::task::JoinHandle<()>);
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,220 @@
+//! The actor that pulls for a pool.
+
+use super::{consumer, finish};
+use crate::{
+    context::Context,
+    delivery, metrics,
+    service::Pool,
+    stage::{Batch, Delivery, Output, Stage},
+};
+use async_nats::jetstream::{
+    consumer::pull,
+    message::{Acker, Message},
+};
+use futures::{FutureExt, StreamExt};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+
+/// One delivery and the means to acknowledge it.
+pub(crate) struct Held {
+    pub(crate) delivery: Delivery,
+    pub(crate) acker: Acker,
+    /// Where acknowledgements go.
+    pub(crate) reply: async_nats::Subject,
+}
+
+/// The batch that a stage is working on. After a panic the supervisor finds it here.
+pub(crate) type Flight = Arc<Mutex<Vec<Held>>>;
+
+/// Pulls for one pool.
+pub(crate) struct PoolWorker;
+
+/// What a worker is made from, again after every panic.
+#[derive(Clone)]
+pub(crate) struct PoolWorkerArgs {
+    pub(crate) context: Context,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) flight: Flight,
+    /// Batches that are published but not yet confirmed; outlives a panic, so that draining
+    /// waits for them.
+    pub(crate) permits: Arc<Semaphore>,
+}
+
+/// State of the actor.
+pub(crate) struct PoolState {
+    args: PoolWorkerArgs,
+    stage: Box<dyn Stage>,
+    messages: Option<pull::Stream>,
+    /// Redelivered messages wait here: each is tried alone.
+    alone: Vec<Message>,
+    reported: Option<Instant>,
+}
+
+/// The only message: do one more batch.
+pub(crate) struct Next;
+
+impl Actor for PoolWorker {
+    type Msg = Next;
+    type State = PoolState;
+    type Arguments = PoolWorkerArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Next>,
+        args: PoolWorkerArgs,
+    ) -> Result<PoolState, ActorProcessingErr> {
+        let make = Arc::clone(&args.pool.make);
+        let stage = tokio::task::spawn_blocking(move || make()).await??;
+        myself.cast(Next)?;
+        Ok(PoolState { args, stage, messages: None, alone: Vec::new(), reported: None })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Next>,
+        Next: Next,
+        state: &mut PoolState,
+    ) -> Result<(), ActorProcessingErr> {
+        if state.args.context.is_stopping() {
+            myself.stop(Some("drained".to_owned()));
+            return Ok(());
+        }
+        state.turn().await;
+        myself.cast(Next)?;
+        Ok(())
+    }
+}
+
+impl PoolState {
+    /// One batch, or a short wait.
+    async fn turn(&mut self) {
+        let context = self.args.context.clone();
+        let permits = Arc::clone(&self.args.permits);
+        let permit = tokio::select! {
+            permit = permits.acquire_owned() => permit,
+            () = context.stopping() => return,
+        };
+        let Ok(permit) = permit else { return };
+        let batch = tokio::select! {
+            batch = self.pull() => batch,
+            () = context.stopping() => return,
+        };
+        let (given_up, batch) = self.take_given_up(batch);
+        if !given_up.is_empty() {
+            finish::give_up(&context, &self.args.pool, given_up).await;
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let output = self.call(batch);
+        let held = std::mem::take(&mut *lock(&self.args.flight));
+        let pool = Arc::clone(&self.args.pool);
+        tokio::spawn(async move {
+            finish::finish(&context, &pool, held, output).await;
+            drop(permit);
+        });
+        self.report();
+    }
+
+    /// The next batch: fresh messages together, a redelivered one alone.
+    async fn pull(&mut self) -> Vec<Held> {
+        if let Some(message) = self.alone.pop() {
+            return hold(vec![message]);
+        }
+        let Some(messages) = self.messages.as_mut() else {
+            self.reopen().await;
+            return Vec::new();
+        };
+        let Some(first) = messages.next().await else {
+            self.messages = None;
+            return Vec::new();
+        };
+        let mut batch = Vec::with_capacity(self.args.pool.batch_max);
+        let mut next = Some(first);
+        while let Some(pulled) = next.take() {
+            match pulled {
+                Ok(message) if message.info().is_ok_and(|i| i.delivered > 1) => {
+                    self.alone.push(message);
+                }
+                Ok(message) => batch.push(message),
+                Err(error) => {
+                    tracing::warn!(consumer = %self.args.pool.durable, %error, "pull failed");
+                    self.messages = None;
+                    break;
+                }
+            }
+            if batch.len() < self.args.pool.batch_max {
+                next = messages.next().now_or_never().flatten();
+            }
+        }
+        hold(batch)
+    }
+
+    async fn reopen(&mut self) {
+        let Context { bus, .. } = &self.args.context;
+        let opened = match consumer::open(bus, &self.args.pool).await {
+            Ok(found) => {
+                consumer::messages(&found, &self.args.pool).await.map_err(|e| e.to_string())
+            }
+            Err(e) => Err(e.to_string()),
+        };
+        match opened {
+            Ok(messages) => self.messages = Some(messages),
+            Err(error) => {
+                tracing::warn!(consumer = %self.args.pool.durable, %error, "waiting for it");
+                self.args.context.pause(Duration::from_millis(500)).await;
+            }
+        }
+    }
+
+    /// Separates what has had its attempts from what is still to be tried.
+    fn take_given_up(&self, batch: Vec<Held>) -> (Vec<Held>, Vec<Held>) {
+        batch.into_iter().partition(|h| h.delivery.attempt > self.args.pool.max_deliver)
+    }
+
+    /// Calls the stage. The batch lies in `flight` meanwhile: if the stage panics, the actor
+    /// fails, and the supervisor hands the batch back.
+    fn call(&mut self, batch: Vec<Held>) -> Output {
+        let deliveries: Vec<Delivery> = batch.iter().map(|h| h.delivery.clone()).collect();
+        *lock(&self.args.flight) = batch;
+        let now = self.args.context.now();
+        let begun = Instant::now();
+        let mut output = Output::default();
+        let shown = Batch { shard: None, deliveries: &deliveries, now, rebuilding: false };
+        if self.args.pool.slow {
+            let _progress = finish::progress(&self.args);
+            tokio::task::block_in_place(|| self.stage.handle(&shown, &mut output));
+        } else {
+            self.stage.handle(&shown, &mut output);
+        }
+        let label = metrics::consumer(self.args.pool.durable.as_str());
+        let histogram = self.args.context.metrics.handle_seconds.get_or_create(&label);
+        histogram.observe(begun.elapsed().as_secs_f64());
+        output
+    }
+
+    fn report(&mut self) {
+        if self.reported.is_none_or(|t| t.elapsed() > Duration::from_secs(1)) {
+            self.reported = Some(Instant::now());
+            self.args.context.report(self.args.pool.durable.as_str(), self.stage.report());
+        }
+    }
+}
+
+fn hold(messages: Vec<Message>) -> Vec<Held> {
+    let read = |message: Message| {
+        let delivery = delivery::of(&message)?;
+        let reply = message.reply.clone()?;
+        let (_, acker) = message.split();
+        Some(Held { delivery, acker, reply })
+    };
+    messages.into_iter().filter_map(read).collect()
+}
+
+pub(crate) fn lock(flight: &Flight) -> std::sync::MutexGuard<'_, Vec<Held>> {
+    flight.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,234 @@
+//! One pulled batch of a feed through the stages of its shards.
+
+use super::worker::{Owned, ShardedState, parts};
+use crate::{
+    bus::{Error, Fence},
+    deadletter::{self, Wrong},
+    metrics::{ConsumerReason, consumer},
+    stage::{Batch, Delivery, Failed, Failure, Output, Publish},
+};
+use magsentinel_bus_schema::{Failure as Class, Shard};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// What is to be stored for a batch: each message with the shard under whose lease it goes out.
+type Outgoing = Vec<(Shard, Publish)>;
+
+impl ShardedState {
+    pub(super) async fn handle_batch(&mut self, batch: Vec<(Shard, Delivery)>) {
+        let Some(last) = batch.last().map(|(_, d)| d.seq) else { return };
+        let mut by_shard: BTreeMap<Shard, Vec<Delivery>> = BTreeMap::new();
+        for (shard, delivery) in batch {
+            by_shard.entry(shard).or_default().push(delivery);
+        }
+        let mut outgoing = Outgoing::new();
+        let mut handled = BTreeMap::new();
+        for (shard, deliveries) in by_shard {
+            let Some(owned) = self.owned.get(&shard) else { continue };
+            let (again, fresh) = parts(owned, deliveries);
+            let name = consumer(self.args.service.name.as_str());
+            let metrics = &self.args.context.metrics;
+            metrics.rebuilt.get_or_create(&name).inc_by(again.len() as u64);
+            self.feed_stage(shard, again, true, &mut Outgoing::new()).await;
+            handled.insert(shard, fresh.len() as u64);
+            self.feed_stage(shard, fresh, false, &mut outgoing).await;
+        }
+        let total = handled.values().sum::<u64>();
+        if self.store(outgoing).await {
+            self.advance(last, &handled);
+            let name = consumer(self.args.service.name.as_str());
+            self.args.context.metrics.handled.get_or_create(&name).inc_by(total);
+        } else {
+            // The stages have seen what is not stored: only a rebuild makes state and stream
+            // agree again.
+            self.owned.clear();
+            self.feed = None;
+        }
+    }
+
+    /// Shows messages to a shard's stage: together, or one by one where a panic is remembered.
+    async fn feed_stage(
+        &mut self,
+        shard: Shard,
+        deliveries: Vec<Delivery>,
+        rebuilding: bool,
+        outgoing: &mut Outgoing,
+    ) {
+        let suspect = {
+            let trouble = self.args.trouble();
+            deliveries.iter().any(|d| trouble.is_suspect(shard, d.seq))
+        };
+        if !suspect {
+            return self.call(shard, &deliveries, rebuilding, outgoing).await;
+        }
+        for delivery in deliveries {
+            let panics = self.args.trouble().panics(delivery.seq);
+            if panics < self.args.service.max_deliver {
+                self.call(shard, std::slice::from_ref(&delivery), rebuilding, outgoing).await;
+                continue;
+            }
+            let reason = format!("handler panicked in {panics} attempts");
+            let wrong = Wrong { failure: Class::Bug, reason: &reason, element: None };
+            outgoing.extend(self.dead(shard, &delivery, &wrong));
+        }
+    }
+
+    async fn call(
+        &mut self,
+        shard: Shard,
+        deliveries: &[Delivery],
+        rebuilding: bool,
+        outgoing: &mut Outgoing,
+    ) {
+        let (Some(first), Some(last)) = (deliveries.first(), deliveries.last()) else { return };
+        self.args.trouble().begin(shard, first.seq, last.seq);
+        let failed = self.call_once(shard, deliveries, rebuilding, outgoing);
+        self.args.trouble().end();
+        if !rebuilding {
+            self.retry(shard, deliveries, failed, outgoing).await;
+        }
+    }
+
+    fn call_once(
+        &mut self,
+        shard: Shard,
+        deliveries: &[Delivery],
+        rebuilding: bool,
+        outgoing: &mut Outgoing,
+    ) -> Vec<Failure> {
+        let now = self.args.context.now();
+        let Some(Owned { stage, .. }) = self.owned.get_mut(&shard) else { return Vec::new() };
+        let mut output = Output::default();
+        let begun = Instant::now();
+        stage.handle(&Batch { shard: Some(shard), deliveries, now, rebuilding }, &mut output);
+        let name = consumer(self.args.service.name.as_str());
+        let histogram = self.args.context.metrics.handle_seconds.get_or_create(&name);
+        histogram.observe(begun.elapsed().as_secs_f64());
+        outgoing.extend(output.publish.into_iter().map(|p| (shard, p)));
+        output.failed
+    }
+
+    /// Poison becomes a dead letter. What may work later is tried again in place, so that the
+    /// shard's order is kept, and given up after `max_deliver` attempts.
+    async fn retry(
+        &mut self,
+        shard: Shard,
+        deliveries: &[Delivery],
+        failed: Vec<Failure>,
+        outgoing: &mut Outgoing,
+    ) {
+        for failure in failed {
+            let Some(delivery) = deliveries.get(failure.index) else { continue };
+            let mut why = failure.why;
+            for attempt in 1..self.args.service.max_deliver {
+                let Failed::Transient(_) = &why else { break };
+                self.args.context.pause(Duration::from_millis(50 << attempt.min(6))).await;
+                let one = std::slice::from_ref(delivery);
+                match self.call_once(shard, one, false, outgoing).into_iter().next() {
+                    Some(again) => why = again.why,
+                    None => break,
+                }
+            }
+            let (class, reason) = match why {
+                Failed::Poison(reason) => (Class::Poison, reason),
+                Failed::Transient(reason) => (Class::GaveUp, reason),
+            };
+            let wrong = Wrong { failure: class, reason: &reason, element: failure.element };
+            outgoing.extend(self.dead(shard, delivery, &wrong));
+        }
+    }
+
+    fn dead(
+        &self,
+        shard: Shard,
+        delivery: &Delivery,
+        wrong: &Wrong<'_>,
+    ) -> Option<(Shard, Publish)> {
+        let context = &self.args.context;
+        let stream = self.args.service.stream.name(context.bus.tenant());
+        let name = self.args.service.name.as_str();
+        let label =
+            ConsumerReason { consumer: name.to_owned(), reason: deadletter::token(wrong.failure) };
+        context.metrics.dead_lettered.get_or_create(&label).inc();
+        tracing::warn!(
+            consumer = name,
+            subject = delivery.subject,
+            seq = delivery.seq,
+            reason = wrong.reason,
+            "message is dead-lettered"
+        );
+        let place = (stream.as_str(), name);
+        let letter =
+            deadletter::letter(delivery, context.bus.tenant(), place, wrong, context.now());
+        letter
+            .inspect_err(|error| tracing::error!(%error, "dead letter cannot be written"))
+            .ok()
+            .map(|letter| (shard, letter))
+    }
+
+    /// Stores everything under the leases of its shards. A shard whose lease has moved on is
+    /// dropped, and the rest goes on. False when that failed for good.
+    async fn store(&mut self, mut outgoing: Outgoing) -> bool {
+        while !outgoing.is_empty() {
+            let fences: Vec<Option<Fence>> =
+                outgoing.iter().map(|(shard, _)| self.fence(*shard)).collect();
+            let messages: Vec<Publish> = outgoing.iter().map(|(_, p)| p.clone()).collect();
+            let stored = tokio::select! {
+                stored = self.args.context.bus.publish_fenced(&messages, &fences) => stored,
+                () = stop_late(&self.args.context) => Err(Error::Stopped {
+                    unconfirmed: messages.len(),
+                }),
+            };
+            match stored {
+                Ok(()) => {
+                    let name = consumer(self.args.service.name.as_str());
+                    let counter = self.args.context.metrics.published.get_or_create(&name);
+                    counter.inc_by(messages.len() as u64);
+                    return true;
+                }
+                Err(Error::Fenced { lease }) => {
+                    let lost: Vec<Shard> = outgoing
+                        .iter()
+                        .zip(&fences)
+                        .filter(|(_, f)| f.as_ref().is_some_and(|f| f.subject == lease))
+                        .map(|((shard, _), _)| *shard)
+                        .collect();
+                    outgoing.retain(|(shard, _)| !lost.contains(shard));
+                    lost.into_iter().for_each(|shard| self.lose(shard));
+                }
+                Err(Error::TooLarge { index, subject }) => {
+                    tracing::error!(subject, "output is over max_payload and is lost");
+                    outgoing.remove(index);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "shards are rebuilt");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Calls the stages for what is due by time.
+    pub(super) async fn tick(&mut self) {
+        let now = self.args.context.now();
+        let mut outgoing = Outgoing::new();
+        for (shard, owned) in &mut self.owned {
+            if owned.seen < owned.rebuild_to {
+                continue;
+            }
+            let mut output = Output::default();
+            owned.stage.tick(now, &mut output);
+            outgoing.extend(output.publish.into_iter().map(|p| (*shard, p)));
+        }
+        self.store(outgoing).await;
+    }
+}
+
+/// Ten seconds after the process was asked to end.
+async fn stop_late(context: &crate::context::Context) {
+    context.stopping().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+}

@@ -1,0 +1,110 @@
+//! The one consumer through which an owner reads all of its shards.
+
+use crate::{
+    bus::{Bus, Error},
+    delivery,
+    service::Sharded,
+    stage::Delivery,
+};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use futures::{FutureExt, StreamExt};
+use magsentinel_bus_schema::{Shard, Subject};
+use std::time::Duration;
+
+/// From where to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    /// From this stream sequence on.
+    Sequence(u64),
+    /// From what was stored at this time on (microseconds since the epoch).
+    Stored(i64),
+}
+
+/// An open feed.
+pub(crate) struct Feed {
+    consumer: PullConsumer,
+    messages: pull::Stream,
+    stream: String,
+}
+
+impl Feed {
+    /// Opens a consumer of this process alone. Nothing is acknowledged: how far a shard is
+    /// handled stands in its lease.
+    pub(crate) async fn open(
+        bus: &Bus,
+        service: &Sharded,
+        shards: &[Shard],
+        from: From,
+    ) -> Result<Self, Error> {
+        let stream = bus.stream(service.stream).await?;
+        let fail = |why: String| Error::Consumer {
+            stream: service.stream.token().to_owned(),
+            name: format!("shards of {}", service.name),
+            why,
+        };
+        let deliver_policy = match from {
+            From::Sequence(seq) if seq <= 1 => DeliverPolicy::All,
+            From::Sequence(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
+            From::Stored(us) => {
+                let nanos = i128::from(us).saturating_mul(1000);
+                let time = async_nats::datetime::from_nanos(nanos);
+                let start_time = time.map_err(|e| fail(e.to_string()))?;
+                DeliverPolicy::ByStartTime { start_time }
+            }
+        };
+        let filters = shards.iter().flat_map(|s| (service.filters)(bus.tenant(), *s));
+        let config = pull::Config {
+            filter_subjects: filters.collect(),
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: Duration::from_secs(30),
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(|e| fail(e.to_string()))?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(service.batch_max * 4)
+            .expires(Duration::from_secs(20))
+            .heartbeat(Duration::from_secs(5))
+            .messages()
+            .await
+            .map_err(|e| fail(e.to_string()))?;
+        Ok(Self { consumer, messages, stream: service.stream.name(bus.tenant()) })
+    }
+
+    /// Waits for a message and takes what is ready beside it, in stream order. `None`: the feed
+    /// has broken and is to be opened again.
+    pub(crate) async fn next(&mut self, max: usize) -> Option<Vec<(Shard, Delivery)>> {
+        let mut batch = Vec::with_capacity(max);
+        let mut next = Some(self.messages.next().await?);
+        while let Some(pulled) = next.take() {
+            match pulled {
+                Ok(message) => batch.extend(delivery::of(&message).and_then(with_shard)),
+                Err(error) => {
+                    tracing::warn!(stream = self.stream, %error, "feed broke");
+                    return (!batch.is_empty()).then_some(batch);
+                }
+            }
+            if batch.len() < max {
+                next = self.messages.next().now_or_never().flatten();
+            }
+        }
+        Some(batch)
+    }
+
+    /// Messages that wait in the stream for this feed.
+    pub(crate) async fn waiting(&mut self) -> Option<u64> {
+        self.consumer.info().await.ok().map(|info| info.num_pending)
+    }
+}
+
+fn with_shard(delivery: Delivery) -> Option<(Shard, Delivery)> {
+    let (_, subject) = Subject::parse(&delivery.subject).ok()?;
+    let shard = match subject {
+        Subject::Event(_, shard) | Subject::Keyed(_, shard) | Subject::Fact(_, _, shard) => shard,
+        _ => return None,
+    };
+    Some((shard, delivery))
+}

@@ -1,0 +1,105 @@
+//! Programs that the mesh runs against and the tests need, fetched by hash where the machine
+//! has none. No root is needed; everything goes to the cache folder.
+
+mod cache;
+mod fetch;
+mod helm;
+mod nats_server;
+mod onnxruntime;
+mod postgres;
+
+use anyhow::{Result, bail};
+use std::{env, path::PathBuf, process::Command};
+
+pub use cache::folder as cache_folder;
+pub use helm::find as helm;
+pub use nats_server::find as nats_server;
+pub use onnxruntime::find as onnxruntime;
+pub use postgres::find as postgres;
+
+/// Names a nats-server to use as it is.
+pub const NATS_SERVER: &str = "MAGSENTINEL_NATS_SERVER";
+/// Names the native ONNX Runtime library to use as it is.
+pub const ONNXRUNTIME: &str = "MAGSENTINEL_ONNXRUNTIME";
+/// Names the folder with `initdb` and `postgres` to use as it is.
+pub const POSTGRES_BIN: &str = "MAGSENTINEL_POSTGRES_BIN";
+
+/// Where the tools are.
+pub struct Tools {
+    nats_server: PathBuf,
+    onnxruntime: PathBuf,
+    postgres_bin: PathBuf,
+}
+
+impl Tools {
+    /// Tells a command where they are.
+    pub fn describe(&self, command: &mut Command) {
+        command
+            .env(NATS_SERVER, &self.nats_server)
+            .env(ONNXRUNTIME, &self.onnxruntime)
+            .env(POSTGRES_BIN, &self.postgres_bin);
+    }
+}
+
+/// Finds or fetches all that the tests need, and says where it is.
+pub fn all() -> Result<Tools> {
+    let tools = Tools {
+        nats_server: nats_server()?,
+        onnxruntime: onnxruntime()?,
+        postgres_bin: postgres()?,
+    };
+    println!("{NATS_SERVER}={}", tools.nats_server.display());
+    println!("{ONNXRUNTIME}={}", tools.onnxruntime.display());
+    println!("{POSTGRES_BIN}={}", tools.postgres_bin.display());
+    Ok(tools)
+}
+
+/// `cargo xtask provision`.
+pub fn run() -> Result<()> {
+    all().map(drop)
+}
+
+/// What a variable names, if it is set; an error when it names nothing.
+fn named_by(variable: &str) -> Result<Option<PathBuf>> {
+    match env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from) {
+        Some(path) if !path.exists() => {
+            bail!("{variable} names {}, which does not exist", path.display())
+        }
+        named => Ok(named),
+    }
+}
+
+/// The first two numbers in the version that a program prints.
+fn version_of(program: &std::path::Path, flag: &str) -> Result<(u32, u32)> {
+    let text = crate::workspace::output(Command::new(program).arg(flag))?;
+    match first_version(&text) {
+        Some(version) => Ok(version),
+        None => bail!("{} says {:?}, which names no version", program.display(), text.trim()),
+    }
+}
+
+fn first_version(text: &str) -> Option<(u32, u32)> {
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    words.filter(|word| word.contains('.')).find_map(|word| {
+        let mut numbers = word.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_programs_print_them() {
+        for (text, want) in [
+            ("nats-server: v2.15.1", Some((2, 15))),
+            ("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", Some((15, 14))),
+            ("v4.1.4+g05fa379", Some((4, 1))),
+            ("no version.", None),
+            ("", None),
+        ] {
+            assert_eq!(first_version(text), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `test`: what has to pass before a change is merged. Continuous integration runs exactly this.
+
+mod tally;
+
+use crate::{chart, generate, provision, tidy, workspace};
+use anyhow::{Context, Result, bail};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::{Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tally::Tally;
+
+/// Runs every step in order and stops at the first that fails. The last line printed is the
+/// sum over all test runs.
+pub fn run() -> ExitCode {
+    let mut steps = Steps::default();
+    let mut tally = Tally::default();
+    let result = all(&mut steps, &mut tally);
+    steps.print();
+    if let Err(e) = &result {
+        println!("failed: {e:#}");
+    }
+    if result.is_ok() && tally.ran() == 0 {
+        println!("failed: no test ran");
+    }
+    println!("{tally}");
+    if result.is_ok() && tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn all(steps: &mut Steps, tally: &mut Tally) -> Result<()> {
+    let cargo = |args: &[&str]| workspace::run(workspace::cargo().args(args));
+    steps.step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
+    steps.step("clippy", || {
+        cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    })?;
+    steps.step("tidy", tidy::run)?;
+    steps.step("gen --check", || generate::run(true))?;
+    let tools = steps.step("provision", provision::all)?;
+    steps.step("chart", chart::run)?;
+    let runner = if has_nextest() { Runner::Nextest } else { Runner::Libtest };
+    let mut test = |steps: &mut Steps, name: &str, mut command: Command| {
+        tools.describe(&mut command);
+        steps.step(name, || watched(&mut command, tally))
+    };
+    test(steps, "tests", runner.command(&["--workspace"]))?;
+    let mut doctests = workspace::cargo();
+    doctests.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+    test(steps, "doctests", doctests)?;
+    test(steps, "llm", runner.command(&["-p", "magsentinel-commander", "--features", "llm"]))
+}
+
+#[derive(Clone, Copy)]
+enum Runner {
+    Nextest,
+    Libtest,
+}
+
+impl Runner {
+    fn command(self, what: &[&str]) -> Command {
+        let mut command = workspace::cargo();
+        match self {
+            Self::Nextest => command.args(["nextest", "run", "--profile", "ci"]).args(what),
+            Self::Libtest => {
+                command.args(["test", "--lib", "--bins", "--tests", "--no-fail-fast"]).args(what)
+            }
+        };
+        command
+    }
+}
+
+fn has_nextest() -> bool {
+    let found = workspace::output(workspace::cargo().args(["nextest", "--version"])).is_ok();
+    if !found {
+        println!("cargo-nextest is not installed: plain `cargo test` runs the tests");
+    }
+    found
+}
+
+/// Runs a test runner, shows what it prints, and counts what it reports.
+fn watched(command: &mut Command, tally: &mut Tally) -> Result<()> {
+    let name = workspace::shown(command);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{name} cannot start"))?;
+    let out = child.stdout.take().context("no standard output")?;
+    let err = child.stderr.take().context("no standard error")?;
+    let (out, err) = thread::scope(|scope| {
+        let out = scope.spawn(|| pass_on(out, std::io::stdout()));
+        let err = scope.spawn(|| pass_on(err, std::io::stderr()));
+        (out.join(), err.join())
+    });
+    for counted in [out, err] {
+        tally.add(counted.map_err(|_| anyhow::anyhow!("the output of {name} was lost"))??);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    Ok(())
+}
+
+fn pass_on(from: impl Read, mut to: impl Write) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 {
+        to.write_all(&line)?;
+        tally.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    Ok(tally)
+}
+
+/// What was done, and how long each took.
+#[derive(Default)]
+struct Steps(Vec<(String, Duration, bool)>);
+
+impl Steps {
+    fn step<T>(&mut self, name: &str, what: impl FnOnce() -> Result<T>) -> Result<T> {
+        println!("\n==> {name}");
+        let started = Instant::now();
+        let done = what().with_context(|| format!("step {name}"));
+        self.0.push((name.to_owned(), started.elapsed(), done.is_ok()));
+        done
+    }
+
+    fn print(&self) {
+        println!("\n{:<14} {:>9}  result", "step", "seconds");
+        for (name, took, good) in &self.0 {
+            let result = if *good { "ok" } else { "FAILED" };
+            println!("{name:<14} {:>9.1}  {result}", took.as_secs_f64());
+        }
+        let total: Duration = self.0.iter().map(|(_, took, _)| *took).sum();
+        println!("{:<14} {:>9.1}", "total", total.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runner_that_fails_is_an_error_and_its_count_is_kept() {
+        let mut tally = Tally::default();
+        let script = "echo 'test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; \
+                      0 filtered out; finished in 0.0s'; exit 101";
+        let result = watched(Command::new("sh").args(["-c", script]), &mut tally);
+        assert!(result.is_err());
+        assert_eq!(tally.to_string(), "3 passed, 1 failed, 2 skipped");
+        assert!(!tally.is_good());
+    }
+}
