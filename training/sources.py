@@ -41,7 +41,9 @@ def sql(data):
     """Rows of the sql set with `source/kind` names, other attack classes (label 2) left out."""
     for row in read(data / "sql" / "sql.jsonl.gz"):
         if row["label"] != 2:
-            yield {key: row.get(key) for key in ("text", "kind", "label", "source", "label_quality")}
+            yield {
+                key: row.get(key) for key in ("text", "kind", "label", "source", "label_quality")
+            }
 
 
 def http_values(data, wanted, cap):
@@ -64,5 +66,10 @@ def http_values(data, wanted, cap):
             if value and value not in seen:
                 seen.add(value)
                 count[source] += 1
-                yield {"text": value, "kind": "param", "label": 0, "source": source,
-                       "label_quality": "assumed"}
+                yield {
+                    "text": value,
+                    "kind": "param",
+                    "label": 0,
+                    "source": source,
+                    "label_quality": "assumed",
+                }

@@ -22,7 +22,14 @@ SEED = 20_240_918
 USERS = 4000
 FIELDS = ("ts", "user", "src_ip", "action", "resource", "rows", "bytes_out", "project")
 # A slow drain's single events look ordinary; they must not teach that ordinary is bad.
-KIND_WEIGHT = {"drain": 0.25, "trickle": 0.1, "scrape": 0.05, "export": 3.0, "copies": 2.0, "dump": 1.5}
+KIND_WEIGHT = {
+    "drain": 0.25,
+    "trickle": 0.1,
+    "scrape": 0.05,
+    "export": 3.0,
+    "copies": 2.0,
+    "dump": 1.5,
+}
 HIDDEN = (48, 24)
 
 
@@ -33,18 +40,32 @@ def epoch(text):
 
 def cloud(data):
     for row in sources.read(data / "dataflow" / "cloud_audit.jsonl.gz"):
-        yield {"ts": epoch(row["ts"]), "user": row.get("actor") or row.get("src_ip", ""),
-               "action": row["action"], "resource": row.get("resource", ""),
-               "src_ip": row.get("src_ip"), "bytes_out": row.get("bytes_out"),
-               "label": row["label"], "category": row.get("category", ""), "source": row["source"]}
+        yield {
+            "ts": epoch(row["ts"]),
+            "user": row.get("actor") or row.get("src_ip", ""),
+            "action": row["action"],
+            "resource": row.get("resource", ""),
+            "src_ip": row.get("src_ip"),
+            "bytes_out": row.get("bytes_out"),
+            "label": row["label"],
+            "category": row.get("category", ""),
+            "source": row["source"],
+        }
 
 
 def cert(data):
     for row in sources.read(data / "dataflow" / "cert_activity.csv.gz"):
-        yield {"ts": epoch(row["ts"]), "user": row["user"], "action": row["action"],
-               "resource": row["object"] or row["host"], "src_ip": row["host"],
-               "bytes_out": int(row["bytes"]) if row["bytes"] else None, "label": 0,
-               "category": "", "source": "cert"}
+        yield {
+            "ts": epoch(row["ts"]),
+            "user": row["user"],
+            "action": row["action"],
+            "resource": row["object"] or row["host"],
+            "src_ip": row["host"],
+            "bytes_out": int(row["bytes"]) if row["bytes"] else None,
+            "label": 0,
+            "category": "",
+            "source": "cert",
+        }
 
 
 def logits(params, x):
@@ -65,14 +86,18 @@ def step(forward, params, moments, x, labels, weights, at, rate):
         out = forward({**p, "mean": params["mean"], "scale": params["scale"]}, x)
         each = jax.nn.softplus(out) - labels * out
         return (each * weights).sum() / weights.sum() + 1e-5 * sum(
-            (value**2).sum() for name, value in p.items() if name.startswith("w"))
+            (value**2).sum() for name, value in p.items() if name.startswith("w")
+        )
 
     grads = jax.grad(loss)(params)
     first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, moments[0], grads)
     second = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g * g, moments[1], grads)
     moved = jax.tree.map(
         lambda p, m, v: p - rate * (m / (1 - 0.9**at)) / (jnp.sqrt(v / (1 - 0.99**at)) + 1e-8),
-        params, first, second)
+        params,
+        first,
+        second,
+    )
     return {**moved, "mean": params["mean"], "scale": params["scale"]}, (first, second)
 
 
@@ -93,10 +118,18 @@ def train(x, labels, weights, forward=logits, epochs=12, batch=512, rate=0.002):
     for _ in range(epochs):
         order = rng.permutation(len(x))
         for from_ in range(0, len(x) - batch + 1, batch):
-            part = order[from_:from_ + batch]
+            part = order[from_ : from_ + batch]
             at += 1
-            params, moments = step(forward, params, moments, x[part], labels[part], weights[part],
-                                   at, rate * min(1.0, 2.5 * (1 - at / (total + 1))))
+            params, moments = step(
+                forward,
+                params,
+                moments,
+                x[part],
+                labels[part],
+                weights[part],
+                at,
+                rate * min(1.0, 2.5 * (1 - at / (total + 1))),
+            )
     return jax.tree.map(np.asarray, params)
 
 
@@ -144,12 +177,17 @@ def report(rows, scores, title):
     total = sum(n for n, _ in kinds.values())
     mean = sum(n * hit for n, hit in kinds.values()) / max(total, 1)
     high = found(rows, scores, 0.85)
-    print(f"{title}: benign user-days flagged {share:.2%} of {count}; "
-          f"found {mean:.1%} of {total}")
+    print(f"{title}: benign user-days flagged {share:.2%} of {count}; found {mean:.1%} of {total}")
     for kind, (number, hit) in kinds.items():
         print(f"    {kind:14} {number:4} flagged {hit:.1%} high {high[kind][1]:.1%}", flush=True)
-    return {"title": title, "user_days": count, "flagged": share, "attacks": total, "found": mean,
-            "kinds": {kind: [number, hit, high[kind][1]] for kind, (number, hit) in kinds.items()}}
+    return {
+        "title": title,
+        "user_days": count,
+        "flagged": share,
+        "attacks": total,
+        "found": mean,
+        "kinds": {kind: [number, hit, high[kind][1]] for kind, (number, hit) in kinds.items()},
+    }
 
 
 def main():
@@ -161,8 +199,9 @@ def main():
     parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("--no-export", action="store_true")
     args = parser.parse_args()
-    make = functools.partial(features.vectors, args.features_cmd, "data-flow", fields=FIELDS,
-                             dtype=np.float32)
+    make = functools.partial(
+        features.vectors, args.features_cmd, "data-flow", fields=FIELDS, dtype=np.float32
+    )
 
     rows = data_access.rows(USERS, SEED)
     x = make(rows)
@@ -171,8 +210,10 @@ def main():
     print(f"{len(rows)} events, {int(labels.sum())} of attacks", flush=True)
     held = data_access.rows(700, SEED + 1)
     held_x = make(held)
-    judged = {world: data_access.rows(600, SEED + 2 + place, world)
-              for place, world in enumerate(data_access.WORLDS)}
+    judged = {
+        world: data_access.rows(600, SEED + 2 + place, world)
+        for place, world in enumerate(data_access.WORLDS)
+    }
     for name, real in (("cloud", list(cloud(args.data))), ("cert", list(cert(args.data)))):
         judged[name] = sorted(real, key=lambda row: row["ts"])
     judged_x = {name: make(part) for name, part in judged.items()}
@@ -197,8 +238,12 @@ def export(args, params, slope, shift, make):
     scaled = dict(params, w3=params["w3"] * slope, b3=params["b3"] * slope + shift)
     path = args.out / "data-flow.onnx"
     export_onnx.data_flow(path, scaled, len(params["mean"]))
-    bodies = [json.loads(line) for line in
-              (pathlib.Path(__file__).parent / "selftest_data.jsonl").read_text("utf-8").splitlines()]
+    bodies = [
+        json.loads(line)
+        for line in (pathlib.Path(__file__).parent / "selftest_data.jsonl")
+        .read_text("utf-8")
+        .splitlines()
+    ]
     made = make(bodies)
     result = export_onnx.run(path, "x", made)
     export_onnx.selftest(args.out / "data-flow.selftest.json", bodies, made, result)

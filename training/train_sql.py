@@ -30,7 +30,6 @@ FOLDS = {
     "httpparams": ["httpparams"],
     "payloadbox": ["payloadbox"],
     "gotestwaf": ["gotestwaf"],
-    "sqlmap_templates": ["sqlmap_templates", "sqlmap_enum_queries"],
     "sqlmap and httpparams": ["sqlmap_templates", "sqlmap_enum_queries", "httpparams"],
     "sqlglot": ["sqlglot"],
     "wikisql": ["wikisql"],
@@ -75,8 +74,7 @@ def linear_logits(params, ids, keep=None):
 
 
 @functools.partial(jax.jit, static_argnames=("forward",))
-def step(forward, params, moments, ids, labels, weights, key, at, rate, decay,
-         drop):
+def step(forward, params, moments, ids, labels, weights, key, at, rate, decay, drop):
     keep = jax.random.uniform(key, ids.shape) > drop
 
     def loss(p):
@@ -89,12 +87,28 @@ def step(forward, params, moments, ids, labels, weights, key, at, rate, decay,
     second = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g * g, moments[1], grads)
     params = jax.tree.map(
         lambda p, m, v: p - rate * (m / (1 - 0.9**at)) / (jnp.sqrt(v / (1 - 0.99**at)) + 1e-8),
-        params, first, second)
+        params,
+        first,
+        second,
+    )
     return params, (first, second)
 
 
-def train(ids, labels, weights, *, model="embedding", dims=8, hidden=32, epochs=6, seed=SEED,
-          rate=0.004, decay=1e-6, drop=0.1, batch=256):
+def train(
+    ids,
+    labels,
+    weights,
+    *,
+    model="embedding",
+    dims=8,
+    hidden=32,
+    epochs=6,
+    seed=SEED,
+    rate=0.004,
+    decay=1e-6,
+    drop=0.1,
+    batch=256,
+):
     """Adam over batches of similar length; short texts are not padded to the full width."""
     start, forward = (init, logits) if model == "embedding" else (linear_init, linear_logits)
     key = jax.random.PRNGKey(seed)
@@ -102,22 +116,38 @@ def train(ids, labels, weights, *, model="embedding", dims=8, hidden=32, epochs=
     moments = (jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
     lengths = (ids > 0).sum(1)
     rng = np.random.default_rng(seed)
-    groups = [(48, np.flatnonzero(lengths <= 48)),
-              (96, np.flatnonzero((lengths > 48) & (lengths <= 96))),
-              (ids.shape[1], np.flatnonzero(lengths > 96))]
+    groups = [
+        (48, np.flatnonzero(lengths <= 48)),
+        (96, np.flatnonzero((lengths > 48) & (lengths <= 96))),
+        (ids.shape[1], np.flatnonzero(lengths > 96)),
+    ]
     total = epochs * sum(len(group) // batch for _, group in groups)
     at = 0
     for _ in range(epochs):
-        batches = [(width, part) for width, group in groups
-                   for part in np.split(rng.permutation(group),
-                                        range(batch, len(group), batch)) if len(part) == batch]
+        batches = [
+            (width, part)
+            for width, group in groups
+            for part in np.split(rng.permutation(group), range(batch, len(group), batch))
+            if len(part) == batch
+        ]
         rng.shuffle(batches)
         for width, part in batches:
             at += 1
             key, use = jax.random.split(key)
             slope = min(1.0, 2.0 * (1.0 - at / (total + 1)))
-            params, moments = step(forward, params, moments, ids[part, :width].astype(np.int32),
-                                   labels[part], weights[part], use, at, rate * slope, decay, drop)
+            params, moments = step(
+                forward,
+                params,
+                moments,
+                ids[part, :width].astype(np.int32),
+                labels[part],
+                weights[part],
+                use,
+                at,
+                rate * slope,
+                decay,
+                drop,
+            )
     return jax.tree.map(np.asarray, params), forward
 
 
@@ -125,7 +155,7 @@ def scores(params, forward, ids, chunk=4096):
     call = jax.jit(forward)
     parts = []
     for from_ in range(0, len(ids), chunk):
-        part = ids[from_:from_ + chunk].astype(np.int32)
+        part = ids[from_ : from_ + chunk].astype(np.int32)
         rows = len(part)
         if rows < chunk:
             part = np.pad(part, ((0, chunk - rows), (0, 0)))
@@ -203,10 +233,17 @@ def table(pool, low, flagged, high, of):
                 which = of & (pool["names"] == name) & (pool["labels"] == label)
                 which &= pool["kinds"] == kind
                 if which.any():
-                    lines.append({"source": name, "label": label, "kind": kind,
-                                  "rows": int(which.sum()), "low": float(low[which].mean()),
-                                  "flagged": float(flagged[which].mean()),
-                                  "high": float(high[which].mean())})
+                    lines.append(
+                        {
+                            "source": name,
+                            "label": label,
+                            "kind": kind,
+                            "rows": int(which.sum()),
+                            "low": float(low[which].mean()),
+                            "flagged": float(flagged[which].mean()),
+                            "high": float(high[which].mean()),
+                        }
+                    )
     return lines
 
 
@@ -218,8 +255,12 @@ def evaluate(pool, values, of):
 def show(lines, title):
     print(f"\n{title}")
     for line in lines:
-        print(f"  {line['source']:28} {'attack' if line['label'] else 'benign'} {line['kind']:10}"
-              f" {line['rows']:6} low {line['low']:.2%} flagged {line['flagged']:.2%} high {line['high']:.2%}", flush=True)
+        print(
+            f"  {line['source']:28} {'attack' if line['label'] else 'benign'} {line['kind']:10}"
+            f" {line['rows']:6} low {line['low']:.2%} flagged {line['flagged']:.2%} high "
+            f"{line['high']:.2%}",
+            flush=True,
+        )
 
 
 def write_wrong(report, fold, rows, pool, values, of):
@@ -230,8 +271,10 @@ def write_wrong(report, fold, rows, pool, values, of):
     path = report.with_suffix(f".{fold.replace(' ', '_')}.txt")
     with open(path, "w", encoding="utf-8") as file:
         for at in np.flatnonzero(wrong):
-            file.write(f"{pool['names'][at]} {pool['labels'][at]} {values[at]:.2f} "
-                       f"{rows[at]['text'][:300]!r}\n")
+            file.write(
+                f"{pool['names'][at]} {pool['labels'][at]} {values[at]:.2f} "
+                f"{rows[at]['text'][:300]!r}\n"
+            )
 
 
 def main():
@@ -255,10 +298,10 @@ def main():
         "labels": np.array([row["label"] for row in rows]),
         "kinds": np.array([row["kind"] or "" for row in rows]),
     }
-    permitted = np.array([name in sources.PERMITTED or name.startswith("generated_")
-                          for name in pool["names"]])
-    options = {"model": args.model, "dims": args.dims, "epochs": args.epochs,
-               "drop": args.drop}
+    permitted = np.array(
+        [name in sources.PERMITTED or name.startswith("generated_") for name in pool["names"]]
+    )
+    options = {"model": args.model, "dims": args.dims, "epochs": args.epochs, "drop": args.drop}
     report = {"options": options, "folds": {}}
     folds = [] if args.folds is None else args.folds or list(FOLDS)
     for fold in folds:
@@ -289,8 +332,12 @@ def export(args, params, slope, shift, width):
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
     path = args.out / "sql-guard.onnx"
     export_onnx.sql_guard(path, scaled, width)
-    bodies = [json.loads(line) for line in
-              (pathlib.Path(__file__).parent / "selftest_sql.jsonl").read_text("utf-8").splitlines()]
+    bodies = [
+        json.loads(line)
+        for line in (pathlib.Path(__file__).parent / "selftest_sql.jsonl")
+        .read_text("utf-8")
+        .splitlines()
+    ]
     made = features.vectors(args.features_cmd, "sql-guard", bodies, ("text", "kind"), np.int32)
     result = export_onnx.run(path, "ids", made)
     wanted = np.asarray(scores(scaled, logits, made))

@@ -1,12 +1,7 @@
 //! The pure path: scored events in, final assessments out, no stream between.
 
-use crate::{
-    Config, Error,
-    chain::Book,
-    core::{Core, Refused},
-    router,
-};
-use magsentinel_bus_schema::{Assessment, Id, Scored, Shard, Subject, Timestamp};
+use crate::{Config, Error, chain::Book, core::Core, router};
+use magsentinel_bus_schema::{Assessment, Id, Level, Scored, Shard, Subject, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Runs scored events, in the given order, through router and shards as the mesh would, and
@@ -39,14 +34,13 @@ pub fn analyze_with(
     let classes = book.classes();
     let mut shards: BTreeMap<Shard, Core> = BTreeMap::new();
     let mut newest: BTreeMap<Id, Assessment> = BTreeMap::new();
-    for (seq, scored) in (1..).zip(scored.iter().filter(|s| s.level > Default::default())) {
+    for (seq, scored) in (1..).zip(scored.iter().filter(|s| s.level > Level::None)) {
         for (subject, _, keyed) in router::route(&classes, config.shards, scored, seq) {
             let Subject::Keyed(_, shard) = subject else { continue };
             let core =
                 shards.entry(shard).or_insert_with(|| Core::new(config.clone(), book.clone()));
-            match core.give(keyed, now, now) {
-                Ok(_) => {}
-                Err(Refused::Key { .. } | Refused::Ahead { .. }) => continue,
+            if core.give(keyed, now, now).is_err() {
+                continue;
             }
             for revision in core.settle(now) {
                 let incident = revision.assessment.incident;

@@ -147,9 +147,9 @@ fn assessment(
     assessment.reasoning = words::reasoning(config, chain, incident, &assessment, turn);
     if let Turn::Superseded(anchor) = turn {
         let other = incident_id(key, chain, anchor);
-        assessment.reasoning.push(format!(
-            "Earlier events came to light: this goes on as incident {other}."
-        ));
+        assessment
+            .reasoning
+            .push(format!("Earlier events came to light: this goes on as incident {other}."));
     }
     Some(assessment)
 }

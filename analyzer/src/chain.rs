@@ -10,7 +10,7 @@
 //! | `level` | its level; `gt`, `gte`, `lt`, `lte` compare by severity |
 //! | `score`, `confidence` | numbers, 0..=1; `gt`, `gte`, `lt`, `lte` |
 //! | `techniques` | its ATT&CK technique ids |
-//! | `client`, `user`, `session`, `key`, `device`, `host`, `extension`, `resource` | names of its entities |
+//! | a class (`client`, `user`, `session`, …) | names of its entities of that class |
 //!
 //! with exact text, the wildcards `*` and `?`, and the modifiers `contains`, `startswith`,
 //! `endswith` and `all`. Text is compared without regard to case, as Sigma has it.
@@ -24,11 +24,11 @@
 //! | key | is | default |
 //! | --- | --- | --- |
 //! | `attack_type` | a token | the chain's name |
-//! | `level` | `low`, `medium`, `high`, `critical`, or `strongest`: that of the strongest member | Sigma's own `level` |
-//! | `confidence` | `independent_steps` or `strongest_member`, see [`Confidence`] | `strongest_member` |
+//! | `level` | a level, or `strongest`: that of the strongest member | Sigma's `level` |
+//! | `confidence` | `independent_steps`, `strongest_member`: [`Confidence`] | the latter |
 //! | `techniques` | ATT&CK ids in the order of the chain | none |
 //! | `plan` | what an operator should do, in order | none |
-//! | `otherwise` | classes that give the key, in order, where an event names no entity of the `group-by` class | none |
+//! | `otherwise` | classes that give the key, in order, where `group-by` gives none | none |
 
 mod detection;
 mod load;

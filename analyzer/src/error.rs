@@ -6,7 +6,10 @@ use std::{fmt, io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory of chain files, or one of its files, cannot be read.
-    #[error("cannot read chains from {}: check analyzer.chains_dir and its permissions", path.display())]
+    #[error(
+        "cannot read chains from {}: check analyzer.chains_dir and its permissions",
+        path.display()
+    )]
     Read {
         /// The directory or file.
         path: PathBuf,

@@ -19,6 +19,15 @@ pub mod router;
 pub mod stage;
 pub mod window;
 
+#[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
+mod stage_tests;
+#[cfg(test)]
+mod testing;
+
 pub use analyze::{analyze, analyze_with};
 pub use config::{ActionConfig, Config};
 pub use error::{Error, Problem};

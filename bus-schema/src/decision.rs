@@ -3,7 +3,7 @@
 use crate::{Class, Entity, Id, Kind, Level, Tenant, Timestamp, Token, current_version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 /// What to do about an assessment.
 #[derive(
@@ -314,7 +314,9 @@ pub enum Effect {
     /// Drop traffic from an address.
     BlockAddress {
         /// The address, IPv4 or IPv6.
-        address: std::net::IpAddr,
+        #[serde(with = "address_text")]
+        #[schemars(with = "IpAddr")]
+        address: IpAddr,
     },
     /// End a session and refuse its resumption.
     SuspendSession {
@@ -352,6 +354,21 @@ pub enum Effect {
         /// What to tell.
         message: String,
     },
+}
+
+/// An address as text in every encoding. Its own form in MessagePack is not text, but what is
+/// read through the tag of an [`Effect`] is always read as if it were JSON.
+mod address_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::net::IpAddr;
+
+    pub(super) fn serialize<S: Serializer>(address: &IpAddr, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(address)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<IpAddr, D::Error> {
+        String::deserialize(d)?.parse().map_err(D::Error::custom)
+    }
 }
 
 impl Effect {

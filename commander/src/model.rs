@@ -28,7 +28,8 @@ pub(crate) fn problem(model: &str) -> Option<String> {
 /// The name of the configured model and what loads it; `None` without a model, or in a build that
 /// runs none.
 #[cfg(feature = "llm")]
-pub(crate) fn factory(config: &Config) -> Option<(String, Factory)> {
+#[must_use]
+pub fn factory(config: &Config) -> Option<(String, Factory)> {
     let name = config.model.clone()?;
     let (model, device) = (name.clone(), config.device);
     let factory: Factory = std::sync::Arc::new(move || {
@@ -41,6 +42,7 @@ pub(crate) fn factory(config: &Config) -> Option<(String, Factory)> {
 
 /// The name of the configured model and what loads it: nothing, in this build.
 #[cfg(not(feature = "llm"))]
-pub(crate) fn factory(_: &Config) -> Option<(String, Factory)> {
+#[must_use]
+pub fn factory(_: &Config) -> Option<(String, Factory)> {
     None
 }

@@ -136,7 +136,7 @@ mod tests {
         match loaded {
             Ok(mut layers) => {
                 let _: Kitchen = layers.section();
-                layers.finish().err().map(|e| e.problems).unwrap_or_default()
+                layers.finish(&[]).err().map(|e| e.problems).unwrap_or_default()
             }
             Err(e) => e.problems,
         }

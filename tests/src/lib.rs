@@ -1,1 +1,240 @@
-//! tests
+//! The sandbox of the end-to-end tests: a real nats-server on a free port, roles as real
+//! processes, everything gone when dropped.
+//!
+//! It fails loudly when a tool is missing; `cargo xtask test` provides them all.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a sandbox reports by panicking"
+)]
+
+pub mod postgres;
+pub mod server;
+
+use futures::StreamExt;
+use magsentinel_bus_schema::{Limits, Message, Stream};
+use magsentinel_runtime::{
+    bus::{Bus, BusConfig},
+    stage::Delivery,
+};
+use server::Server;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longest that a test waits for one condition. Generous, because machines are shared; a test
+/// that passes never waits this long.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A sandbox.
+pub struct Mesh {
+    dir: tempfile::TempDir,
+    /// The server.
+    pub server: Server,
+    roles: Vec<Role>,
+}
+
+/// A running role.
+pub struct Role {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Mesh {
+    /// Starts a server and nothing else.
+    #[must_use]
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let server = Server::start(&dir.path().join("nats"));
+        Self { dir, server, roles: Vec::new() }
+    }
+
+    /// Starts a server and these roles, and waits until all are ready.
+    pub async fn with(roles: &[&str]) -> Self {
+        let mut mesh = Self::new();
+        for role in roles {
+            mesh.start(role, &[]);
+        }
+        mesh.ready().await;
+        mesh
+    }
+
+    /// The sandbox's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Settings that every process of the sandbox has.
+    #[must_use]
+    pub fn settings(&self) -> Vec<String> {
+        let dir = self.dir.path().display();
+        vec![
+            format!("bus.url={}", self.server.url()),
+            format!("logbook.path={dir}/logbook.db"),
+            format!("sensor.state_dir={dir}/positions"),
+        ]
+    }
+
+    /// `magsentinel` with the sandbox's settings.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(magsentinel());
+        command.args(args).current_dir(self.dir.path()).env_clear().envs(inherited());
+        for set in self.settings() {
+            command.args(["--set", &set]);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("magsentinel starts")
+    }
+
+    /// Starts a role; `more` is appended to its command line.
+    pub fn start(&mut self, role: &str, more: &[&str]) -> usize {
+        let log = self.dir.path().join(format!("{role}-{}.log", self.roles.len()));
+        let file = File::create(&log).expect("a log file");
+        let mut command = self.command(&["run", role]);
+        command.args(more).stdin(Stdio::null());
+        command.stdout(file.try_clone().expect("a handle")).stderr(file);
+        let child = command.spawn().expect("a role starts");
+        self.roles.push(Role { name: role.to_owned(), child, log });
+        self.roles.len() - 1
+    }
+
+    /// Waits until every running role answers and all shards have owners.
+    pub async fn ready(&mut self) {
+        let bus = self.bus().await;
+        let wanted: Vec<String> = self.roles.iter().map(|r| r.name.clone()).collect();
+        wait_for("roles to be ready", async || {
+            let services = magsentinel_runtime::micro::ask_all(&bus, "STATS", None).await.ok()?;
+            let ready = wanted.iter().all(|name| {
+                let of = services.iter().filter(|s| s["name"] == **name);
+                let parts: Vec<_> = of.map(|s| &s["endpoints"][0]["data"]["parts"]).collect();
+                let sharded = ["analyzer", "data-flow"].contains(&name.as_str());
+                let shards = parts.iter().filter_map(|p| p[name]["shards"].as_u64()).sum::<u64>();
+                !parts.is_empty() && (!sharded || shards == 64)
+            });
+            ready.then_some(())
+        })
+        .await;
+    }
+
+    /// Sends a signal to a role: `KILL`, `TERM`, `STOP`, `CONT`.
+    pub fn signal(&self, role: usize, signal: &str) {
+        let pid = self.roles[role].child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+        assert!(sent.is_ok_and(|s| s.success()), "cannot send {signal}");
+    }
+
+    /// Waits for a role to end and tells how.
+    pub fn wait(&mut self, role: usize) -> std::process::ExitStatus {
+        self.roles[role].child.wait().expect("a role ends")
+    }
+
+    /// What a role has logged.
+    #[must_use]
+    pub fn log(&self, role: usize) -> String {
+        std::fs::read_to_string(&self.roles[role].log).unwrap_or_default()
+    }
+
+    /// A connection for the default tenant, with streams made.
+    pub async fn bus(&self) -> Bus {
+        self.bus_of("default").await
+    }
+
+    /// A connection for a tenant, with streams made.
+    pub async fn bus_of(&self, tenant: &str) -> Bus {
+        let tenant = tenant.parse().expect("a tenant");
+        let config = BusConfig { url: self.server.url(), tenant, ..BusConfig::default() };
+        let bus = magsentinel_runtime::bus::connect(&config, "test").await.expect("a connection");
+        bus.ensure_streams().await.expect("streams");
+        bus
+    }
+
+    /// A plain client, as any publisher has.
+    pub async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.server.url()).await.expect("a connection")
+    }
+
+    /// Publishes a body on `ingest` and waits until the server has it.
+    pub async fn ingest(&self, kind: &str, payload: impl Into<bytes::Bytes>) {
+        let js = async_nats::jetstream::new(self.client().await);
+        let subject = format!("mag.default.ingest.{kind}");
+        let ack = js.publish(subject, payload.into()).await.expect("published");
+        ack.await.expect("stored");
+    }
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        for role in &mut self.roles {
+            drop(role.child.kill());
+            drop(role.child.wait());
+        }
+        if std::thread::panicking() {
+            for role in &self.roles {
+                let log = std::fs::read_to_string(&role.log).unwrap_or_default();
+                let tail: Vec<&str> = log.lines().rev().take(15).collect();
+                eprintln!("--- log of {} (newest first)\n{}", role.name, tail.join("\n"));
+            }
+        }
+    }
+}
+
+/// Waits for a condition, asking every 20 ms, at most [`DEADLINE`].
+pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Everything that a stream holds for a filter, decoded.
+pub async fn held<T: Message>(bus: &Bus, stream: Stream, filter: String) -> Vec<T> {
+    let mut found = Vec::new();
+    let show = |d: &Delivery| found.extend(d.decode::<T>(Limits::default()));
+    bus.read_all(stream, vec![filter], show).await.expect("the stream can be read");
+    found
+}
+
+/// The next message of a subscription, at most [`DEADLINE`].
+pub async fn next<T: Message>(subscription: &mut async_nats::Subscriber) -> T {
+    let message = tokio::time::timeout(DEADLINE, subscription.next()).await;
+    let message = message.expect("a message in time").expect("an open subscription");
+    magsentinel_bus_schema::decode(&message.payload, None, Limits::default()).expect("readable")
+}
+
+/// The program under test, beside the test's own.
+#[must_use]
+pub fn magsentinel() -> PathBuf {
+    let own = std::env::current_exe().expect("own path");
+    let folder = own.parent().and_then(Path::parent).expect("target folder");
+    let program = folder.join("magsentinel");
+    assert!(program.is_file(), "{} is missing: cargo build -p magsentinel-cli", program.display());
+    program
+}
+
+/// What a process needs of our environment; nothing that would configure it.
+fn inherited() -> Vec<(String, String)> {
+    std::env::vars()
+        .filter(|(name, _)| matches!(name.as_str(), "PATH" | "HOME" | "TMPDIR" | "LANG"))
+        .collect()
+}

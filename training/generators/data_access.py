@@ -38,10 +38,22 @@ class World:
 
 WORLDS = {
     "train": World(),
-    "other sizes": World(read_median=(1, 100), read_sigma=(0.3, 2.0), analyst_median=(50, 8000),
-                         batch_median=(1e3, 2e7), excess=(8, 60), drain=(3, 8)),
-    "other habits": World(events_per_day=(4, 150), days=(2, 35), sweep=(6, 25), tables=90,
-                          rows_unknown=0.45, drain_days=(4, 14)),
+    "other sizes": World(
+        read_median=(1, 100),
+        read_sigma=(0.3, 2.0),
+        analyst_median=(50, 8000),
+        batch_median=(1e3, 2e7),
+        excess=(8, 60),
+        drain=(3, 8),
+    ),
+    "other habits": World(
+        events_per_day=(4, 150),
+        days=(2, 35),
+        sweep=(6, 25),
+        tables=90,
+        rows_unknown=0.45,
+        drain_days=(4, 14),
+    ),
     "long": World(days=(15, 40), events_per_day=(5, 60), attack_share=0.25),
 }
 
@@ -50,12 +62,43 @@ PLAIN = """products orders carts articles comments tags categories stock shipmen
  notifications readings devices regions settings branches routes posts threads""".split()
 SENSITIVE = """customers payments users accounts invoices credit_cards employees payroll patients
  clients members tokens secrets salaries billing credentials""".split()
-ROLES = ["service", "young", "clerk", "support", "analyst", "batch", "backup", "etl", "developer",
-         "dba", "cloud", "files", "terse", "busy"]
+ROLES = [
+    "service",
+    "young",
+    "clerk",
+    "support",
+    "analyst",
+    "batch",
+    "backup",
+    "etl",
+    "developer",
+    "dba",
+    "cloud",
+    "files",
+    "terse",
+    "busy",
+]
 ROLE_SHARE = [11, 28, 13, 8, 10, 6, 4, 5, 6, 4, 8, 6, 4, 4]
-CLOUD = ["GetObject", "ListObjects", "DescribeInstances", "GetParameter", "PutObject", "AssumeRole",
-         "ListBuckets", "DescribeSubnets", "GetSecretValue", "Decrypt", "GetBucketAcl",
-         "DescribeTable", "Query", "GetItem", "DeleteObject", "GetUser", "CreateSecret", "HeadObject"]
+CLOUD = [
+    "GetObject",
+    "ListObjects",
+    "DescribeInstances",
+    "GetParameter",
+    "PutObject",
+    "AssumeRole",
+    "ListBuckets",
+    "DescribeSubnets",
+    "GetSecretValue",
+    "Decrypt",
+    "GetBucketAcl",
+    "DescribeTable",
+    "Query",
+    "GetItem",
+    "DeleteObject",
+    "GetUser",
+    "CreateSecret",
+    "HeadObject",
+]
 
 
 def between(rng, span):
@@ -75,8 +118,9 @@ class User:
         self.role = rng.choices(ROLES, ROLE_SHARE)[0]
         self.name = f"{self.role}{number}"
         self.shift = rng.choice([-8, -5, 0, 0, 1, 1, 2, 3, 5, 8]) * HOUR
-        self.around_clock = self.role in ("service", "etl", "busy") or (self.role in ("young", "cloud")
-                                                              and rng.random() < 0.5)
+        self.around_clock = self.role in ("service", "etl", "busy") or (
+            self.role in ("young", "cloud") and rng.random() < 0.5
+        )
         wide = self.role in ("analyst", "etl")
         self.median = log_between(rng, world.analyst_median if wide else world.read_median)
         # How sizes spread: log-normal, pages of a list, anything up to a limit, or by table.
@@ -90,17 +134,33 @@ class User:
         # A log of statements often has the rows of a select, but not those of a copy.
         self.bulk_known = self.known and rng.random() < 0.7
         self.bytes_known = rng.random() < 0.3
-        count = {"service": 12, "young": 8, "clerk": 8, "support": 5, "analyst": 25, "dba": 20,
-                 "batch": 10, "backup": 15, "etl": 10, "developer": 20}.get(self.role, 12)
+        count = {
+            "service": 12,
+            "young": 8,
+            "clerk": 8,
+            "support": 5,
+            "analyst": 25,
+            "dba": 20,
+            "batch": 10,
+            "backup": 15,
+            "etl": 10,
+            "developer": 20,
+        }.get(self.role, 12)
         suffix = "" if rng.random() < 0.5 else f"_{rng.randint(1, world.tables)}"
-        self.tables = [t + suffix for t in rng.sample(PLAIN, min(len(PLAIN), rng.randint(2, count)))]
+        self.tables = [
+            t + suffix for t in rng.sample(PLAIN, min(len(PLAIN), rng.randint(2, count)))
+        ]
         share = 0.6 if self.role in ("support", "backup", "batch", "dba") else 0.35
         self.tables += [t for t in SENSITIVE if rng.random() < share / 4]
         self.projects = [f"p{rng.randint(1, 60)}" for _ in range(rng.choice([1, 1, 1, 2, 3, 6]))]
         self.has_project = rng.random() < 0.6
-        self.sources = [f"10.{rng.randint(0, 9)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}"
-                        for _ in range(rng.choice([1, 1, 2, 3]))]
-        self.bulk = {"analyst": 0.04, "developer": 0.01, "dba": 0.03, "support": 0.003}.get(self.role, 0)
+        self.sources = [
+            f"10.{rng.randint(0, 9)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}"
+            for _ in range(rng.choice([1, 1, 2, 3]))
+        ]
+        self.bulk = {"analyst": 0.04, "developer": 0.01, "dba": 0.03, "support": 0.003}.get(
+            self.role, 0
+        )
         self.start = MONDAY + rng.randint(0, 300) * DAY
         self.events = []
         self.largest = self.median * 4
@@ -108,7 +168,9 @@ class User:
     def rows(self, factor=1.0, table=""):
         rng = self.rng
         if self.shape == "pages":
-            size = rng.choice([1, 1, rng.randint(0, 5), 10, 20, 20, 50]) * max(1.0, self.median / 20)
+            size = rng.choice([1, 1, rng.randint(0, 5), 10, 20, 20, 50]) * max(
+                1.0, self.median / 20
+            )
         elif self.shape == "even":
             size = rng.uniform(0, 3 * self.median)
         elif self.shape == "tables":
@@ -122,13 +184,21 @@ class User:
         bulk = action.lower() not in ("select", "insert", "update", "delete", "list")
         known = (self.bulk_known if bulk else self.known) and rows is not None
         event = {
-            "ts": round(ts, 3), "user": self.name, "action": action, "resource": resource,
-            "label": label, "category": kind,
+            "ts": round(ts, 3),
+            "user": self.name,
+            "action": action,
+            "resource": resource,
+            "label": label,
+            "category": kind,
             "src_ip": src or (self.sources[0] if rng.random() < 0.9 else rng.choice(self.sources)),
         }
         if known:
             event["rows"] = int(min(rows, 1e12))
-        if rows is not None and (not bulk or self.bulk_known) and (self.bytes_known or (self.role in ("cloud", "files") and self.known)):
+        if (
+            rows is not None
+            and (not bulk or self.bulk_known)
+            and (self.bytes_known or (self.role in ("cloud", "files") and self.known))
+        ):
             event["bytes_out"] = int(min(rows * rng.uniform(40, 400), 1e14))
         if self.has_project:
             event["project"] = project or rng.choice(self.projects)
@@ -161,29 +231,41 @@ class User:
 
     def ordinary(self, ts, factor):
         rng, role = self.rng, self.role
-        table = rng.choice(self.tables[: max(2, len(self.tables) // 2)]
-                           if rng.random() < 0.8 else self.tables)
+        table = rng.choice(
+            self.tables[: max(2, len(self.tables) // 2)] if rng.random() < 0.8 else self.tables
+        )
         if role == "terse":
             return self.emit(ts, "select", "", self.rows(factor))
         if role == "cloud":
             action = rng.choice(CLOUD[:6] if rng.random() < 0.7 else CLOUD)
             return self.emit(ts, action, f"{table}/{rng.randint(1, 9)}", self.rows(factor, table))
         if role == "files":
-            action = rng.choice(["http_visit", "http_visit", "email_send", "file_copy_removable"
-                                 if self.number % 4 == 0 else "http_visit", "file_open"])
+            action = rng.choice(
+                [
+                    "http_visit",
+                    "http_visit",
+                    "email_send",
+                    "file_copy_removable" if self.number % 4 == 0 else "http_visit",
+                    "file_open",
+                ]
+            )
             return self.emit(ts, action, f"{table}{rng.randint(1, 40)}", self.rows(factor, table))
         if role == "etl":
             action = rng.choice(["insert_select", "select", "insert", "copy_from"])
             return self.emit(ts, action, table, self.rows(factor, table))
         if rng.random() < self.bulk:
-            return self.emit(ts, rng.choice(["copy", "export", "copy"]), table, self.rows(factor * 3, table))
+            return self.emit(
+                ts, rng.choice(["copy", "export", "copy"]), table, self.rows(factor * 3, table)
+            )
         draw = rng.random()
         if draw < (0.55 if role in ("service", "young", "busy") else 0.8):
             return self.emit(ts, "select", table, self.rows(factor, table))
         if draw < 0.9:
             return self.emit(ts, rng.choice(["insert", "update"]), table, rng.randint(0, 2))
         if draw < 0.94 or role not in ("developer", "dba"):
-            return self.emit(ts, rng.choice(["delete", "update", "select"]), table, rng.randint(0, 3))
+            return self.emit(
+                ts, rng.choice(["delete", "update", "select"]), table, rng.randint(0, 3)
+            )
         return self.emit(ts, rng.choice(["create", "alter", "show", "grant"]), table, None)
 
     def live(self):
@@ -308,16 +390,33 @@ class User:
     def do_projects(self, at, usual):
         rng = self.rng
         self.has_project = True
-        verb = "GetObject" if self.role == "cloud" else rng.choice(["select", "select", "list", "copy"])
+        verb = (
+            "GetObject"
+            if self.role == "cloud"
+            else rng.choice(["select", "select", "list", "copy"])
+        )
         for number in range(int(between(rng, self.world.sweep))):
-            self.emit(at, verb, f"{self.target()}_{number}", usual * rng.uniform(0.3, 2), label=1,
-                      kind="projects", project=f"x{rng.randint(1, 400)}")
+            self.emit(
+                at,
+                verb,
+                f"{self.target()}_{number}",
+                usual * rng.uniform(0.3, 2),
+                label=1,
+                kind="projects",
+                project=f"x{rng.randint(1, 400)}",
+            )
             at += rng.uniform(2, 90)
 
     def do_copies(self, at, usual):
         for _ in range(self.rng.randint(1, 6)):
-            self.emit(at, self.rng.choice(["insert_select", "create_table_as", "insert_select"]),
-                      self.target(), self.big(usual), label=1, kind="copies")
+            self.emit(
+                at,
+                self.rng.choice(["insert_select", "create_table_as", "insert_select"]),
+                self.target(),
+                self.big(usual),
+                label=1,
+                kind="copies",
+            )
             at += self.rng.uniform(5, 300)
 
     def do_dump(self, at, usual):
@@ -340,13 +439,17 @@ class User:
         src = f"203.0.113.{self.rng.randint(1, 250)}"
         verb = "select" if self.known else "copy"
         for _ in range(self.rng.randint(2, 10)):
-            self.emit(at, verb, self.target(), self.big(usual) / 2, label=1, kind="stranger", src=src)
+            self.emit(
+                at, verb, self.target(), self.big(usual) / 2, label=1, kind="stranger", src=src
+            )
             at += self.rng.uniform(5, 200)
 
     def do_secrets(self, at, _usual):
         verb = self.rng.choice(["GetSecretValue", "GetParameter", "GetPasswordData", "GetObject"])
         for _ in range(int(between(self.rng, self.world.sweep)) + 4):
-            self.emit(at, verb, f"secret-{self.rng.randint(1, 10**6)}", None, label=1, kind="secrets")
+            self.emit(
+                at, verb, f"secret-{self.rng.randint(1, 10**6)}", None, label=1, kind="secrets"
+            )
             at += self.rng.uniform(0.05, 2)
 
     def do_trickle(self, at, usual):
@@ -364,8 +467,9 @@ class User:
             count = rng.randint(8, 30)
             for _ in range(count):
                 at = first + number * DAY - (first % DAY) + (rng.gauss(13, 2.5) * HOUR - self.shift)
-                self.emit(at, "select", target, wanted / count * rng.uniform(0.6, 1.4), label=1,
-                          kind=kind)
+                self.emit(
+                    at, "select", target, wanted / count * rng.uniform(0.6, 1.4), label=1, kind=kind
+                )
 
 
 def hash_of(text):

@@ -1,287 +1,28 @@
-"""Ordinary texts for `sql-guard`: application statements, parameter values, prose.
+"""Ordinary statements for `sql-guard`, as mappers, drivers, consoles and pages send them.
 
-Seeded and written from scratch. The variety of what is benign decides the rate of false alarms,
-so every function stands for a habit of real applications: statements as object-relational mappers
-and drivers print them, values as forms, tokens and logs carry them, and prose that happens to use
-apostrophes, dashes and the words of SQL.
+Seeded and written from scratch; with `sql_values` and `sql_analytics` it makes the benign side.
 """
 
-import base64
-import json
 import random
-import string
-import uuid
 from urllib.parse import quote, quote_plus
 
-TABLES = """users orders products customers invoices payments sessions articles comments tags
- carts cart_items shipments addresses roles permissions audit_log events devices sensors readings
- accounts transactions tickets messages threads files folders projects tasks employees departments
- suppliers inventory prices coupons reviews categories subscriptions plans notifications settings
- auth_user django_session schema_migrations ar_internal_metadata public.users sales.orders
- warehouse stock district history item new_order order_line lineitem part partsupp nation region
- pgbench_accounts pgbench_tellers pgbench_branches""".split()
-COLUMNS = """id name email status created_at updated_at price quantity total user_id order_id title
- body slug description amount currency country city zip phone first_name last_name is_active type
- parent_id position token expires_at ip_address user_agent score rating sku weight color size
- password_hash last_login role locale version payload metadata state balance due_date key value
- w_id d_id c_id o_id abalance count data group order user level index""".split()
-FIRST = """James Maria Wei Ahmed Olga John Anna Luis Fatima Ivan Sean Chloe Raj Yuki Lars Ines
- Brigid Kwame Noor Pat Zoë José Łukasz Søren""".split()
-LAST = """O'Brien O'Connor D'Angelo Smith García N'Dour L'Heureux O'Neill Müller Ivanov Nguyen Khan
- McDonald van-Dijk St.John D'Souza Kim Lee Ó'Súilleabháin T'Pau Union Select Drop Table-Ronde Orr
- Andrews Null Case""".split()
-CITIES = """Coeur d'Alene|L'Aquila|Hay-on-Wye|New York|Saint-Denis|'s-Hertogenbosch|Xi'an|Orléans|
- N'Djamena|Union City|Land O'Lakes|St. John's|Winston-Salem|Port-au-Prince|Rio de Janeiro""".split("|")
-NOUNS = """report order table meeting group union committee price customer update index view key
- user password account invoice shipment delivery window row column database server ticket value
- flight city case state school project engine player season team car house tea dog book""".split()
-VERBS = """select update drop insert delete create join order group show use grant call set alter
- replace explain load copy find buy see send check read write open close choose return""".split()
-SMALL = """the a of in on for with and or not from by where when is as like between all any some
- into at to that which if then else having limit""".split()
-
-
-MARKS = """! !! ? ?? . .. ... , : :) :-) ;) <3 & + - _ / // ~ ^ = == => -> >= <= @ $ % %% [] {} () (?)
- [x] [ ] * ** | || && # ## $$ @@ !? -/- n/a (-) =/= < > << >> :: .* ^$ \\ \\n""".split()
-
-
-def pick(rng, items):
-    return items[rng.randrange(len(items))]
-
-
-def word(rng):
-    if rng.random() < 0.4:
-        return pick(rng, NOUNS)
-    vowels, rest = "aeiou", "bcdfghklmnprstvw"
-    return "".join(pick(rng, rest) + pick(rng, vowels) for _ in range(rng.randint(1, 4)))
-
-
-def name(rng):
-    return f"{pick(rng, FIRST)} {pick(rng, LAST)}"
-
-
-def sentence(rng):
-    words = []
-    for _ in range(rng.randint(3, 18)):
-        draw = rng.random()
-        words.append(
-            pick(rng, SMALL) if draw < 0.35 else pick(rng, VERBS) if draw < 0.5 else word(rng)
-        )
-        if rng.random() < 0.05:
-            words[-1] += pick(rng, ["'s", "s'", ",", ";", " -", " --", " –", ":", "...", " &", "/"])
-        if rng.random() < 0.02:
-            words[-1] = pick(rng, ['"', "'", "(", "“"]) + words[-1]
-            words[-1] += {'"': '"', "'": "'", "(": ")", "“": "”"}[words[-1][0]]
-        if rng.random() < 0.03:
-            words.append(pick(rng, ["don't", "it's", "I'm", "we've", "can't", "o'clock", "'90s",
-                                    "rock 'n' roll", "e.g.", "50%", "#1", "C#", "A/B", "$5", "1=1"
-                                    if rng.random() < 0.05 else "2x"]))
-        if rng.random() < 0.06:
-            words.append(pick(rng, [str(rng.randint(0, 3000)), number(rng), f"{rng.randint(1, 999)},{rng.randint(100, 999)}",
-                                    f"{rng.randint(0, 99)}-{rng.randint(0, 99)}", f"{rng.randint(60, 80)}-70-68-71=276"
-                                    if rng.random() < 0.1 else f"{rng.randint(2, 90)}/{rng.randint(1, 30)}"]))
-    text = " ".join(words)
-    if rng.random() < 0.15:
-        text = text.replace("'", "’")
-        text = f"{text} “{word(rng)}”" if rng.random() < 0.3 else text
-    if rng.random() < 0.6:
-        text = text[0].upper() + text[1:]
-    return text + pick(rng, ["", ".", "!", "?", " ?", "...", " ;)", ""])
-
-
-PHRASES = [
-    "Please select a {n} from the {n2} and update your {n3}.",
-    "I can't drop the {n} off before 5 o'clock; let's {v} it on Monday -- {f}",
-    "union members {v} the {n2} where possible",
-    "How do I use {v} ... from {n} where {n2} is null in my {n3}?",
-    "Does anyone know if 'select * from {n}' locks the {n2}?",
-    "The query SELECT {n}, {n2} FROM {t} WHERE {c} = ? is slow, what index should I create?",
-    "Our tutorial explains insert into {t} and delete from {t} step by step.",
-    "It's 50% off or more; select your {n} & {n2}",
-    "{n} or {n2}? {n3} and {n} -- that's the question",
-    "I would like to request information about the {n} database.",
-    "He said \"drop {n}\" and then 'where is the {n2}?'",
-    "and now the {n} from {n2}",
-    "or {n} if {n2} then {n3} else {n}",
-    "order by {n}", "group by {n}", "where {n} came from", "{n} like {n2} and {n3}",
-    "exec summary of the {n}", "Executive {n} union 1={n2}", "sleep(well) and {v} {n}",
-    "declare the {n} and begin the {n2}; end of {n3}", "having {n} or having {n2}",
-    "waiting for delay of the {n}; wait for it", "select committee on {n} -- minutes; {n2}",
-    "char {n}, concat of {n2}", "What's the table name? Columns and tables: {n}, {n2} (null).",
-    "C:\\Users\\{f}\\{n}.sql", "Table {n}; drop-in replacement for {n2}",
-    "if(a == b) {{ return '{n}'; }} // {n2}", "rock 'n' roll {n} and '{n2}' or so",
-    "{f}'s {n} -- don't {v} it", "Q: {n}? A: '{n2}' or '{n3}'", "5' 10\" tall, 32\" {n}",
-    "the 'or' operator and the 'and' operator differ from 'xor' in {n}", "#{n} #{n2} ;-- {n3}",
-    "Use information_schema to list tables, says the {n} manual.", "version() of the {n}",
-    "Group A: {n}; Group B: {n2}; Union of both: {n3}", "--{n} --{n2}={n3}", "-- {f}, {n} dept.",
-    "benchmark of the {n} (1000000 rows)", "user() {n} shows 'null' or empty", "{n} != {n2}",
-    "Re: [{n}] {n2} / {n3}; select one", "<b>{n}</b> or <i>{n2}</i>", "1 or 2 {n}", "1 and 2",
-    "between 5 and 10 {n}", "{n} > 3 and {n2} < 7", "a=1 or b=2 in {n}", "({n} or {n2}) and {n3}",
-]
-
-
-def phrase(rng):
-    form = pick(rng, PHRASES)
-    return form.format(n=word(rng), n2=word(rng), n3=word(rng), v=pick(rng, VERBS),
-                       f=pick(rng, FIRST), t=pick(rng, TABLES), c=pick(rng, COLUMNS))
-
-
-QUOTED_TALK = [
-    'When I run "{q}" I get an error near \'{n}\'. What\'s wrong?',
-    "How to write {q} in {n}?", "The statement {q} returns nothing although {n} exists.",
-    "In the docs: `{q}` - is that right?", "Try this:\n{q}\nand tell me what {n} says",
-    "{q} vs a view, which is faster?", "Explain the difference: {q}", "note to self: {q}",
-    "Ticket {i}: rewrite {q} so that it doesn't lock the {n}.",
-]
-
-
-def quoted_talk(rng):
-    return pick(rng, QUOTED_TALK).format(q=select(rng), n=word(rng), i=rng.randint(1, 9999))
-
-
-def opaque(rng):
-    raw = rng.randbytes(rng.randint(3, 60))
-    return pick(rng, [
-        lambda: raw.hex(), lambda: base64.b64encode(raw).decode(),
-        lambda: base64.urlsafe_b64encode(raw).decode().rstrip("="),
-        lambda: str(uuid.UUID(bytes=rng.randbytes(16))), lambda: "0x" + raw.hex(),
-        lambda: quote(base64.b64encode(raw).decode(), safe=""),
-        lambda: ".".join(base64.urlsafe_b64encode(rng.randbytes(rng.randint(9, 80))).decode()
-                         .rstrip("=") for _ in range(3)),
-        lambda: "".join(pick(rng, string.ascii_letters + string.digits + "-_.~!*'()")
-                        for _ in range(rng.randint(4, 40))),
-        lambda: "".join(pick(rng, string.printable[:95]) for _ in range(rng.randint(6, 20))),
-        lambda: f"GA1.2.{rng.randint(1, 10**9)}.{rng.randint(10**9, 2 * 10**9)}",
-        lambda: "$2b$12$" + base64.b64encode(rng.randbytes(39)).decode().replace("=", ""),
-        lambda: f"W/\"{raw[:8].hex()}\"", lambda: f"sha256-{base64.b64encode(raw).decode()}",
-    ])()
-
-
-def number(rng):
-    n = rng.randint(0, 10 ** rng.randint(1, 15))
-    return pick(rng, [
-        lambda: str(n), lambda: f"-{n}", lambda: f"{n / 100:.2f}", lambda: f"{n:,}",
-        lambda: f"{rng.random():.6f}", lambda: f"{rng.random() * 10 ** rng.randint(-9, 20):.4E}",
-        lambda: ",".join(str(rng.randint(0, 999)) for _ in range(rng.randint(2, 12))),
-        lambda: f"{rng.randint(1, 28):02d}/{rng.randint(1, 12):02d}/{rng.randint(1970, 2030)}",
-        lambda: f"20{rng.randint(10, 30)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}T"
-                f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:00Z",
-        lambda: f"+{rng.randint(1, 99)} ({rng.randint(100, 999)}) {rng.randint(100, 999)}-"
-                f"{rng.randint(1000, 9999)}", lambda: f"{n % 100}%", lambda: f"${n}",
-        lambda: f"{rng.randint(0, 255)}.{rng.randint(0, 255)}.{rng.randint(0, 255)}.1",
-        lambda: f"{rng.randint(1, 50)}-{rng.randint(51, 99)}", lambda: f"1920x{n % 2000}",
-        lambda: f"{n % 90}.{n % 999983},-{n % 179}.{n % 99991}", lambda: f"{n % 12}:{n % 60:02d}",
-    ])()
-
-
-def query_string(rng):
-    parts = []
-    for _ in range(rng.randint(1, 6)):
-        value = pick(rng, [word, number, opaque, name, sentence])(rng)
-        parts.append(f"{word(rng)}={quote_plus(value)}")
-    text = "&".join(parts)
-    return quote(text, safe="") if rng.random() < 0.2 else text
-
-
-def url(rng):
-    path = "/".join(word(rng) for _ in range(rng.randint(0, 5)))
-    text = f"https://{word(rng)}.{pick(rng, ['com', 'org', 'io', 'co.uk'])}/{path}"
-    if rng.random() < 0.5:
-        text += "?" + query_string(rng)
-    return quote(text, safe="") if rng.random() < 0.25 else text
-
-
-def path(rng):
-    parts = [word(rng) for _ in range(rng.randint(1, 5))]
-    end = pick(rng, [".html", ".js", "/", ".php", ".tar.gz", "-1.2.3.min.css", ".sql", "*.rs", ""])
-    return pick(rng, ["/", "", "../", "C:\\", "./"]) + pick(rng, ["/", "/", "\\"]).join(parts) + end
-
-
-def value_tree(rng, depth=0):
-    if depth > 2 or rng.random() < 0.5:
-        return pick(rng, [lambda: word(rng), lambda: rng.randint(0, 9999), lambda: None,
-                          lambda: True, lambda: name(rng), lambda: sentence(rng),
-                          lambda: rng.random()])()
-    if rng.random() < 0.3:
-        return [value_tree(rng, depth + 1) for _ in range(rng.randint(0, 4))]
-    return {word(rng): value_tree(rng, depth + 1) for _ in range(rng.randint(1, 5))}
-
-
-def json_text(rng):
-    text = json.dumps({word(rng): value_tree(rng) for _ in range(rng.randint(1, 4))},
-                      indent=2 if rng.random() < 0.1 else None, ensure_ascii=rng.random() < 0.5)
-    return quote(text) if rng.random() < 0.15 else text
-
-
-CODE = [
-    "for (let i = 0; i < {i}; i++) {{ {w}.push('{w2}'); }}", "if ({w} == '{w2}' || {w} != null) {{",
-    "{w} = {w2}.get('{w}') or '{w2}'", "print(f'{{{w}}} -- {{{w2}}}')", "#include <{w}.h> // {w2}",
-    "git commit -m 'update {w} -- {w2}' && git push", "SELECT({w}) => {w2};", "/* {w} */ int {w2};",
-    "<div class=\"{w} {w2}\" id='{w}'>{i}</div>", "{w}[{i}] = {w2}({i}, '{w}'); # {w2}",
-    "npm run {w} -- --{w2}={i}", "def {w}({w2}=None):\n    return {w2} or {i}", "$('{w}').{w2}()",
-    "=IF(A{i}=\"{w}\",B{i},'{w2}'!C1)", "^[a-z]+('{w}')?$", "{w}->{w2}['{w}'];", "!{w} && {w2} || 1",
-    "WHERE: {w} / {w2}", "a' = b' + c', f''(x)=0", "x = {i} and y = {i} or z", "{w}: {w2} # '{i}'",
-    "Mozilla/5.0 (X11; Linux x86_64; rv:{i}.0) Gecko/20100101 Firefox/{i}.0 ({w}; {w2})",
-    "{w}/1.0 (+http://{w2}.com/bot.html; {i})", "text/html,application/xml;q=0.9,*/*;q=0.8",
-    "multipart/form-data; boundary=----{w}{i}--", "{w}={w2}; {w2}={i}; Path=/; HttpOnly",
-    "Basic {w}==", "en-US,en;q=0.5", "gzip, deflate; {w}", "\"{w}\";v=\"{i}\", \"Not)A;Brand\";v=\"8\"",
-    "{w} (select) [{i}]", "utf8=✓&{w}[{w2}]={i}", "{w}:{w2} AND {w}:\"{w2}\" OR NOT {w}:({i} TO *)",
-    "status:open AND (assignee:{w} OR label:'{w2}')", "(&(objectClass={w})(cn={w2}*))",
-    "filter={w} eq '{w2}' and {w} gt {i}", "$filter=contains({w},'{w2}') or {w} lt {i}",
-    "{w} = '{w2}' AND {w2} = {i} ORDER BY {w} DESC", "project = {w} AND status in ({w}, {w2})",
-    "{w},asc;{w2},desc", "sort={w} desc, {w2} asc", "{w}({w2}: {i}) {{ id name }}",
-]
-
-
-def code(rng):
-    return pick(rng, CODE).format(w=word(rng), w2=word(rng), i=rng.randint(0, 999))
-
-
-def short(rng):
-    return pick(rng, [
-        lambda: word(rng), lambda: pick(rng, LAST), lambda: pick(rng, CITIES), lambda: name(rng),
-        lambda: f"{word(rng)}@{word(rng)}.com", lambda: f"{word(rng)}+{word(rng)}@{word(rng)}.org",
-        lambda: f"{pick(rng, LAST).lower()}@{word(rng)}.ie", lambda: "", lambda: "-", lambda: "*",
-        lambda: pick(rng, ["null", "true", "false", "N/A", "undefined", "all", "none", "any"]),
-        lambda: f"{word(rng)}-{word(rng)}-{rng.randint(1, 99)}", lambda: f"{word(rng)}.{word(rng)}",
-        lambda: f"c/ {word(rng)} {rng.randint(1, 200)}, {rng.randint(1, 9)}º {pick(rng, 'ABC')}",
-        lambda: f"{rng.randint(1, 999)} {word(rng)} St. #{rng.randint(1, 99)}", lambda: f"#{word(rng)}",
-        lambda: f"{pick(rng, VERBS)} {pick(rng, NOUNS)}", lambda: f"{rng.randint(1, 9)}' {word(rng)}",
-        lambda: pick(rng, VERBS).upper(), lambda: f"{word(rng)} ({word(rng)})", lambda: word(rng) + "'s",
-        lambda: f"[{word(rng)}]", lambda: pick(rng, MARKS),
-        lambda: f"{pick(rng, COLUMNS)} {pick(rng, ['asc', 'desc'])}", lambda: f"{word(rng)}:{word(rng)}",
-    ])()
-
-
-def param(rng):
-    draw = rng.random()
-    for share, make in ((0.22, short), (0.34, number), (0.46, opaque), (0.53, query_string),
-                        (0.58, url), (0.63, path), (0.69, json_text), (0.78, code), (0.84, name)):
-        if draw < share:
-            text = make(rng)
-            break
-    else:
-        text = sentence(rng)
-    if rng.random() < 0.12:
-        text = pick(rng, [quote, quote_plus])(text)
-    return text
-
-
-def prose(rng):
-    draw = rng.random()
-    if draw < 0.4:
-        return phrase(rng)
-    if draw < 0.52:
-        return quoted_talk(rng)
-    return " ".join(sentence(rng) for _ in range(rng.randint(1, 4)))
-
-
-# Statements
-
-
-def sql_string(rng):
-    text = pick(rng, [word, word, name, sentence, phrase, json_text, opaque, path, short])(rng)
-    return "'" + text.replace("\\", "").replace("'", "''") + "'"
+from . import sql_analytics
+from .sql_values import (
+    COLUMNS,
+    LAST,
+    TABLES,
+    name,
+    number,
+    opaque,
+    param,
+    path,
+    phrase,
+    pick,
+    sentence,
+    short,
+    sql_string,
+    word,
+)
 
 
 def literal(rng):
@@ -292,10 +33,27 @@ def literal(rng):
         return sql_string(rng)
     if draw < 0.85:
         return pick(rng, [f"${rng.randint(1, 9)}", "?", "%s", ":id", "@p1", f":{word(rng)}"])
-    return pick(rng, ["NULL", "true", "false", "now()", "CURRENT_TIMESTAMP", "DEFAULT",
-                      f"'20{rng.randint(10, 30)}-0{rng.randint(1, 9)}-12 10:0{rng.randint(0, 9)}'",
-                      f"-{rng.randint(1, 99)}", f"{rng.random():.3f}", f"{rng.randint(1, 99)},{rng.randint(100, 999)}",
-                      f'"{word(rng)}"', f'"{name(rng)}"', f"{rng.randint(1, 99)}-{rng.randint(1, 99)}", "'t'::boolean", "''", "'1'"])
+    return pick(
+        rng,
+        [
+            "NULL",
+            "true",
+            "false",
+            "now()",
+            "CURRENT_TIMESTAMP",
+            "DEFAULT",
+            f"'20{rng.randint(10, 30)}-0{rng.randint(1, 9)}-12 10:0{rng.randint(0, 9)}'",
+            f"-{rng.randint(1, 99)}",
+            f"{rng.random():.3f}",
+            f"{rng.randint(1, 99)},{rng.randint(100, 999)}",
+            f'"{word(rng)}"',
+            f'"{name(rng)}"',
+            f"{rng.randint(1, 99)}-{rng.randint(1, 99)}",
+            "'t'::boolean",
+            "''",
+            "'1'",
+        ],
+    )
 
 
 def column(rng, quoted):
@@ -322,18 +80,30 @@ def condition(rng, alias, quoted, depth=0):
     if draw < 0.73:
         return f"{left} IS {pick(rng, ['', 'NOT '])}NULL"
     if draw < 0.77 and depth < 1:
-        return (f"{pick(rng, ['', 'NOT '])}EXISTS (SELECT 1 FROM {pick(rng, TABLES)} x "
-                f"WHERE x.id = {left})")
+        return (
+            f"{pick(rng, ['', 'NOT '])}EXISTS (SELECT 1 FROM {pick(rng, TABLES)} x "
+            f"WHERE x.id = {left})"
+        )
     if draw < 0.81 and depth < 1:
         return f"{left} IN ({select(rng, depth + 1)})"
     if draw < 0.93 and depth < 2:
         joined = pick(rng, [" AND ", " OR "]).join(
-            condition(rng, alias, quoted, depth + 1) for _ in range(2))
+            condition(rng, alias, quoted, depth + 1) for _ in range(2)
+        )
         return f"({joined})"
-    return pick(rng, [f"lower({left}) = lower({literal(rng)})", f"{left} = ANY({literal(rng)})",
-                      f"{left} = {ref(rng, alias, quoted)}", f"COALESCE({left}, 0) > 0",
-                      f"date_trunc('day', {left}) = {literal(rng)}", f"length({left}) > 3",
-                      "1=1" if rng.random() < 0.3 else f"{left} > 0", f"{left} & 4 = 4"])
+    return pick(
+        rng,
+        [
+            f"lower({left}) = lower({literal(rng)})",
+            f"{left} = ANY({literal(rng)})",
+            f"{left} = {ref(rng, alias, quoted)}",
+            f"COALESCE({left}, 0) > 0",
+            f"date_trunc('day', {left}) = {literal(rng)}",
+            f"length({left}) > 3",
+            "1=1" if rng.random() < 0.3 else f"{left} > 0",
+            f"{left} & 4 = 4",
+        ],
+    )
 
 
 def where(rng, alias, quoted, depth=0):
@@ -352,16 +122,32 @@ def select(rng, depth=0):
     named = f"{table} {pick(rng, ['', 'AS '])}{alias}" if alias else table
     cols = [ref(rng, alias, quoted) for _ in range(rng.randint(1, 8))]
     if rng.random() < 0.25:
-        cols = [pick(rng, ["*", "COUNT(*)", f"{alias or table}.*", f"SUM({cols[0]})", "1 AS one",
-                           f"MAX({cols[0]})", f"COUNT(DISTINCT {cols[0]})", f"COALESCE({cols[0]}, 0)",
-                           f"CASE WHEN {cols[0]} = 1 THEN 'yes' ELSE 'no' END AS flag",
-                           f"concat({cols[0]}, ' ', {cols[-1]})", f"substring({cols[0]}, 1, 3)",
-                           f"row_number() over (partition by {cols[0]} order by {cols[-1]})"])]
+        cols = [
+            pick(
+                rng,
+                [
+                    "*",
+                    "COUNT(*)",
+                    f"{alias or table}.*",
+                    f"SUM({cols[0]})",
+                    "1 AS one",
+                    f"MAX({cols[0]})",
+                    f"COUNT(DISTINCT {cols[0]})",
+                    f"COALESCE({cols[0]}, 0)",
+                    f"CASE WHEN {cols[0]} = 1 THEN 'yes' ELSE 'no' END AS flag",
+                    f"concat({cols[0]}, ' ', {cols[-1]})",
+                    f"substring({cols[0]}, 1, 3)",
+                    f"row_number() over (partition by {cols[0]} order by {cols[-1]})",
+                ],
+            )
+        ]
     text = f"SELECT {pick(rng, ['', '', '', 'DISTINCT '])}{', '.join(cols)} FROM {named}"
     for number_ in range(rng.choice([0, 0, 0, 1, 1, 2])):
         other = pick(rng, TABLES)
-        text += (f" {pick(rng, ['INNER ', 'LEFT ', 'LEFT OUTER ', ''])}JOIN {other} j{number_} ON "
-                 f"j{number_}.{column(rng, quoted)} = {ref(rng, alias or table, quoted)}")
+        text += (
+            f" {pick(rng, ['INNER ', 'LEFT ', 'LEFT OUTER ', ''])}JOIN {other} j{number_} ON "
+            f"j{number_}.{column(rng, quoted)} = {ref(rng, alias or table, quoted)}"
+        )
     text += where(rng, alias, quoted, depth)
     if rng.random() < 0.15:
         text += f" GROUP BY {cols[0] if cols[0][0] not in '*S' else 'id'}"
@@ -382,58 +168,260 @@ def write(rng):
     draw = rng.random()
     if draw < 0.5:
         cols = rng.sample(COLUMNS, rng.randint(1, 9))
-        rows = ", ".join("(" + ", ".join(literal(rng) for _ in cols) + ")"
-                         for _ in range(pick(rng, [1, 1, 1, 2, 3])))
+        rows = ", ".join(
+            "(" + ", ".join(literal(rng) for _ in cols) + ")"
+            for _ in range(pick(rng, [1, 1, 1, 2, 3]))
+        )
         text = f"INSERT INTO {table} ({', '.join(cols)}) VALUES {rows}"
-        return text + pick(rng, ["", "", ' RETURNING "id"', " ON CONFLICT DO NOTHING",
-                                 " ON DUPLICATE KEY UPDATE id = VALUES(id)"])
+        return text + pick(
+            rng,
+            [
+                "",
+                "",
+                ' RETURNING "id"',
+                " ON CONFLICT DO NOTHING",
+                " ON DUPLICATE KEY UPDATE id = VALUES(id)",
+            ],
+        )
     if draw < 0.85:
-        sets = ", ".join(f"{column(rng, quoted)} = {literal(rng)}" for _ in range(rng.randint(1, 5)))
+        sets = ", ".join(
+            f"{column(rng, quoted)} = {literal(rng)}" for _ in range(rng.randint(1, 5))
+        )
         return f"UPDATE {table} SET {sets}" + where(rng, "", quoted)
     return f"DELETE FROM {table}" + where(rng, "", quoted)
 
 
 ADMIN = [
-    "BEGIN", "COMMIT", "ROLLBACK", "START TRANSACTION", "begin;", "commit;", "SELECT 1", "select 1;",
-    "SET search_path TO {t}", "SET NAMES utf8mb4", "SET autocommit=0", "SHOW TABLES", "SHOW search_path",
-    "SET client_encoding TO 'UTF8'", "SET TIME ZONE 'UTC'", "SHOW transaction isolation level",
-    "SAVEPOINT sp_{i}", "RELEASE SAVEPOINT sp_{i}", "ROLLBACK TO SAVEPOINT sp_{i}", "DISCARD ALL",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED", "VACUUM ANALYZE {t}",
-    "SET statement_timeout = {i}", "EXPLAIN ANALYZE {s}", "EXPLAIN {s}", "DEALLOCATE pdo_stmt_{i}",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "START TRANSACTION",
+    "begin;",
+    "commit;",
+    "SELECT 1",
+    "select 1;",
+    "SET search_path TO {t}",
+    "SET NAMES utf8mb4",
+    "SET autocommit=0",
+    "SHOW TABLES",
+    "SHOW search_path",
+    "SET client_encoding TO 'UTF8'",
+    "SET TIME ZONE 'UTC'",
+    "SHOW transaction isolation level",
+    "SAVEPOINT sp_{i}",
+    "RELEASE SAVEPOINT sp_{i}",
+    "ROLLBACK TO SAVEPOINT sp_{i}",
+    "DISCARD ALL",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "VACUUM ANALYZE {t}",
+    "SET statement_timeout = {i}",
+    "EXPLAIN ANALYZE {s}",
+    "EXPLAIN {s}",
+    "DEALLOCATE pdo_stmt_{i}",
     "CREATE TABLE IF NOT EXISTS {t} (id serial PRIMARY KEY, {c} varchar({i}) NOT NULL DEFAULT '')",
-    "CREATE INDEX CONCURRENTLY idx_{t}_{c} ON {t} ({c})", "ALTER TABLE {t} ADD COLUMN {c} integer",
-    "ALTER TABLE \"{t}\" ADD CONSTRAINT \"fk_{i}\" FOREIGN KEY (\"{c}\") REFERENCES \"users\" (\"id\")",
-    "CREATE VIEW v_{t} AS {s}", "REFRESH MATERIALIZED VIEW {t}", "ANALYZE {t}", "CHECKPOINT",
-    "DROP INDEX IF EXISTS idx_{t}_{c}", "CREATE TEMP TABLE tmp_{i} AS {s}", "LOCK TABLE {t} IN SHARE MODE",
-    "select nextval('{t}_id_seq')", "SELECT pg_advisory_lock({i})", "SELECT last_insert_id()",
-    "SELECT setval(pg_get_serial_sequence('\"{t}\"', 'id'), coalesce(max(\"id\"), 1)) FROM \"{t}\"",
-    "COPY {t} ({c}) FROM STDIN", "CALL refresh_{t}({i})", "EXEC dbo.get_{t} @id = {i}", "PREPARE p AS {s}",
-    "WITH recent AS ({s}) SELECT * FROM recent", "LISTEN {t}", "NOTIFY {t}, '{i}'", "FETCH 100 FROM cur_{i}",
-    "DECLARE cur_{i} CURSOR FOR {s}", "/* {c}:{t} */ {s}", "{s} /*controller='{t}',action='show'*/",
-    "-- name: Get{t} :one\n{s}", "{s} -- {c} of {t}", "{s};", "BEGIN; {w}; COMMIT;", "{w};",
+    "CREATE INDEX CONCURRENTLY idx_{t}_{c} ON {t} ({c})",
+    "ALTER TABLE {t} ADD COLUMN {c} integer",
+    'ALTER TABLE "{t}" ADD CONSTRAINT "fk_{i}" FOREIGN KEY ("{c}") REFERENCES "users" ("id")',
+    "CREATE VIEW v_{t} AS {s}",
+    "REFRESH MATERIALIZED VIEW {t}",
+    "ANALYZE {t}",
+    "CHECKPOINT",
+    "DROP INDEX IF EXISTS idx_{t}_{c}",
+    "CREATE TEMP TABLE tmp_{i} AS {s}",
+    "LOCK TABLE {t} IN SHARE MODE",
+    "select nextval('{t}_id_seq')",
+    "SELECT pg_advisory_lock({i})",
+    "SELECT last_insert_id()",
+    'SELECT setval(pg_get_serial_sequence(\'"{t}"\', \'id\'), coalesce(max("id"), 1)) FROM "{t}"',
+    "COPY {t} ({c}) FROM STDIN",
+    "CALL refresh_{t}({i})",
+    "EXEC dbo.get_{t} @id = {i}",
+    "PREPARE p AS {s}",
+    "WITH recent AS ({s}) SELECT * FROM recent",
+    "LISTEN {t}",
+    "NOTIFY {t}, '{i}'",
+    "FETCH 100 FROM cur_{i}",
+    "DECLARE cur_{i} CURSOR FOR {s}",
+    "/* {c}:{t} */ {s}",
+    "{s} /*controller='{t}',action='show'*/",
+    "-- name: Get{t} :one\n{s}",
+    "{s} -- {c} of {t}",
+    "{s};",
+    "BEGIN; {w}; COMMIT;",
+    "{w};",
     "SELECT t.oid, t.typname FROM pg_type as t WHERE t.typname IN ('int2', 'int4')",
-    "UPDATE {t} SET {c} = {c} + {i} WHERE id = {i};", "SELECT {c} FROM {t} WHERE {c} = 'it''s {i}'",
+    "UPDATE {t} SET {c} = {c} + {i} WHERE id = {i};",
+    "SELECT {c} FROM {t} WHERE {c} = 'it''s {i}'",
     "SELECT a.attname FROM pg_attribute a WHERE a.attrelid = '\"{t}\"'::regclass AND a.attnum > 0",
-    "INSERT INTO {t} SELECT * FROM staging_{t} WHERE batch = {i}", "SET @x = {i}", "USE {t}",
-    "SELECT s.{c} FROM {t} s WHERE s.{c} = '' OR s.{c} IS NULL", "END;", "SELECT now()",
-    "SELECT '{i}' AS id UNION ALL SELECT '{c}'", "SELECT EXISTS(SELECT 1 FROM {t} WHERE {c} = $1)",
-    "GRANT SELECT ON {t} TO reporting", "IF NOT EXISTS ({s}) {w}", "DELETE FROM {t} WHERE id IN ({s})",
+    "INSERT INTO {t} SELECT * FROM staging_{t} WHERE batch = {i}",
+    "SET @x = {i}",
+    "USE {t}",
+    "SELECT s.{c} FROM {t} s WHERE s.{c} = '' OR s.{c} IS NULL",
+    "END;",
+    "SELECT now()",
+    "SELECT '{i}' AS id UNION ALL SELECT '{c}'",
+    "SELECT EXISTS(SELECT 1 FROM {t} WHERE {c} = $1)",
+    "GRANT SELECT ON {t} TO reporting",
+    "IF NOT EXISTS ({s}) {w}",
+    "DELETE FROM {t} WHERE id IN ({s})",
+]
+
+
+# What drivers, mappers and consoles ask a server for on their own account.
+INTROSPECTION = [
+    "select version()",
+    "SELECT VERSION()",
+    "select pg_catalog.version()",
+    "SELECT version();",
+    "select current_schema()",
+    "SELECT current_database()",
+    "SELECT DATABASE()",
+    "SELECT CURRENT_USER()",
+    "select user",
+    "SELECT USER()",
+    "SELECT session_user",
+    "SELECT @@version_comment LIMIT 1",
+    "SELECT @@session.autocommit",
+    "SELECT @@tx_isolation",
+    "SELECT @@sql_mode",
+    "select @@version",
+    "SELECT @@max_allowed_packet, @@wait_timeout",
+    "show standard_conforming_strings",
+    "SHOW VARIABLES LIKE 'sql_mode'",
+    "SHOW FULL COLUMNS FROM `{t}`",
+    "SHOW CREATE TABLE `{t}`",
+    "SHOW INDEX FROM `{t}`",
+    "SHOW server_version",
+    "SELECT 1 FROM DUAL",
+    "exec sp_reset_connection",
+    "EXEC sp_executesql N'SELECT * FROM {t} WHERE {c} = @p0', N'@p0 int', @p0 = {i}",
+    "SELECT SCOPE_IDENTITY()",
+    "ALTER SESSION SET NLS_DATE_FORMAT = 'YYYY-MM-DD'",
+    "SELECT {t}_seq.NEXTVAL FROM DUAL",
+    "SELECT sqlite_version()",
+    "PRAGMA foreign_keys = ON",
+    "SELECT name FROM sqlite_master WHERE type='table' AND name='{t}'",
+    "SELECT current_setting('server_version_num')",
+    "SELECT table_name FROM information_schema.tables WHERE table_schema = 'app'",
+    "SELECT SERVERPROPERTY('ProductVersion')",
+    "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE "
+    "table_name = '{t}' ORDER BY ordinal_position",
+    "SELECT c.relname FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = ANY (current_schemas(false)) "
+    "AND c.relname = '{t}' AND c.relkind IN ('r','v','m','p','f')",
+    "SELECT pg_get_indexdef({i}, 0, true)",
+    "SELECT pg_is_in_recovery()",
+    "SELECT a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, "
+    "d.adrelid), a.attnotnull FROM pg_attribute a "
+    "LEFT JOIN pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE "
+    "a.attrelid = '\"{t}\"'::regclass AND a.attnum > 0 "
+    "AND NOT a.attisdropped ORDER BY a.attnum",
+    "SELECT n.nspname, c.relname, CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' END, "
+    "pg_catalog.pg_get_userbyid(c.relowner) FROM pg_catalog.pg_class c LEFT JOIN "
+    "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind IN ('r','p','') AND n.nspname <> 'pg_catalog' AND n.nspname !~ "
+    "'^pg_toast' ORDER BY 1,2;",
+    "SELECT NULL AS TABLE_CAT, n.nspname AS TABLE_SCHEM, c.relname AS TABLE_NAME FROM "
+    "pg_catalog.pg_namespace n, pg_catalog.pg_class c "
+    "WHERE c.relnamespace = n.oid AND c.relname LIKE '{t}'",
+    "SELECT conname FROM pg_constraint WHERE conrelid = {i} AND contype = 'f'",
+    "SELECT pid, state, query FROM pg_stat_activity WHERE state <> 'idle'",
+    "SELECT pg_size_pretty(pg_total_relation_size('{t}'))",
+    "SELECT * FROM pg_stat_user_tables WHERE relname = '{t}'",
+    "SELECT count(*) FROM pg_stat_replication",
+    "SELECT rolname FROM pg_roles ORDER BY 1",
+    "SELECT t.tableoid, t.oid, t.relname FROM pg_class t JOIN pg_depend d ON d.objid = "
+    "t.oid WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'i'",
+    "SELECT set_config('search_path', '', false)",
+    "SELECT pg_try_advisory_lock({i})",
+    "SELECT pg_export_snapshot()",
+    "COPY public.{t} ({c}) TO stdout;",
+    "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname",
+    "SELECT datname, numbackends, xact_commit, blks_read FROM pg_stat_database",
+    "SELECT typname, oid, typarray FROM pg_type WHERE typname = 'hstore'",
+    "SELECT EXTRACT(EPOCH FROM now() - pg_last_xact_replay_timestamp())",
+    "KILL QUERY {i}",
+    "SELECT pg_cancel_backend({i})",
 ]
 
 
 def admin(rng):
-    return pick(rng, ADMIN).format(t=pick(rng, TABLES), c=pick(rng, COLUMNS), i=rng.randint(1, 9999),
-                                   s=select(rng), w=write(rng))
+    forms = INTROSPECTION if rng.random() < 0.3 else ADMIN
+    return pick(rng, forms).format(
+        t=pick(rng, TABLES),
+        c=pick(rng, COLUMNS),
+        i=rng.randint(1, 9999),
+        s=select(rng),
+        w=write(rng),
+    )
+
+
+def held(rng):
+    """A value pasted into a statement as an application should, its apostrophes doubled."""
+    text = pick(rng, [word, word, name, name, short, sentence, opaque, number, path, phrase])(rng)
+    if rng.random() < 0.2:
+        text = f"{pick(rng, LAST).lower()}@{word(rng)}.{pick(rng, ['com', 'ie', 'org'])}"
+    return text.replace("\\", "").replace("'", "''")
+
+
+def lookup(rng):
+    """The plain statements of a shop or a login page, in the very forms that injections enter."""
+    table, col, n = pick(rng, TABLES), pick(rng, COLUMNS), rng.randint(0, 10 ** rng.randint(1, 5))
+    cols = pick(rng, ["*", "id", ", ".join(rng.sample(COLUMNS, rng.randint(1, 5)))])
+    value, other = held(rng), held(rng)
+    rest = pick(
+        rng,
+        [
+            "",
+            "",
+            " LIMIT 1",
+            " ORDER BY id",
+            " AND active = 1",
+            " AND active = true",
+            " OR code IS NULL",
+            f" AND {pick(rng, COLUMNS)} = '{other}'",
+            f" OR {pick(rng, COLUMNS)} = '{other}'",
+            " LIMIT 20 OFFSET 40",
+            f" ORDER BY {pick(rng, COLUMNS)} DESC LIMIT 20",
+            f" AND {pick(rng, COLUMNS)} > {n}",
+            ";",
+            f" AND {pick(rng, COLUMNS)}='{word(rng)}' ORDER BY created_at DESC LIMIT 20 OFFSET 40",
+        ],
+    )
+    user = pick(rng, ["username", "email", "login", "name", "user_name"])
+    equals = pick(rng, [" = ", " = ", "="])
+    return pick(
+        rng,
+        [
+            f"SELECT {cols} FROM {table} WHERE {col}{equals}'{value}'{rest}",
+            f"SELECT {cols} FROM {table} WHERE {col}{equals}{n}{rest}",
+            f"SELECT {cols} FROM {table} WHERE {col} LIKE '%{value}%'{rest}",
+            f"SELECT {cols} FROM {table} WHERE ({col} = '{value}'){rest}",
+            f"SELECT {cols} FROM users WHERE {user}{equals}'{value}' AND "
+            f"password{equals}'{other}'{pick(rng, ['', ' LIMIT 1', ';'])}",
+            f"SELECT {cols} FROM users WHERE {user}{equals}'{value}'{rest}",
+            f"DELETE FROM {table} WHERE id{equals}{n}",
+            f"UPDATE {table} SET {col}{equals}'{value}' WHERE id{equals}{n}",
+            f"SELECT {cols} FROM {table} WHERE id IN ({n}){rest}",
+            f"INSERT INTO {table} ({col}) VALUES ('{value}')",
+            f"INSERT INTO {table} (a, {col}, b) VALUES ('{value}', {n}, '{other}');",
+            f"SELECT {cols} FROM {table} ORDER BY {col} {pick(rng, ['', 'DESC', 'LIMIT 20'])}",
+            f"SELECT {cols} FROM {table} LIMIT {n}",
+            f"SELECT {cols} FROM {table} WHERE {col} = '{value}' OR {col} = '{other}'",
+            f"SELECT COUNT(*) FROM {table} WHERE {col} = {n}",
+        ],
+    )
 
 
 def statement(rng):
-    """One statement: two fifths analysts' and tools', the rest applications'."""
-    from . import sql_analytics  # that module builds on this one
-
+    """One statement: two fifths analysts' and tools', an eighth look-ups, the rest mappers'."""
     draw = rng.random()
     if draw < 0.4:
-        return sql_analytics.statement(rng)
-    text = select(rng) if draw < 0.65 else write(rng) if draw < 0.85 else admin(rng)
+        return cosmetic(rng, sql_analytics.statement(rng))
+    if draw < 0.53:
+        text = lookup(rng)
+        return cosmetic(rng, text.lower() if rng.random() < 0.2 else text)
+    text = select(rng) if draw < 0.7 else write(rng) if draw < 0.85 else admin(rng)
     if rng.random() < 0.25:
         text = text.lower()
     if rng.random() < 0.08:
@@ -462,13 +450,44 @@ def cosmetic(rng, text):
     return text
 
 
+QUOTED_TALK = [
+    "When I run \"{q}\" I get an error near '{n}'. What's wrong?",
+    "How to write {q} in {n}?",
+    "The statement {q} returns nothing although {n} exists.",
+    "In the docs: `{q}` - is that right?",
+    "Try this:\n{q}\nand tell me what {n} says",
+    "{q} vs a view, which is faster?",
+    "Explain the difference: {q}",
+    "note to self: {q}",
+    "Ticket {i}: rewrite {q} so that it doesn't lock the {n}.",
+]
+
+
+def quoted_talk(rng):
+    return pick(rng, QUOTED_TALK).format(q=select(rng), n=word(rng), i=rng.randint(1, 9999))
+
+
+def prose(rng):
+    draw = rng.random()
+    if draw < 0.4:
+        return phrase(rng)
+    if draw < 0.52:
+        return quoted_talk(rng)
+    return " ".join(sentence(rng) for _ in range(rng.randint(1, 4)))
+
+
 def rows(count, seed):
     """`count` benign rows: two fifths statements, two fifths values, one fifth prose."""
     rng = random.Random(seed)
     made = []
     for _ in range(count):
         draw = rng.random()
-        kind, make = (("query", statement) if draw < 0.4 else ("param", param) if draw < 0.8
-                      else ("free_text", prose))
+        kind, make = (
+            ("query", statement)
+            if draw < 0.4
+            else ("param", param)
+            if draw < 0.8
+            else ("free_text", prose)
+        )
         made.append({"text": make(rng), "kind": kind, "label": 0, "source": f"generated_{kind}"})
     return made

@@ -4,7 +4,7 @@ use crate::{provision, workspace};
 use anyhow::Result;
 
 /// Fetches what the benchmark runs against, builds with the release profile, and measures.
-pub fn run(args: &[String]) -> Result<()> {
+pub(crate) fn run(args: &[String]) -> Result<()> {
     let server = provision::nats_server()?;
     let library = provision::onnxruntime()?;
     // The benchmark starts the real program beside it, so both are built, with one set of

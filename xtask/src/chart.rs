@@ -7,7 +7,7 @@ use std::process::Command;
 const CHART: &str = "helm/magsentinel";
 
 /// Lints the chart, renders it with its defaults, and looks at the result.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let program = provision::helm()?;
     let helm = || {
         let mut command = Command::new(&program);

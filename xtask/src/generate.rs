@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 const PAGES: &str = "docs/reference";
 
 /// Writes the pages; or, when checking, says which are stale.
-pub fn run(check: bool) -> Result<()> {
+pub(crate) fn run(check: bool) -> Result<()> {
     let program = workspace::build_magsentinel()?;
     let fresh = tempfile::tempdir().context("no temporary folder")?;
     workspace::run(

@@ -11,21 +11,21 @@ mod postgres;
 use anyhow::{Result, bail};
 use std::{env, path::PathBuf, process::Command};
 
-pub use cache::folder as cache_folder;
-pub use helm::find as helm;
-pub use nats_server::find as nats_server;
-pub use onnxruntime::find as onnxruntime;
-pub use postgres::find as postgres;
+pub(crate) use cache::folder as cache_folder;
+pub(crate) use helm::find as helm;
+pub(crate) use nats_server::find as nats_server;
+pub(crate) use onnxruntime::find as onnxruntime;
+pub(crate) use postgres::find as postgres;
 
 /// Names a nats-server to use as it is.
-pub const NATS_SERVER: &str = "MAGSENTINEL_NATS_SERVER";
+pub(crate) const NATS_SERVER: &str = "MAGSENTINEL_NATS_SERVER";
 /// Names the native ONNX Runtime library to use as it is.
-pub const ONNXRUNTIME: &str = "MAGSENTINEL_ONNXRUNTIME";
+pub(crate) const ONNXRUNTIME: &str = "MAGSENTINEL_ONNXRUNTIME";
 /// Names the folder with `initdb` and `postgres` to use as it is.
-pub const POSTGRES_BIN: &str = "MAGSENTINEL_POSTGRES_BIN";
+pub(crate) const POSTGRES_BIN: &str = "MAGSENTINEL_POSTGRES_BIN";
 
 /// Where the tools are.
-pub struct Tools {
+pub(crate) struct Tools {
     nats_server: PathBuf,
     onnxruntime: PathBuf,
     postgres_bin: PathBuf,
@@ -33,7 +33,7 @@ pub struct Tools {
 
 impl Tools {
     /// Tells a command where they are.
-    pub fn describe(&self, command: &mut Command) {
+    pub(crate) fn describe(&self, command: &mut Command) {
         command
             .env(NATS_SERVER, &self.nats_server)
             .env(ONNXRUNTIME, &self.onnxruntime)
@@ -42,7 +42,7 @@ impl Tools {
 }
 
 /// Finds or fetches all that the tests need, and says where it is.
-pub fn all() -> Result<Tools> {
+pub(crate) fn all() -> Result<Tools> {
     let tools = Tools {
         nats_server: nats_server()?,
         onnxruntime: onnxruntime()?,
@@ -55,7 +55,7 @@ pub fn all() -> Result<Tools> {
 }
 
 /// `cargo xtask provision`.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     all().map(drop)
 }
 

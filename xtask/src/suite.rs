@@ -14,7 +14,7 @@ use tally::Tally;
 
 /// Runs every step in order and stops at the first that fails. The last line printed is the
 /// sum over all test runs.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let mut steps = Steps::default();
     let mut tally = Tally::default();
     let result = all(&mut steps, &mut tally);

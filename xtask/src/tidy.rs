@@ -35,7 +35,7 @@ impl fmt::Display for Violation {
 }
 
 /// Fails with every violation in the repository.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let violations = check(&workspace::root())?;
     if violations.is_empty() {
         println!("tidy");

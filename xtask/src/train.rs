@@ -11,7 +11,7 @@ use std::{
 const REQUIREMENTS: &str = "training/requirements.txt";
 
 /// Makes the environment if it lacks, then trains.
-pub fn run(patrol: &str, data: &Path, args: &[String]) -> Result<()> {
+pub(crate) fn run(patrol: &str, data: &Path, args: &[String]) -> Result<()> {
     let root = workspace::root();
     let program = program_of(patrol, &root.join("training"))?;
     let data = fs::canonicalize(data).with_context(|| format!("data folder {}", data.display()))?;

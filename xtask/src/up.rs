@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use std::{os::unix::process::CommandExt, process::Command};
 
 /// Fetches nats-server unless told of one, builds, and becomes `magsentinel up`.
-pub fn run(args: &[String]) -> Result<()> {
+pub(crate) fn run(args: &[String]) -> Result<()> {
     let own_server = |a: &String| {
         ["--nats", "--nats-server", "--help", "-h"]
             .iter()

@@ -9,14 +9,14 @@ use std::{
 };
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
 }
 
 /// Cargo, in the repository's root, as if started from a shell: the variables that
 /// `cargo run` set for this process would make some build scripts run again.
-pub fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     forget_cargo_run(&mut command);
@@ -24,7 +24,7 @@ pub fn cargo() -> Command {
 }
 
 /// Removes what `cargo run` told this process about itself.
-pub fn forget_cargo_run(command: &mut Command) {
+pub(crate) fn forget_cargo_run(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         let ours = text.starts_with("CARGO_PKG_")
@@ -37,7 +37,7 @@ pub fn forget_cargo_run(command: &mut Command) {
 }
 
 /// Runs a command and waits for it; anything but success is an error that names the command.
-pub fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{} cannot start", shown(command)))?;
     if !status.success() {
         bail!("{} failed ({status})", shown(command));
@@ -46,7 +46,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs a command and returns what it printed; its complaint becomes the error.
-pub fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let out = command.output().with_context(|| format!("{} cannot start", shown(command)))?;
     if !out.status.success() {
         let complaint = String::from_utf8_lossy(&out.stderr);
@@ -58,7 +58,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 }
 
 /// A command as a reader would type it.
-pub fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     let args = command.get_args().map(|a| a.to_string_lossy().into_owned());
@@ -67,51 +67,51 @@ pub fn shown(command: &Command) -> String {
 }
 
 /// The first file of this name on `PATH`.
-pub fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// What `cargo metadata` says.
 #[derive(Deserialize)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     /// The packages.
-    pub packages: Vec<Package>,
+    pub(crate) packages: Vec<Package>,
     /// Where artefacts go.
-    pub target_directory: PathBuf,
+    pub(crate) target_directory: PathBuf,
 }
 
 /// One package.
 #[derive(Deserialize)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its version.
-    pub version: String,
+    pub(crate) version: String,
     /// Its licence, an SPDX expression.
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
     /// Where it comes from; `None` for members of the workspace.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Its manifest.
-    pub manifest_path: PathBuf,
+    pub(crate) manifest_path: PathBuf,
     /// What it names as dependencies, of every sort.
-    pub dependencies: Vec<Dependency>,
+    pub(crate) dependencies: Vec<Dependency>,
 }
 
 /// One named dependency.
 #[derive(Deserialize)]
-pub struct Dependency {
+pub(crate) struct Dependency {
     /// Name of the package.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// The members of the workspace.
-pub fn members() -> Result<Metadata> {
+pub(crate) fn members() -> Result<Metadata> {
     metadata(&["--no-deps"])
 }
 
 /// Every package that any build for this platform may contain.
-pub fn packages() -> Result<Metadata> {
+pub(crate) fn packages() -> Result<Metadata> {
     let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     metadata(&["--all-features", "--filter-platform", &triple])
 }
@@ -125,7 +125,7 @@ fn metadata(args: &[&str]) -> Result<Metadata> {
 ///
 /// `--workspace` unifies the features of dependencies as the tests do, so that nothing is
 /// compiled twice.
-pub fn build_magsentinel() -> Result<PathBuf> {
+pub(crate) fn build_magsentinel() -> Result<PathBuf> {
     run(cargo().args(["build", "--workspace", "--bin", "magsentinel"]))?;
     Ok(members()?.target_directory.join("debug/magsentinel"))
 }

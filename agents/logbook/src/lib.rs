@@ -106,7 +106,10 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// An id's prefix fits several incidents.
-    #[error("{prefix:?} fits several incidents, among them {}: give more of the id", .ids.join(", "))]
+    #[error(
+        "{prefix:?} fits several incidents, among them {}: give more of the id",
+        .ids.join(", ")
+    )]
     Ambiguous {
         /// The prefix.
         prefix: String,

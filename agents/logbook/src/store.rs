@@ -148,3 +148,20 @@ pub(crate) fn failed(doing: &'static str, source: rusqlite::Error) -> Error {
         _ => Error::Store { doing, source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_returns_after_the_disk_has_it_and_the_size_is_bounded() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("logbook.db");
+        let connection = open_write(&path, Duration::ZERO, 8 * 1024 * 1024).unwrap();
+        let text = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+        let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+        assert_eq!(text("journal_mode"), Ok("wal".to_owned()));
+        assert_eq!(number("synchronous"), Ok(2), "FULL");
+        assert_eq!(number("max_page_count"), Ok(2048));
+    }
+}

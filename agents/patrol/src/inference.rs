@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
+    borrow::Cow,
     fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -281,7 +282,7 @@ pub struct Embedded {
 #[derive(Clone, Debug)]
 pub struct Source {
     name: String,
-    onnx: std::borrow::Cow<'static, [u8]>,
+    onnx: Cow<'static, [u8]>,
     rows: Vec<SelfTestRow>,
     digest: String,
 }
@@ -291,13 +292,16 @@ impl Source {
     /// ending `.selftest.json` instead of `.onnx`.
     pub fn read(name: &str, embedded: Embedded, path: Option<&Path>) -> Result<Self, Error> {
         let (name, onnx, test) = match path {
-            None => (name.to_owned(), embedded.onnx.into(), embedded.selftest.to_owned()),
+            None => {
+                let onnx = Cow::Borrowed(embedded.onnx);
+                (name.to_owned(), onnx, embedded.selftest.to_owned())
+            }
             Some(path) => {
                 let beside = path.with_extension("selftest.json");
                 let unread = |path: &Path, source| Error::File { path: path.to_owned(), source };
                 let onnx = std::fs::read(path).map_err(|e| unread(path, e))?;
                 let test = std::fs::read_to_string(&beside).map_err(|e| unread(&beside, e))?;
-                (path.display().to_string(), onnx.into(), test)
+                (path.display().to_string(), Cow::Owned(onnx), test)
             }
         };
         let rows = selftest::read(&name, &test)?;
@@ -424,3 +428,6 @@ fn fits(found: &ValueType, element: TensorElementType, width: i64) -> Result<(),
         _ => Err(format!("is {ty:?} {shape}, expected {element:?} [N, {width}]")),
     }
 }
+
+#[cfg(test)]
+mod tests;

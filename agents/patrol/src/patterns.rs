@@ -84,11 +84,11 @@ impl Book {
             self.collect(found, hits);
             return;
         };
+        let forms = [normal.kept(), normal.dropped()];
+        // The second form is there only where the text has comments.
+        let count = if normal.dropped().is_empty() { 1 } else { 2 };
         let mut found = 0;
-        for text in [normal.kept(), normal.dropped()] {
-            if found > 0 && text.is_empty() {
-                continue;
-            }
+        for text in forms.into_iter().take(count) {
             let awake = self.awake(text) & !found;
             if awake != 0 {
                 found |= self.matching(&View { fields, text: Some(text) }, awake);
@@ -156,3 +156,6 @@ impl Event for View<'_> {
         Value::Object(self.values().map(|(n, v)| (n.to_owned(), v.clone())).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,6 @@ impl<I: Iterator<Item = Fields>> Iterator for ScoredRows<I> {
         self.ready.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests;

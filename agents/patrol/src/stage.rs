@@ -308,3 +308,6 @@ impl Stage for PatrolStage {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

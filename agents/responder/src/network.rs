@@ -60,6 +60,13 @@ impl Network {
         }
     }
 
+    /// An address alone.
+    #[must_use]
+    pub fn host(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, prefix: bits(address).1 }
+    }
+
     /// Whether the two share an address.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {

@@ -170,7 +170,10 @@ fn protected(config: &Config, action: &Action) -> Option<String> {
 fn protected_address(listed: &[Network], address: IpAddr) -> Option<String> {
     let blocked = Network::blocked_with(address);
     let text = blocked_as(address);
-    if let Some((network, what)) = ALWAYS_PROTECTED.iter().find(|(n, _)| n.overlaps(&blocked)) {
+    // What the address is itself is a better reason than what else is in its /64.
+    let itself = Network::host(address);
+    let always = |with: &Network| ALWAYS_PROTECTED.iter().find(|(n, _)| n.overlaps(with));
+    if let Some((network, what)) = always(&itself).or_else(|| always(&blocked)) {
         return Some(format!("{text} is {what} ({network}), which is never blocked"));
     }
     let network = listed.iter().find(|network| network.overlaps(&blocked))?;

@@ -1,5 +1,6 @@
 //! The configuration section `sensor`.
 
+use crate::parse::when::Zone;
 use magsentinel_bus_schema::Trust;
 use magsentinel_runtime::settings::{Section, Span};
 use schemars::JsonSchema;
@@ -69,7 +70,8 @@ pub struct Tail {
     /// address of the database's own peer stays claimed whatever this says.
     #[serde(default = "observed")]
     pub trust: Trust,
-    /// IANA name of the time zone of times that carry no offset (classic syslog), or only an
+    /// Time zone, an IANA name (`Europe/Berlin`; the host needs its zone files) or a POSIX one
+    /// (`CET-1CEST,M3.5.0,M10.5.0/3`), of times that carry no offset (classic syslog), or only an
     /// abbreviation (PostgreSQL with a `log_timezone` other than UTC). Default `UTC`.
     #[serde(default = "utc")]
     pub time_zone: String,
@@ -273,8 +275,8 @@ impl Config {
             } else if !paths.insert(&tail.path) {
                 found.push(format!("tails[{n}].path: {} is listed twice", tail.path.display()));
             }
-            if let Err(e) = jiff::tz::TimeZone::get(&tail.time_zone) {
-                found.push(format!("tails[{n}].time_zone: {e}; write an IANA name, like UTC"));
+            if let Err(e) = Zone::named(&tail.time_zone) {
+                found.push(format!("tails[{n}].time_zone: {e}"));
             }
         }
         found

@@ -59,7 +59,11 @@ fn system(config: &Config, kind: Kind) -> Option<&str> {
 }
 
 /// The effect on a target, if its class has one.
-fn effect(target: &Entity, system: Option<&str>, of: &Assessment) -> Result<Option<Effect>, String> {
+fn effect(
+    target: &Entity,
+    system: Option<&str>,
+    of: &Assessment,
+) -> Result<Option<Effect>, String> {
     let name = target.value.clone();
     Ok(match (target.class, system) {
         (Class::Client, _) => {

@@ -207,7 +207,12 @@ impl Field {
 }
 
 impl Test {
-    fn of(name: &str, field: Field, how: Option<Modifier>, value: &SigmaValue) -> Result<Self, String> {
+    fn of(
+        name: &str,
+        field: Field,
+        how: Option<Modifier>,
+        value: &SigmaValue,
+    ) -> Result<Self, String> {
         let unsupported = || {
             let modifier = how.map_or_else(|| "no modifier".to_owned(), |m| format!("{m:?}"));
             format!("{name}: {value} with {modifier} is not supported")

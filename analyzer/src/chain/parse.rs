@@ -230,9 +230,8 @@ fn chained(correlations: &[CorrelationRule]) -> Vec<String> {
         while let Some(step) = next.filter(|step| !path.contains(step)) {
             path.push(step);
             let of = by_name.get(step);
-            next = of.and_then(|c| {
-                c.rules.iter().map(String::as_str).find(|r| by_name.contains_key(r))
-            });
+            next = of
+                .and_then(|c| c.rules.iter().map(String::as_str).find(|r| by_name.contains_key(r)));
         }
         wrong.push(match next {
             Some(back) => format!("cycle of correlations: {} -> {back}", path.join(" -> ")),

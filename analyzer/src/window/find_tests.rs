@@ -1,0 +1,126 @@
+//! The linear search against one that tries every combination.
+
+use super::*;
+use crate::chain::ValueField;
+use proptest::prelude::*;
+
+/// Every satisfied window, as the set of its points.
+fn windows(
+    condition: &Condition,
+    rules: usize,
+    window: i64,
+    points: &[Point<'_>],
+) -> Vec<Vec<usize>> {
+    if *condition == Condition::Ordered {
+        let mut all = Vec::new();
+        tuples(rules, window, points, &mut vec![], &mut all);
+        return all;
+    }
+    let ends = points.iter().map(|end| end.at);
+    let inside = ends.map(|end| {
+        let near = |p: &Point<'_>| end - window <= p.at && p.at <= end;
+        (0..points.len()).filter(|i| near(&points[*i])).collect::<Vec<_>>()
+    });
+    let holds = |of: &Vec<usize>| match condition {
+        Condition::Count { at_least } => of.len() as u64 >= *at_least,
+        Condition::Distinct { at_least, .. } => {
+            let values: std::collections::BTreeSet<_> =
+                of.iter().map(|i| points[*i].value).collect();
+            values.len() as u64 >= *at_least
+        }
+        _ => (0..rules).all(|rule| of.iter().any(|i| points[*i].mask >> rule & 1 == 1)),
+    };
+    inside.filter(holds).collect()
+}
+
+fn tuples(
+    rules: usize,
+    window: i64,
+    points: &[Point<'_>],
+    path: &mut Vec<usize>,
+    all: &mut Vec<Vec<usize>>,
+) {
+    if path.len() == rules {
+        all.push(path.clone());
+        return;
+    }
+    for (i, point) in points.iter().enumerate() {
+        let follows = path.last().is_none_or(|last| points[*last].at <= point.at);
+        let near = path.first().is_none_or(|first| point.at - points[*first].at <= window);
+        if follows && near && point.mask >> path.len() & 1 == 1 {
+            path.push(i);
+            tuples(rules, window, points, path, all);
+            path.pop();
+        }
+    }
+}
+
+fn brute(condition: &Condition, rules: usize, window: i64, points: &[Point<'_>]) -> Found {
+    let windows = windows(condition, rules, window, points);
+    let member = (0..points.len()).map(|i| windows.iter().any(|w| w.contains(&i))).collect();
+    let mut spans: Vec<(i64, i64)> = windows
+        .iter()
+        .map(|w| {
+            let at = w.iter().map(|i| points[*i].at);
+            (at.clone().min().unwrap(), at.max().unwrap())
+        })
+        .collect();
+    // Joined until nothing overlaps.
+    while let Some((i, j)) = (0..spans.len())
+        .flat_map(|i| (0..i).map(move |j| (i, j)))
+        .find(|(i, j)| spans[*i].0 <= spans[*j].1 && spans[*j].0 <= spans[*i].1)
+    {
+        let gone = spans.swap_remove(i);
+        spans[j] = (spans[j].0.min(gone.0), spans[j].1.max(gone.1));
+    }
+    spans.sort_unstable();
+    Found { spans, member }
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    let field = ValueField::Patrol;
+    prop_oneof![
+        Just(Condition::Ordered),
+        Just(Condition::Together),
+        (1..4_u64).prop_map(|at_least| Condition::Count { at_least }),
+        (1..4_u64).prop_map(move |at_least| Condition::Distinct { field, at_least }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn the_linear_search_finds_what_brute_force_finds(
+        condition in conditions(),
+        rules in 2..4_usize,
+        window in 0..6_i64,
+        raw in prop::collection::vec((0..20_i64, 1..8_u16, 0..3_usize), 0..12),
+    ) {
+        let values = ["a", "b", "c"];
+        let mut points: Vec<Point<'_>> = raw
+            .iter()
+            .map(|(at, mask, v)| {
+                let mask = (mask & ((1 << rules) - 1)).max(1);
+                Point { at: *at, mask, value: values[*v] }
+            })
+            .collect();
+        points.sort_by_key(|p| p.at);
+        prop_assert_eq!(
+            find(&condition, rules, window, &points),
+            brute(&condition, rules, window, &points)
+        );
+    }
+}
+
+#[test]
+fn a_window_includes_both_of_its_edges_and_steps_of_one_instant_are_in_order() {
+    let at = |at, mask| Point { at, mask, value: "" };
+    let spans = |points: &[Point<'_>]| find(&Condition::Ordered, 2, 10, points).spans;
+    assert_eq!(spans(&[at(0, 1), at(10, 2)]), [(0, 10)]);
+    assert!(spans(&[at(0, 1), at(11, 2)]).is_empty());
+    assert_eq!(spans(&[at(5, 2), at(5, 1)]), [(5, 5)]);
+    assert!(spans(&[at(4, 2), at(5, 1)]).is_empty());
+    let two = Condition::Count { at_least: 2 };
+    assert_eq!(find(&two, 1, 10, &[at(0, 1), at(10, 1)]).spans, [(0, 10)]);
+    assert!(find(&two, 1, 10, &[at(0, 1), at(11, 1)]).spans.is_empty());
+}

@@ -112,9 +112,12 @@ impl Layers {
     }
 
     /// Every problem of all sections, and sections that nobody has read.
-    pub fn finish(mut self) -> Result<(), ConfigError> {
+    ///
+    /// `elsewhere` names sections that other programs read from the same file.
+    pub fn finish(mut self, elsewhere: &[&str]) -> Result<(), ConfigError> {
         let known = self.read.join(", ");
-        let unknown = self.root.keys().filter(|k| !self.read.contains(&k.as_str()));
+        let mine = |k: &&String| self.read.contains(&k.as_str()) || elsewhere.contains(&k.as_str());
+        let unknown = self.root.keys().filter(|k| !mine(k));
         self.problems.extend(unknown.map(|k| format!("{k}: unknown section (known: {known})")));
         if self.problems.is_empty() {
             return Ok(());

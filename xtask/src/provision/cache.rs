@@ -8,7 +8,7 @@ use std::{
 };
 
 /// `$XDG_CACHE_HOME/magsentinel`, else `~/.cache/magsentinel`.
-pub fn folder() -> Result<PathBuf> {
+pub(crate) fn folder() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     match cache {

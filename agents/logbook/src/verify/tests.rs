@@ -27,11 +27,10 @@ fn an_untouched_logbook_verifies_and_has_one_head() {
 
 #[test]
 fn every_change_of_a_record_is_found_where_it_is() {
-    for column in ["payload = payload || x'00'", "payload = x''", "stored_us = stored_us + 1"] {
-        let found = after(&format!("UPDATE record SET {column} WHERE seq = 5"));
-        assert!(matches!(found, Err(Broken::Changed { seq: 5 })), "{column}: {found:?}");
-    }
     for column in [
+        "payload = CAST(payload || 'x' AS BLOB)",
+        "payload = x''",
+        "stored_us = stored_us + 1",
         "tenant = 'x'",
         "stage = 'gap'",
         "message_id = 'x'",

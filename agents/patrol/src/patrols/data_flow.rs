@@ -198,11 +198,13 @@ impl StandsOut<'_> {
 
     fn category(&self) -> (&'static str, &'static [&'static str]) {
         let export = self.is(at!("action is copy")) || self.is(at!("action is export"));
-        let projects = self.value(at!("distinct projects today against the user's usual day (ln ratio)"));
+        let projects =
+            self.value(at!("distinct projects today against the user's usual day (ln ratio)"));
         let resources =
             self.value(at!("distinct resources today against the user's usual day (ln ratio)"));
         let day = self.value(at!("rows of the day against the user's usual day (ln ratio)"));
-        let day = day.max(self.value(at!("bytes of the day against the user's usual day (ln ratio)")));
+        let day =
+            day.max(self.value(at!("bytes of the day against the user's usual day (ln ratio)")));
         if export && self.is(at!("project is new to the user")) {
             ("cross_project", &["T1537"])
         } else if export {
@@ -238,7 +240,11 @@ impl StandsOut<'_> {
             (at!("resource is new to the user"), 0.5, "resource is new to this user"),
             (at!("project is new to the user"), 0.5, "project is new to this user"),
             (at!("address is new to the user"), 0.5, "address is new to this user"),
-            (at!("rarity of the hour for the user, once known"), 2.5, "an unusual hour for this user"),
+            (
+                at!("rarity of the hour for the user, once known"),
+                2.5,
+                "an unusual hour for this user",
+            ),
         ] {
             if self.value(at) > least {
                 reasons.push(reason.to_owned());
@@ -246,4 +252,3 @@ impl StandsOut<'_> {
         }
     }
 }
-

@@ -60,7 +60,8 @@ pub const SPEC: Spec = Spec {
 
 pub(super) fn problems(config: &Config) -> Vec<String> {
     let good = (256..=1_048_576).contains(&config.text_bytes_max);
-    let problem = || format!("text_bytes_max: must be 256 to 1048576, is {}", config.text_bytes_max);
+    let problem =
+        || format!("text_bytes_max: must be 256 to 1048576, is {}", config.text_bytes_max);
     if good { Vec::new() } else { vec![problem()] }
 }
 

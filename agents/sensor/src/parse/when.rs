@@ -13,9 +13,13 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// An IANA zone; the error says what is wrong with the name.
+    /// An IANA zone, or a POSIX one where the host has no zone files; the error says what is
+    /// wrong with the name.
     pub fn named(name: &str) -> Result<Self, String> {
-        let zone = TimeZone::get(name).map_err(|e| format!("time zone {name:?}: {e}"))?;
+        let zone = TimeZone::get(name).or_else(|e| TimeZone::posix(name).map_err(|_| e));
+        let zone = zone.map_err(|e| {
+            format!("{e}; write an IANA name like UTC, or a POSIX one like CET-1CEST,M3.5.0,M10.5.0/3")
+        })?;
         Ok(Self { zone, chosen: !is_utc(name) })
     }
 
@@ -137,7 +141,7 @@ mod tests {
     #[test]
     fn postgres_times_are_read_and_an_abbreviation_is_never_guessed() {
         let utc = Zone::named("UTC").unwrap();
-        let berlin = Zone::named("Europe/Berlin").unwrap();
+        let berlin = Zone::named("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let noon = Some(at("2026-03-01T12:00:00.5Z"));
         assert_eq!(utc.postgres("2026-03-01 12:00:00.500 UTC"), noon);
         assert_eq!(utc.postgres("2026-03-01 13:00:00.500 +01"), noon);

@@ -1,0 +1,80 @@
+//! Models that must load, and those that must not.
+
+use super::*;
+use crate::patrols::{TABLE, find};
+
+fn runtime() -> Runtime {
+    Runtime::of(&Config::default()).unwrap()
+}
+
+fn source(dir: &Path, onnx: &[u8], selftest: &str) -> Result<Source, Error> {
+    let path = dir.join("m.onnx");
+    std::fs::write(&path, onnx).unwrap();
+    std::fs::write(dir.join("m.selftest.json"), selftest).unwrap();
+    Source::read("m", TABLE[0].spec.model, Some(&path))
+}
+
+#[test]
+fn every_embedded_model_passes_and_its_batches_agree() {
+    for entry in TABLE {
+        let spec = entry.spec;
+        let source = Source::read(spec.name, spec.model, None).unwrap();
+        let mut model = Model::load(&runtime(), &source, spec.input).unwrap();
+        let width = spec.input.width();
+        let mut rows = Rows::new(spec.input, 64);
+        for number in 0..64 {
+            match rows.row_mut(number, width) {
+                RowMut::Ids(out) => out.iter_mut().enumerate().for_each(|(at, to)| {
+                    *to = i32::try_from((at * 37 + number * 101) % 16_000).unwrap();
+                }),
+                RowMut::Values(out) => out.iter_mut().enumerate().for_each(|(at, to)| {
+                    *to = ((at * 7 + number) % 13) as f32 / 3.0;
+                }),
+            }
+        }
+        let mut together = Vec::new();
+        model.run(&rows, 64, &mut together).unwrap();
+        let mut one = Vec::new();
+        model.run(&rows, 1, &mut one).unwrap();
+        assert!((one[0] - together[0]).abs() < 1e-5, "{}", spec.name);
+        assert_eq!(together.len(), 64);
+        assert!(model.run(&rows, 65, &mut one).is_err());
+    }
+}
+
+#[test]
+fn a_model_that_cannot_be_right_is_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let guard = find("sql-guard").unwrap().spec;
+    let flow = find("data-flow").unwrap().spec;
+    let missing = Source::read("m", guard.model, Some(Path::new("/nowhere/m.onnx"))).unwrap_err();
+    assert!(missing.to_string().contains("/nowhere/m.onnx"), "{missing}");
+
+    let load = |onnx: &[u8], test: &str| {
+        let source = source(dir.path(), onnx, test)?;
+        Model::load(&runtime(), &source, guard.input).map(|_| ())
+    };
+    let good = guard.model.onnx;
+    load(good, guard.model.selftest).unwrap();
+    for corrupt in [&b""[..], b"not a model", &good[..100], &good[..good.len() / 2], &good[1..]] {
+        let error = load(corrupt, guard.model.selftest).unwrap_err();
+        assert!(matches!(error, Error::Load { .. } | Error::Shape { .. }), "{error}");
+    }
+    let other = load(flow.model.onnx, guard.model.selftest).unwrap_err();
+    assert!(other.to_string().contains("its input is \"x\", expected \"ids\""), "{other}");
+    let drifted = guard.model.selftest.replacen("\"score\": 0.", "\"score\": 1.", 1);
+    let error = load(good, &drifted).unwrap_err();
+    assert!(error.to_string().contains("self test: row"), "{error}");
+    for test in ["", "[]", "{}", "[{\"body\":{},\"x\":[1],\"score\":0}]"] {
+        assert!(matches!(load(good, test), Err(Error::SelfTest { .. })), "{test}");
+    }
+}
+
+#[test]
+fn one_process_has_one_backend() {
+    let tract = runtime();
+    let other = Config { onnxruntime: Some(PathBuf::from("/nowhere/libonnxruntime.so")) };
+    let error = Runtime::of(&other).unwrap_err();
+    assert!(matches!(&error, Error::Chosen { running, .. } if running == tract.name()), "{error}");
+    assert!(native(Path::new("/nowhere/lib.so")).unwrap_err().to_string().contains("no such file"));
+}

@@ -1,0 +1,84 @@
+//! The native ONNX Runtime and the built-in tract give the same scores.
+//!
+//! A process has one backend, so this test starts its own executable once for each, as a child
+//! that runs [`scores_of_this_process`] alone. The native library is found through
+//! `MAGSENTINEL_ONNXRUNTIME`; where that is unset, the test fails in continuous integration
+//! (`CI` is set) and says that it compared nothing elsewhere.
+
+use magsentinel_bus_schema::Fields;
+use magsentinel_patrol::{inference, patrols, score_rows};
+use serde_json::json;
+use std::{collections::BTreeMap, path::PathBuf, process::Command};
+
+const LIBRARY: &str = "MAGSENTINEL_ONNXRUNTIME";
+const CHILD: &str = "MAGSENTINEL_TEST_BACKEND";
+
+fn rows(patrol: &str) -> Vec<Fields> {
+    let body = |value: serde_json::Value| Fields(value.as_object().cloned().unwrap_or_default());
+    let texts = ["", "1' OR 1=1 --", "O'Brien", "SELECT a, b FROM t WHERE c = 'd' ORDER BY 1"];
+    (0..300_u64)
+        .map(|n| match patrol {
+            "sql-guard" => {
+                let text = texts[n as usize % texts.len()].repeat(1 + n as usize % 5);
+                body(json!({"text": format!("{text} {n}")}))
+            }
+            _ => body(json!({
+                "ts": 1_700_000_000 + n * n, "user": format!("u{}", n % 7), "action": "select",
+                "resource": format!("t{}", n % 11), "rows": (n * n * n) % 50_000,
+            })),
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "started by native_and_tract_agree, once for each backend"]
+fn scores_of_this_process() {
+    let Ok(backend) = std::env::var(CHILD) else { return };
+    let onnxruntime = (backend != "tract").then(|| PathBuf::from(backend));
+    let inference = inference::Config { onnxruntime };
+    let config = patrols::Config::default();
+    for entry in patrols::TABLE {
+        let name = entry.spec.name;
+        let scored = score_rows(name, &config, &inference, rows(name).into_iter()).unwrap();
+        let scores: Vec<f64> = scored.map(|row| row["scored"]["score"].as_f64().unwrap()).collect();
+        println!("SCORES {}", json!({ name: scores }));
+    }
+}
+
+fn scores(backend: &str) -> BTreeMap<String, Vec<f64>> {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "scores_of_this_process", "--include-ignored", "--nocapture"])
+        .env(CHILD, backend)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{backend}: {told}{}", String::from_utf8_lossy(&child.stderr));
+    let lines = told.lines().filter_map(|line| Some(line.split_once("SCORES ")?.1));
+    lines
+        .flat_map(|line| serde_json::from_str::<BTreeMap<String, Vec<f64>>>(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn native_and_tract_agree() {
+    let Some(library) = std::env::var_os(LIBRARY) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{LIBRARY} is unset: name a libonnxruntime.so, or run the tests through cargo xtask"
+        );
+        println!("{LIBRARY} is unset: the two backends were not compared");
+        return;
+    };
+    let native = scores(library.to_str().unwrap());
+    let tract = scores("tract");
+    assert_eq!(native.len(), patrols::TABLE.len());
+    for (patrol, native) in &native {
+        let tract = &tract[patrol];
+        assert_eq!((native.len(), tract.len()), (300, 300));
+        let apart = native.iter().zip(tract).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart <= 1e-4, "{patrol}: {apart}");
+        let spread =
+            native.iter().copied().fold(0.0, f64::max) - native.iter().copied().fold(1.0, f64::min);
+        assert!(spread > 0.1, "{patrol}: scores that are all alike compare nothing");
+    }
+}

@@ -1,0 +1,280 @@
+//! Bytes in, bytes out: router and analyzer as the shell drives them.
+
+use crate::{
+    Config, analyze,
+    router::Router,
+    stage::Analyzer,
+    testing::{Naming, at, scored, shipped},
+};
+use magsentinel_bus_schema::{
+    Action, Alert, Assessment, Class, Effect, Keyed, Level, Limits, Message, Response, Scored,
+    Shard, Status, Subject, Tenant, Timestamp, Trust, decode, encode,
+};
+use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
+use std::sync::Arc;
+
+fn config() -> Config {
+    Config { shards: 1, ..Config::default() }
+}
+
+fn delivery(subject: &Subject, payload: Vec<u8>, stored: Timestamp) -> Delivery {
+    Delivery {
+        subject: subject.of(&Tenant::default()),
+        seq: 7,
+        stored,
+        attempt: 1,
+        content_type: None,
+        message_id: None,
+        ce_id: None,
+        trace: None,
+        payload: payload.into(),
+    }
+}
+
+fn scored_delivery(event: &Scored) -> Delivery {
+    let subject = Subject::Scored(event.patrol.clone(), event.level);
+    delivery(&subject, encode(event).unwrap(), event.ts)
+}
+
+fn handle(
+    stage: &mut dyn Stage,
+    deliveries: &[Delivery],
+    now: Timestamp,
+    rebuilding: bool,
+) -> Output {
+    let mut out = Output::default();
+    let shard = Some(Shard(0));
+    stage.handle(&Batch { shard, deliveries, now, rebuilding }, &mut out);
+    out
+}
+
+/// Routes scored events to keyed deliveries, stored at the time of the event.
+fn routed(events: &[Scored]) -> Vec<Delivery> {
+    let mut router = Router::new(&config(), &shipped());
+    let deliveries: Vec<_> = events.iter().map(scored_delivery).collect();
+    let out = handle(&mut router, &deliveries, at(0.0), false);
+    assert!(out.failures().is_empty(), "{:?}", out.failures());
+    let keyed = |publish: &Publish| {
+        let message: Keyed = read(publish);
+        delivery(&publish.subject, publish.payload.clone(), message.scored.ts)
+    };
+    out.published().iter().map(keyed).collect()
+}
+
+fn read<T: Message>(publish: &Publish) -> T {
+    decode(&publish.payload, None, Limits::default()).unwrap()
+}
+
+fn analyzer(config: Config) -> Analyzer {
+    Analyzer::new(Arc::new(config), shipped(), Shard(0))
+}
+
+/// An injection through an application and the dump that follows, as a database log shows them:
+/// the address is the application's.
+fn intrusion() -> Vec<Scored> {
+    let named = |event: Scored| {
+        let event = event.user("shop").naming(Class::Session, "s-1", Trust::Observed);
+        event.naming(Class::Client, "10.0.0.5", Trust::Claimed)
+    };
+    vec![
+        named(scored("inject", "sql-guard", Level::Medium, 0.0)),
+        named(scored("dump", "data-flow", Level::Medium, 60.0)),
+    ]
+}
+
+fn of_chain(out: &Output, chain: &str) -> Vec<Assessment> {
+    let assessments =
+        out.published().iter().filter(|p| matches!(p.subject, Subject::Assessment(_)));
+    assessments.map(read::<Assessment>).filter(|a| a.chain.as_str() == chain).collect()
+}
+
+fn actions(out: &Output) -> Vec<Action> {
+    let actions = out.published().iter().filter(|p| matches!(p.subject, Subject::Action(_)));
+    actions.map(read).collect()
+}
+
+const CHAIN: &str = "sql_injection_exfiltration";
+
+#[test]
+fn injection_then_dump_is_blocked_on_session_and_role_and_not_on_the_peers_address() {
+    let mut stage = analyzer(config());
+    let out = handle(&mut stage, &routed(&intrusion()), at(61.0), false);
+    let found = of_chain(&out, CHAIN).pop().unwrap();
+    assert_eq!(
+        (found.level, found.response, found.escalate),
+        (Level::Critical, Response::Block, true)
+    );
+    assert!((found.confidence - 0.96).abs() < 1e-5, "{}", found.confidence);
+    assert_eq!((found.status, found.count, found.evidence.len()), (Status::Opened, 2, 2));
+    assert_eq!(found.techniques, ["T1190", "T1213", "T1048"]);
+    let mut effects: Vec<_> = actions(&out).into_iter().map(|a| a.effect).collect();
+    effects.sort_by_key(Effect::verb);
+    let postgresql = || "postgresql".to_owned();
+    assert_eq!(
+        effects,
+        [
+            Effect::SuspendSession {
+                session: "s-1".to_owned(),
+                user: Some("shop".to_owned()),
+                system: postgresql()
+            },
+            Effect::SuspendUser { user: "shop".to_owned(), system: postgresql() },
+        ]
+    );
+    let alert = out.published().iter().find(|p| matches!(p.subject, Subject::Alert(..))).unwrap();
+    assert!(matches!(&alert.subject, Subject::Alert(Level::Critical, t) if t.as_str() == CHAIN));
+    let alert: Alert = read(alert);
+    assert_eq!((alert.id, alert.assessment), (found.incident, found.id));
+    assert!(alert.title.contains("SQL injection followed by") && alert.title.contains("shop"));
+    let mut ids: Vec<_> = out.published().iter().map(|p| p.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), out.published().len(), "every message has its own id");
+}
+
+#[test]
+fn an_update_repeats_no_action_and_the_end_client_is_blocked_when_observed() {
+    let mut stage = analyzer(config());
+    let mut events = intrusion();
+    events[1].entities.retain(|e| e.class != Class::Client);
+    handle(&mut stage, &routed(&events), at(61.0), false);
+    let again = scored("again", "data-flow", Level::Medium, 90.0).user("shop").naming(
+        Class::Client,
+        "203.0.113.9",
+        Trust::Observed,
+    );
+    let out = handle(&mut stage, &routed(&[again]), at(91.0), false);
+    assert_eq!(of_chain(&out, CHAIN).pop().unwrap().status, Status::Updated);
+    let effects: Vec<_> = actions(&out).into_iter().map(|a| a.effect).collect();
+    assert_eq!(effects, [Effect::BlockAddress { address: "203.0.113.9".parse().unwrap() }]);
+}
+
+#[test]
+fn played_back_old_or_merely_claimed_evidence_alerts_without_action() {
+    let claimed = |mut e: Scored| {
+        e.entities.iter_mut().for_each(|e| e.trust = Trust::Claimed);
+        e
+    };
+    let replayed = |e: Scored| Scored { replayed: true, ..e };
+    let same = |e: Scored| e;
+    let cases: [(&dyn Fn(Scored) -> Scored, f64, &str); 3] = [
+        (&claimed, 61.0, "no sensor of ours observed"),
+        (&replayed, 61.0, "played back"),
+        (&same, 60.0 + 600.1, "older than 10m"),
+    ];
+    for (change, now, reason) in cases {
+        let events: Vec<_> = intrusion().into_iter().map(change).collect();
+        let out = handle(&mut analyzer(config()), &routed(&events), at(now), false);
+        let found = of_chain(&out, CHAIN).into_iter().find(|a| a.status == Status::Opened).unwrap();
+        assert!(actions(&out).is_empty(), "{reason}");
+        let told = found.reasoning.join(" ");
+        assert!(told.contains("No action") && told.contains(reason), "{told}");
+        assert!(out.published().iter().any(|p| matches!(p.subject, Subject::Alert(..))));
+    }
+}
+
+#[test]
+fn a_rebuilt_shard_goes_on_as_if_it_had_been_live() {
+    let before = routed(&intrusion());
+    let (mut live, mut rebuilt) = (analyzer(config()), analyzer(config()));
+    for one in &before {
+        handle(&mut live, std::slice::from_ref(one), at(61.0), false);
+    }
+    handle(&mut rebuilt, &before, at(100.0), true);
+    let later = routed(&[scored("more", "data-flow", Level::Critical, 110.0).user("shop")]);
+    let sent = |stage: &mut Analyzer| -> Vec<_> {
+        let out = handle(stage, &later, at(111.0), false);
+        let mut closed = Output::default();
+        stage.tick(at(111.0 + 331.0), &mut closed);
+        let both = out.published().iter().chain(closed.published());
+        both.map(|p| (p.subject.clone(), p.id, p.payload.clone())).collect()
+    };
+    let (a, b) = (sent(&mut live), sent(&mut rebuilt));
+    assert!(a.len() > 4);
+    assert_eq!(a, b);
+}
+
+#[test]
+fn the_staged_and_the_pure_path_agree() {
+    let mut events = intrusion();
+    for n in 0..30 {
+        let patrol = if n % 3 == 0 { "data-flow" } else { "sql-guard" };
+        let level = if n % 4 == 0 { Level::High } else { Level::Medium };
+        let user = format!("u{}", n % 5);
+        let seconds = 70.0 + f64::from(n) * 20.0;
+        events.push(scored(&format!("e{n}"), patrol, level, seconds).user(&user));
+    }
+    let now = at(800.0);
+    let mut stage = analyzer(config());
+    let mut last = std::collections::BTreeMap::new();
+    for batch in routed(&events).chunks(7) {
+        for publish in handle(&mut stage, batch, now, false).published() {
+            if matches!(publish.subject, Subject::Assessment(_)) {
+                let assessment: Assessment = read(publish);
+                last.insert(assessment.incident, assessment);
+            }
+        }
+    }
+    let facts = |a: &Assessment| {
+        let members: Vec<_> = a.evidence.iter().map(|e| e.scored).collect();
+        (a.incident, a.id, a.status, members, a.level, a.response, a.confidence.to_bits())
+    };
+    let staged: Vec<_> = last.values().map(facts).collect();
+    let mut pure = analyze(&config(), events, now).unwrap();
+    pure.sort_by_key(|a| a.incident);
+    assert!(staged.len() > 5);
+    assert_eq!(staged, pure.iter().map(facts).collect::<Vec<_>>());
+}
+
+#[test]
+fn bad_messages_are_dead_letters_with_a_reason_and_the_next_good_one_is_handled() {
+    let good = routed(&intrusion());
+    let spoil = |change: &dyn Fn(&mut Delivery)| {
+        let mut bad = good[0].clone();
+        change(&mut bad);
+        bad
+    };
+    let keyed = |change: &dyn Fn(&mut Keyed)| {
+        let mut message: Keyed = good[0].decode(Limits::default()).unwrap();
+        change(&mut message);
+        encode(&message).unwrap()
+    };
+    let bad = [
+        (spoil(&|d| d.payload = Vec::new().into()), "empty"),
+        (spoil(&|d| d.payload = d.payload[..20].to_vec().into()), "cannot be read"),
+        (spoil(&|d| d.payload = [&d.payload[..], b"x"].concat().into()), "follow"),
+        (spoil(&|d| d.subject = "mag.default.keyed.user.63".to_owned()), "analyzer.shards"),
+        (spoil(&|d| d.subject = "mag.other.keyed.user.0".to_owned()), "belongs on"),
+        (spoil(&|d| d.payload = keyed(&|k| k.key = "x".to_owned()).into()), "only the router"),
+        (spoil(&|d| d.payload = keyed(&|k| k.scored.ts = at(1e9)).into()), "ahead"),
+        (spoil(&|d| d.payload = keyed(&|k| k.v = 9).into()), "newer"),
+    ];
+    let mut deliveries: Vec<_> = bad.iter().map(|(d, _)| d.clone()).collect();
+    deliveries.extend(good);
+    let out = handle(&mut analyzer(config()), &deliveries, at(61.0), false);
+    assert_eq!(out.failures().len(), bad.len());
+    for (failure, (_, part)) in out.failures().iter().zip(&bad) {
+        let Failed::Poison(why) = &failure.why else { panic!("{failure:?}") };
+        assert!(why.contains(part), "{part} in {why}");
+    }
+    assert_eq!(of_chain(&out, CHAIN).len(), 1);
+}
+
+#[test]
+fn the_router_publishes_once_per_class_counts_the_keyless_and_refuses_what_lies() {
+    let mut router = Router::new(&config(), &shipped());
+    let nobody = scored_delivery(&scored("nobody", "sql-guard", Level::High, 0.0));
+    let blank = scored_delivery(&scored("blank", "sql-guard", Level::High, 0.0).user(" "));
+    let mut lying = scored_delivery(&intrusion()[0]);
+    lying.subject = "mag.default.scored.data-flow.medium".to_owned();
+    let whole = scored_delivery(&intrusion()[0]);
+    let out = handle(&mut router, &[nobody, blank, lying, whole.clone()], at(0.0), false);
+    let subjects: Vec<_> = out.published().iter().map(|p| p.subject.clone()).collect();
+    let keyed = |class| Subject::Keyed(class, Shard(0));
+    assert_eq!(subjects, [keyed(Class::Client), keyed(Class::User), keyed(Class::Session)]);
+    let twice = handle(&mut router, &[whole], at(5.0), false);
+    let ids = |out: &Output| out.published().iter().map(|p| p.id).collect::<Vec<_>>();
+    assert_eq!(ids(&out), ids(&twice));
+    assert_eq!(out.failures().len(), 1);
+    assert_eq!(router.report()["keyless"], 2);
+}

@@ -1,0 +1,353 @@
+//! One fixed instance of every message, and of every effect: what the golden files hold.
+//!
+//! A message that changes its fields gets an example of its own beside the old one.
+
+use magsentinel_bus_schema::{
+    Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Failure, Fields,
+    Gap, Id, Keyed, Kind, Lease, Level, Message, Mode, Outcome, OutcomeStatus, Receipt, Response,
+    Scored, Shard, Source, Status, Tenant, Timestamp, Token, Trust,
+    decision::{Author, Claim, Evidence},
+};
+use serde_json::json;
+use std::fmt::Debug;
+
+/// Something to do with every example.
+pub(crate) trait Visit {
+    /// Does it. `of` is the message's name in the reference, `name` the example's.
+    fn visit<T: Message + PartialEq + Debug>(&mut self, of: &str, name: &str, message: &T);
+}
+
+/// Visits every example.
+pub(crate) fn each(visit: &mut impl Visit) {
+    visit.visit("event", "event", &event());
+    visit.visit("event", "event-least", &least_event());
+    visit.visit("scored", "scored", &scored());
+    visit.visit("receipt", "receipt", &receipt());
+    visit.visit("keyed", "keyed", &keyed());
+    visit.visit("assessment", "assessment", &assessment());
+    visit.visit("alert", "alert", &alert());
+    visit.visit("analysis", "analysis", &analysis());
+    for effect in effects() {
+        let name = format!("action-{}", effect.verb());
+        visit.visit("action", &name, &action(effect));
+    }
+    visit.visit("outcome", "outcome", &outcome());
+    visit.visit("gap", "gap", &gap());
+    visit.visit("lease", "lease", &lease());
+    visit.visit("dead-letter", "dead-letter", &dead_letter());
+}
+
+fn id(name: &str) -> Id {
+    Id::derived(&["example", name])
+}
+
+fn token(text: &str) -> Token {
+    text.parse().unwrap()
+}
+
+fn at(us: i64) -> Timestamp {
+    Timestamp::from_micros(1_481_352_946_500_000 + us)
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+fn entities() -> Vec<Entity> {
+    [
+        (Class::Client, "203.0.113.9", Trust::Observed),
+        (Class::User, "shöp \"admin\"", Trust::Verified),
+        (Class::Resource, "public.orders", Trust::Claimed),
+    ]
+    .map(|(class, value, trust)| Entity { class, value: value.to_owned(), trust })
+    .to_vec()
+}
+
+pub(crate) fn event() -> Event {
+    // Keys in order, so that the bytes do not depend on how a map keeps them.
+    let body = json!({
+        "delta": -9_223_372_036_854_775_808_i64,
+        "kind": "query",
+        "nested": {"empty": "", "list": [1, "two", [], {}]},
+        "nothing": null,
+        "ok": false,
+        "rows": 18_446_744_073_709_551_615_u64,
+        "share": 0.25,
+        "src_ip": "203.0.113.9",
+        "text": "SELECT 'ö' UNION SELECT * FROM pg_user -- \u{202e}",
+        "ts": "2016-12-10T06:55:46.5Z",
+    });
+    let serde_json::Value::Object(body) = body else { unreachable!() };
+    Event {
+        v: 1,
+        id: id("event"),
+        tenant: "shop-1".parse().unwrap(),
+        kind: Kind::Sql,
+        ts: at(0),
+        received: at(1),
+        ts_missing: true,
+        replayed: true,
+        source: Source {
+            sensor: "postgres".to_owned(),
+            name: "/var/log/postgresql.json".to_owned(),
+            trust: Trust::Observed,
+        },
+        causes: vec![id("cause"), id("other cause")],
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        body: Fields(body),
+    }
+}
+
+fn least_event() -> Event {
+    Event {
+        v: 1,
+        id: id("least"),
+        tenant: Tenant::default(),
+        kind: Kind::Host,
+        ts: Timestamp::from_micros(-1),
+        received: Timestamp::from_micros(0),
+        ts_missing: false,
+        replayed: false,
+        source: Source::default(),
+        causes: vec![],
+        trace: None,
+        body: Fields::default(),
+    }
+}
+
+pub(crate) fn scored() -> Scored {
+    Scored {
+        v: 1,
+        id: id("scored"),
+        event: id("event"),
+        seq: 4_294_967_296,
+        tenant: Tenant::default(),
+        kind: Kind::Sql,
+        ts: at(0),
+        replayed: true,
+        patrol: token("sql-guard"),
+        level: Level::High,
+        score: 0.975,
+        confidence: 0.5,
+        category: token("union_injection"),
+        techniques: texts(&["T1190", "T1005"]),
+        reasons: texts(&["a union reads the catalogue"]),
+        entities: entities(),
+        excerpt: "UNION SELECT \u{1b}[31m".to_owned(),
+        model: "sha256:0123".to_owned(),
+        patterns: "sha256:4567".to_owned(),
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+    }
+}
+
+pub(crate) fn receipt() -> Receipt {
+    Receipt {
+        v: 1,
+        id: id("receipt"),
+        tenant: Tenant::default(),
+        patrol: token("data-flow"),
+        model: "sha256:0123".to_owned(),
+        patterns: String::new(),
+        events: vec![id("event"), id("least")],
+        seqs: vec![1, u64::MAX],
+    }
+}
+
+pub(crate) fn keyed() -> Keyed {
+    Keyed { v: 1, class: Class::Session, key: "65a1.4d".to_owned(), seq: 9, scored: scored() }
+}
+
+pub(crate) fn evidence() -> Evidence {
+    Evidence {
+        event: id("event"),
+        scored: id("scored"),
+        ts: at(0),
+        kind: Kind::Data,
+        patrol: token("data-flow"),
+        level: Level::Medium,
+        score: 0.625,
+        category: token("bulk_export"),
+        techniques: texts(&["T1005"]),
+        reasons: texts(&["4000 times the usual rows"]),
+        entities: entities(),
+        excerpt: "COPY orders TO STDOUT".to_owned(),
+    }
+}
+
+pub(crate) fn assessment() -> Assessment {
+    Assessment {
+        v: 1,
+        id: id("assessment"),
+        incident: id("incident"),
+        revision: 2,
+        tenant: Tenant::default(),
+        chain: token("sql_injection_exfiltration"),
+        class: Class::Session,
+        key: "65a1.4d".to_owned(),
+        status: Status::Updated,
+        level: Level::Critical,
+        confidence: 0.875,
+        attack_type: token("sql_injection_exfiltration"),
+        response: Response::Block,
+        escalate: true,
+        replayed: true,
+        first: at(0),
+        last: at(2_000_000),
+        reasoning: texts(&["injection, then a dump by the same session"]),
+        techniques: texts(&["T1190", "T1005"]),
+        affected: entities(),
+        plan: texts(&["suspend the session", "rotate the password"]),
+        evidence: vec![evidence()],
+        count: 70_000,
+    }
+}
+
+pub(crate) fn alert() -> Alert {
+    Alert {
+        v: 1,
+        id: id("incident"),
+        assessment: id("assessment"),
+        revision: 3,
+        tenant: Tenant::default(),
+        status: Status::Closed,
+        level: Level::Critical,
+        confidence: 0.875,
+        attack_type: token("sql_injection_exfiltration"),
+        title: "SQL injection followed by a dump".to_owned(),
+        response: Response::Alert,
+        escalate: true,
+        replayed: true,
+        class: Class::Session,
+        key: "65a1.4d".to_owned(),
+        first: at(0),
+        last: at(2_000_000),
+        count: 2,
+        techniques: texts(&["T1190"]),
+        affected: entities(),
+        events: vec![id("event")],
+        decided: at(2_001_234),
+    }
+}
+
+pub(crate) fn analysis() -> Analysis {
+    let claim = |text: &str| Claim { text: text.to_owned(), cites: vec![id("event")] };
+    Analysis {
+        v: 1,
+        id: id("analysis"),
+        incident: id("incident"),
+        assessment: id("assessment"),
+        tenant: Tenant::default(),
+        attack_type: token("sql_injection_exfiltration"),
+        author: Author::Model,
+        model: Some("small".to_owned()),
+        fallback_reason: Some("cited an unknown event".to_owned()),
+        level: Level::Critical,
+        attack_vector: claim("the search field"),
+        chain: vec![claim("injected"), claim("dumped")],
+        blast_radius: vec![claim("every order")],
+        attribution: claim("one address"),
+        attribution_confidence: 0.25,
+        remediation: vec![claim("rotate the password")],
+        prevention: vec![claim("bind parameters")],
+        executive: "Somebody dumped the orders.".to_owned(),
+        technical: "A union read them.\nThen they left.".to_owned(),
+        omitted: 3,
+    }
+}
+
+/// One effect of every verb.
+pub(crate) fn effects() -> Vec<Effect> {
+    vec![
+        Effect::BlockAddress { address: "2001:db8::9".parse().unwrap() },
+        Effect::SuspendSession {
+            session: "65a1.4d".to_owned(),
+            user: Some("shop".to_owned()),
+            system: "postgresql".to_owned(),
+        },
+        Effect::SuspendUser { user: "shop".to_owned(), system: "postgresql".to_owned() },
+        Effect::RevokeKey { key: "ak_1".to_owned() },
+        Effect::QuarantineDevice { device: "camera-7".to_owned() },
+        Effect::QuarantineExtension { extension: "ext.weather".to_owned() },
+        Effect::Notify { message: "look".to_owned() },
+    ]
+}
+
+pub(crate) fn action(effect: Effect) -> Action {
+    Action {
+        v: 1,
+        id: id("action"),
+        incident: id("incident"),
+        assessment: id("assessment"),
+        tenant: Tenant::default(),
+        effect,
+        target: entities().remove(0),
+        mode: Mode::DryRun,
+        ttl_s: 900,
+        inverse: "undo it".to_owned(),
+        reason: "a dump".to_owned(),
+        events: vec![id("event")],
+        evidence_ts: at(0),
+        replayed: true,
+    }
+}
+
+pub(crate) fn outcome() -> Outcome {
+    Outcome {
+        v: 1,
+        id: id("outcome"),
+        action: id("action"),
+        incident: id("incident"),
+        tenant: Tenant::default(),
+        effect: Effect::BlockAddress { address: "203.0.113.9".parse().unwrap() },
+        status: OutcomeStatus::WouldApply,
+        detail: "add element".to_owned(),
+        inverse: "delete element".to_owned(),
+        ts: at(3),
+    }
+}
+
+pub(crate) fn gap() -> Gap {
+    Gap {
+        v: 1,
+        id: id("gap"),
+        tenant: Tenant::default(),
+        patrol: token("sql-guard"),
+        kind: Some(Kind::Sql),
+        from_seq: 7,
+        to_seq: 9,
+        count: 3,
+        reason: "retention".to_owned(),
+        noticed: at(0),
+    }
+}
+
+pub(crate) fn lease() -> Lease {
+    Lease {
+        v: 1,
+        service: token("analyzer"),
+        shard: Shard(63),
+        owner: Some("host-1/7".to_owned()),
+        epoch: 12,
+        ttl_ms: 5000,
+        position: 1234,
+        handled: 1200,
+    }
+}
+
+pub(crate) fn dead_letter() -> DeadLetter {
+    DeadLetter {
+        v: 1,
+        id: id("dead letter"),
+        tenant: Tenant::default(),
+        stream: "MAG-default-EVENTS".to_owned(),
+        seq: 7,
+        subject: "mag.default.event.sql.1".to_owned(),
+        consumer: "sql-guard".to_owned(),
+        element: Some(2),
+        failure: Failure::GaveUp,
+        reason: "cannot be read".to_owned(),
+        ts: at(0),
+        payload_len: 3,
+        payload: "AAEC".to_owned(),
+    }
+}

@@ -1,0 +1,173 @@
+//! What can be typed.
+
+use crate::output::Format;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A security mesh for platforms that speak NATS.
+#[derive(Parser)]
+#[command(name = "magsentinel", version, after_help = crate::exit::HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// For every command.
+#[derive(Args, Clone)]
+pub struct Global {
+    /// Configuration file [default: ./magsentinel.yaml, else /etc/magsentinel/magsentinel.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting, before file and environment: `--set analyzer.lateness=10s`
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Form of what is printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Threads of this process
+    #[arg(long, global = true, default_value_t = 2, value_name = "N")]
+    pub threads: usize,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the whole mesh here, and play an attack into it or watch real logs
+    Up(UpArgs),
+    /// Run one role of the mesh
+    Run(RunArgs),
+    /// Play recorded events into a mesh
+    Replay(ReplayArgs),
+    /// Score event bodies with a patrol: rows in, the same rows plus `scored` out
+    Score(ScoreArgs),
+    /// The features that a patrol's model sees, for training
+    #[command(hide = true)]
+    Features(ScoreArgs),
+    /// Every service's state, and the loss ledger
+    Status(StatusArgs),
+    /// Check the configuration and everything it names, without starting
+    Check(CheckArgs),
+    /// What the logbook knows of incidents
+    Incident(IncidentArgs),
+    /// Write the reference pages
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
+}
+
+#[derive(Args, Clone)]
+pub struct UpArgs {
+    /// Watch a log instead of playing the scenario: `postgres=/path`, `sshd=/path` or
+    /// `access=/path`; may be given several times
+    #[arg(long, value_name = "FORMAT=PATH")]
+    pub tail: Vec<String>,
+    /// Use a running server instead of starting one
+    #[arg(long, value_name = "URL", conflicts_with = "nats_server")]
+    pub nats: Option<String>,
+    /// The nats-server program to start (2.10 or newer)
+    #[arg(long, value_name = "PATH", env = "MAGSENTINEL_NATS_SERVER")]
+    pub nats_server: Option<PathBuf>,
+    /// Where streams, logbook and positions are kept
+    /// [default: $XDG_STATE_HOME/magsentinel/up]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Play this recording instead of the built-in scenario (JSON lines, gz or not)
+    #[arg(long, value_name = "FILE", conflicts_with = "tail")]
+    pub scenario: Option<PathBuf>,
+    /// Play nothing
+    #[arg(long, conflicts_with_all = ["scenario", "tail"])]
+    pub no_scenario: bool,
+    /// Times faster than recorded
+    #[arg(long, default_value_t = 120.0, value_name = "N")]
+    pub speed: f64,
+    /// End by itself once the scenario is played and its alerts, analyses and outcomes are in
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Args, Clone)]
+pub struct RunArgs {
+    /// sensor, a patrol (sql-guard, data-flow), analyzer, commander, responder or logbook
+    pub role: String,
+    /// Watch a log: `postgres=/path`, `sshd=/path` or `access=/path` (sensor only)
+    #[arg(long, value_name = "FORMAT=PATH")]
+    pub tail: Vec<String>,
+    /// End when standard input ends: for a parent that may die
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
+}
+
+#[derive(Args, Clone)]
+pub struct ReplayArgs {
+    /// Recording: JSON lines or CSV, gz or not
+    pub file: PathBuf,
+    /// Kind of the rows, where they are bare bodies
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Times faster than recorded; 0 plays flat out
+    #[arg(long, default_value_t = 1.0, value_name = "N")]
+    pub speed: f64,
+    /// Tenant to play into
+    #[arg(long, default_value = "replay")]
+    pub tenant: String,
+    /// Name of this run; mixed into every id, so that a second run is a new one
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Play as if it happened now: such events may lead to actions
+    #[arg(long)]
+    pub as_live: bool,
+}
+
+#[derive(Args, Clone)]
+pub struct ScoreArgs {
+    /// The patrol
+    pub patrol: String,
+    /// Event bodies: JSON lines or CSV, gz or not; `-` reads JSON lines from standard input
+    pub file: PathBuf,
+}
+
+#[derive(Args, Clone)]
+pub struct StatusArgs {
+    /// Also prove, sequence by sequence, that every event of a patrol's kind was answered for
+    #[arg(long)]
+    pub audit: bool,
+}
+
+#[derive(Args, Clone)]
+pub struct CheckArgs {
+    /// Also connect to NATS
+    #[arg(long)]
+    pub connect: bool,
+}
+
+#[derive(Args, Clone)]
+pub struct IncidentArgs {
+    #[command(subcommand)]
+    pub command: IncidentCommand,
+}
+
+#[derive(Subcommand, Clone)]
+pub enum IncidentCommand {
+    /// List incidents, newest first
+    List {
+        /// Only this level and above: low, medium, high, critical
+        #[arg(long, default_value = "none")]
+        level: String,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Timeline, evidence, analysis, actions and outcomes of one incident
+    Show {
+        /// Id, or an unambiguous beginning of at least four characters
+        id: String,
+    },
+}
+
+#[derive(Args, Clone)]
+pub struct ReferenceArgs {
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}

@@ -1,0 +1,59 @@
+//! `magsentinel`: every role of the mesh in one binary, and the tools around it.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
+
+mod args;
+mod check;
+mod exit;
+mod incident;
+mod output;
+mod reference;
+mod replay;
+mod roles;
+mod run;
+mod score;
+mod settings;
+mod status;
+mod up;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let code = if e.use_stderr() { exit::USAGE } else { exit::OK };
+            drop(e.print());
+            return ExitCode::from(code);
+        }
+    };
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(cli.global.threads.max(1))
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(dispatch(cli)));
+    match result {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::from(exit::of(&e))
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let global = cli.global;
+    match cli.command {
+        Command::Up(args) => up::run(&global, args).await,
+        Command::Run(args) => run::run(&global, args).await,
+        Command::Replay(args) => replay::run(&global, args).await,
+        Command::Score(args) => score::score(&global, &args),
+        Command::Features(args) => score::features(&global, &args),
+        Command::Status(args) => status::run(&global, args).await,
+        Command::Check(args) => check::run(&global, &args),
+        Command::Incident(args) => incident::run(&global, args),
+        Command::Reference(args) => reference::run(&args),
+    }
+}

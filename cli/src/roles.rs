@@ -1,0 +1,99 @@
+//! From a role's name to the service that runs it.
+
+use crate::{exit::BadUsage, settings::Settings};
+use anyhow::{Context as _, Result};
+use magsentinel_bus_schema::Token;
+use magsentinel_patrol::patrols::TABLE;
+use magsentinel_runtime::{
+    bus::Bus,
+    context::Context,
+    service::{Service, Task},
+    stage::Publish,
+};
+use magsentinel_sensor::{Board, PublishError, Publisher};
+use std::sync::Arc;
+
+/// Every role, in the order in which events pass them.
+pub fn all() -> Vec<String> {
+    let patrols = TABLE.iter().map(|entry| entry.spec.name);
+    let before = ["sensor"].into_iter();
+    let after = ["analyzer", "commander", "responder", "logbook"].into_iter();
+    before.chain(patrols).chain(after).map(ToOwned::to_owned).collect()
+}
+
+/// The service of a role.
+pub fn service(role: &str, settings: &Settings) -> Result<Service> {
+    let role = role.replace('_', "-");
+    let name: Token = role.parse().map_err(|_| unknown(&role))?;
+    let mut service = Service::new(name, settings.analyzer.shards);
+    match role.as_str() {
+        "sensor" => {
+            service.pools = magsentinel_sensor::pools(&settings.sensor)?;
+            service.tasks = tails(settings);
+        }
+        "analyzer" => {
+            service.pools = magsentinel_analyzer::pools(&settings.analyzer)?;
+            service.sharded = magsentinel_analyzer::sharded(&settings.analyzer)?;
+        }
+        "commander" => service.pools = magsentinel_commander::pools(&settings.commander)?,
+        "responder" => service.pools = magsentinel_responder::pools(&settings.responder)?,
+        "logbook" => service.pools = magsentinel_logbook::pools(&settings.logbook)?,
+        patrol => {
+            let of = |token: &Token| token.as_str() == patrol;
+            let (patrols, inference) = (&settings.patrols, &settings.inference);
+            if !TABLE.iter().any(|entry| entry.spec.name == patrol) {
+                return Err(unknown(patrol).into());
+            }
+            service.pools = magsentinel_patrol::pools(patrols, inference)?;
+            service.pools.retain(|pool| of(&pool.durable));
+            service.sharded = magsentinel_patrol::sharded(patrols, inference)?;
+            service.sharded.retain(|sharded| of(&sharded.name));
+            if service.pools.is_empty() && service.sharded.is_empty() {
+                let key = patrol.replace('-', "_");
+                let why = format!("patrol {patrol} is switched off by patrols.{key}.enabled");
+                return Err(BadUsage(why).into());
+            }
+        }
+    }
+    Ok(service)
+}
+
+fn unknown(role: &str) -> BadUsage {
+    BadUsage(format!("there is no role {role:?}; the roles are {}", all().join(", ")))
+}
+
+/// The task that follows the sensor's logs, if there are any.
+fn tails(settings: &Settings) -> Vec<Task> {
+    if settings.sensor.tails.is_empty() {
+        return Vec::new();
+    }
+    let config = Arc::new(settings.sensor.clone());
+    let run = move |context: Context| {
+        let config = Arc::clone(&config);
+        let work = async move {
+            let (board, door) = (Board::default(), Door(context.bus.clone()));
+            let tenant = context.bus.tenant().clone();
+            let shutdown = context.shutdown.clone();
+            let tailing = magsentinel_sensor::tail::tail(&config, &tenant, &door, &board, shutdown);
+            tailing.await.map_err(|e| format!("{:#}", anyhow::Error::from(e)))
+        };
+        Box::pin(work) as futures::future::BoxFuture<'static, Result<(), String>>
+    };
+    vec![Task { name: "tail".to_owned(), run: Arc::new(run) }]
+}
+
+/// The bus, as the sensor sees it.
+pub struct Door(pub Bus);
+
+impl Publisher for Door {
+    async fn publish(&self, batch: Vec<Publish>) -> Result<(), PublishError> {
+        self.0.publish_all(&batch).await.map_err(|e| PublishError(e.to_string()))
+    }
+}
+
+/// The connection for a role.
+pub async fn connect(settings: &Settings, name: &str) -> Result<Bus> {
+    let bus = magsentinel_runtime::bus::connect(&settings.bus, name).await?;
+    bus.ensure_streams().await.context("streams are not available")?;
+    Ok(bus)
+}

@@ -1,0 +1,107 @@
+//! `score` and `features`: a patrol over the rows of a file.
+
+use crate::{
+    args::{Global, ScoreArgs},
+    exit::{BadData, BadUsage},
+    settings::Settings,
+};
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use magsentinel_bus_schema::Fields;
+use magsentinel_patrol::patrols;
+use magsentinel_sensor::replay::rows::Recording;
+use serde_json::Value;
+use std::{
+    cell::RefCell,
+    io::{BufWriter, IsTerminal, Write},
+    rc::Rc,
+};
+
+/// What was wrong with rows, once something was: the good rows are scored all the same.
+#[derive(Default)]
+struct Wrong {
+    rows: u64,
+    first: String,
+}
+
+type Noted = Rc<RefCell<Wrong>>;
+
+/// Writes each row back with `scored`.
+pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
+    let settings = Settings::load(global)?;
+    let (rows, wrong) = rows(&settings, args)?;
+    let (patrols, inference) = (&settings.patrols, &settings.inference);
+    let scored = magsentinel_patrol::score_rows(&args.patrol, patrols, inference, rows)?;
+    write(scored.map(|row| row.map(|fields| Value::Object(fields.0))), &wrong)
+}
+
+/// Writes `{"x": [...]}` for each row.
+pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
+    let settings = Settings::load(global)?;
+    let (rows, wrong) = rows(&settings, args)?;
+    let features = magsentinel_patrol::features_rows(&args.patrol, &settings.patrols, rows)?;
+    write(features.map(|row| row.map_err(|why| anyhow::Error::new(BadData(why)))), &wrong)
+}
+
+fn write<E: Into<anyhow::Error>>(
+    rows: impl Iterator<Item = Result<Value, E>>,
+    wrong: &Noted,
+) -> Result<()> {
+    let progress = progress();
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for row in rows {
+        let row = row.map_err(Into::into)?;
+        serde_json::to_writer(&mut out, &row)?;
+        out.write_all(b"\n")?;
+        progress.inc(1);
+    }
+    out.flush()?;
+    progress.finish_and_clear();
+    let wrong = wrong.borrow();
+    if wrong.rows > 0 {
+        let why = format!("{} rows could not be read; the first: {}", wrong.rows, wrong.first);
+        return Err(BadData(why).into());
+    }
+    Ok(())
+}
+
+/// A counter on standard error, where that is a terminal and the rows do not go there too.
+fn progress() -> ProgressBar {
+    if std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}, {elapsed}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style)
+}
+
+/// The rows of a file, by its name: CSV or JSON lines, gz or not; `-` is standard input.
+fn rows(
+    settings: &Settings,
+    args: &ScoreArgs,
+) -> Result<(impl Iterator<Item = Fields> + use<>, Noted)> {
+    let unknown = || BadUsage(format!("there is no patrol {:?}", args.patrol));
+    let kind = patrols::find(&args.patrol).ok_or_else(unknown)?.spec.kind;
+    let file = if args.file.as_os_str() == "-" { "/dev/stdin".into() } else { args.file.clone() };
+    let recording = Recording::File(file);
+    let name = recording.name();
+    let rows = recording
+        .rows(Some(kind), settings.sensor.line_bytes_max)
+        .with_context(|| format!("{name} cannot be read"))?;
+    let noted = Noted::default();
+    let wrong = Rc::clone(&noted);
+    let rows = rows.filter_map(move |row| {
+        let why = match row {
+            Ok(Ok(row)) => return Some(row.body),
+            Ok(Err(bad)) => format!("{name}, row {}: {}", bad.number, bad.reason),
+            Err(e) => format!("{name} cannot be read to its end: {e}"),
+        };
+        let mut wrong = wrong.borrow_mut();
+        if wrong.rows == 0 {
+            wrong.first = why;
+        }
+        wrong.rows += 1;
+        None
+    });
+    Ok((rows, noted))
+}

@@ -1,0 +1,116 @@
+//! `status`: every service's state, and the loss ledger.
+
+use crate::{
+    args::{Global, StatusArgs},
+    output::table,
+    roles,
+    settings::Settings,
+};
+use anyhow::Result;
+use magsentinel_bus_schema::{Class, Shard, Stream, Subject, Token, subject};
+use magsentinel_patrol::patrols::TABLE;
+use magsentinel_runtime::{
+    bus::Bus,
+    ledger::{self, Audit, Row},
+    micro,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+#[derive(Serialize)]
+struct Status {
+    services: Vec<Value>,
+    ledger: Vec<Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    audit: Vec<(String, Audit)>,
+}
+
+/// Asks every service and reads the ledger.
+pub async fn run(global: &Global, args: StatusArgs) -> Result<()> {
+    let settings = Settings::load(global)?;
+    let bus = magsentinel_runtime::bus::connect(&settings.bus, "status").await?;
+    let mut status = Status {
+        services: micro::ask_all(&bus, "STATS", None).await?,
+        ledger: ledger(&bus).await?,
+        audit: Vec::new(),
+    };
+    if args.audit {
+        for entry in TABLE {
+            let name: Token = entry.spec.name.parse()?;
+            let audit = ledger::audit(&bus, &name, entry.spec.kind).await?;
+            status.audit.push((name.to_string(), audit));
+        }
+    }
+    global.output.print(&status, || text(&status));
+    Ok(())
+}
+
+/// The rows of durables, and of the services that own shards.
+async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
+    let mut rows = ledger::rows(bus).await?;
+    let tenant = bus.tenant();
+    for entry in TABLE {
+        // A patrol that has a durable keeps no state.
+        if rows.iter().any(|row| row.consumer == entry.spec.name) {
+            continue;
+        }
+        let filters = [subject::events_of(tenant, entry.spec.kind)];
+        let name: Token = entry.spec.name.parse()?;
+        rows.push(ledger::sharded_row(bus, &name, Stream::Events, &filters).await?);
+    }
+    let keyed: Vec<String> = Class::ALL
+        .iter()
+        .map(|class| Subject::Keyed(*class, Shard(0)).of(tenant))
+        .map(|of_one| format!("{}.*", of_one.trim_end_matches(".0")))
+        .collect();
+    let analyzer: Token = "analyzer".parse()?;
+    rows.push(ledger::sharded_row(bus, &analyzer, Stream::Keyed, &keyed).await?);
+    Ok(rows)
+}
+
+fn text(status: &Status) -> String {
+    let head = |cells: &[&str]| cells.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut services = vec![head(&["SERVICE", "INSTANCE", "REPORT"])];
+    for service in &status.services {
+        let name = service.get("name").and_then(Value::as_str).unwrap_or("?");
+        let data = service.pointer("/endpoints/0/data");
+        let said = |key: &str| data.and_then(|d| d.get(key));
+        let instance = said("instance").and_then(Value::as_str).unwrap_or("?");
+        let report = said("parts").map(ToString::to_string).unwrap_or_default();
+        services.push(vec![name.to_owned(), instance.to_owned(), report]);
+    }
+    if let Some(rest) = services.get_mut(1..) {
+        rest.sort();
+    }
+    let mut ledger = vec![head(&[
+        "STREAM",
+        "CONSUMER",
+        "RECEIVED",
+        "HANDLED",
+        "DEAD",
+        "IN FLIGHT",
+        "WAITING",
+        "SHED",
+    ])];
+    for row in &status.ledger {
+        let counts =
+            [row.received, row.handled, row.dead_lettered, row.in_flight, row.waiting, row.shed];
+        let mut cells = vec![row.stream.to_owned(), row.consumer.clone()];
+        cells.extend(counts.map(|n| n.to_string()));
+        ledger.push(cells);
+    }
+    let mut out = format!("{}\n{}", table(&services), table(&ledger));
+    for (patrol, audit) in &status.audit {
+        let verdict = if audit.is_balanced() { "balanced" } else { "NOT BALANCED" };
+        out.push_str(&format!(
+            "\naudit of {patrol}: {} received = {} scored + {} dead-lettered; {} missing, {} \
+             doubled: {verdict}\n",
+            audit.received,
+            audit.scored,
+            audit.dead_lettered,
+            audit.missing.len(),
+            audit.doubled.len(),
+        ));
+    }
+    out
+}

@@ -1,0 +1,152 @@
+//! The roles as processes of their own.
+
+use super::{READY, terminate};
+use crate::{
+    args::{Global, UpArgs},
+    roles,
+    settings::Settings,
+};
+use anyhow::{Context, Result, bail};
+use magsentinel_runtime::{bus::Bus, micro};
+use serde_json::Value;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::process::{Child, Command};
+
+/// One role.
+struct Role {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+/// All roles.
+pub struct Children(Vec<Role>);
+
+impl Children {
+    /// Starts every enabled role.
+    pub fn start(global: &Global, settings: &Settings, args: &UpArgs, data: &Path) -> Result<Self> {
+        let logs = data.join("logs");
+        std::fs::create_dir_all(&logs)?;
+        let enabled = |name: &String| {
+            magsentinel_patrol::patrols::find(name)
+                .is_none_or(|entry| (entry.shared)(&settings.patrols).enabled)
+        };
+        let start = |name: String| {
+            let log = logs.join(format!("{name}.log"));
+            let mut command = command(&name, global, settings)?;
+            if name == "sensor" {
+                command.args(args.tail.iter().flat_map(|tail| ["--tail", tail.as_str()]));
+            }
+            let file = File::create(&log)?;
+            let child = command
+                // The pipe stays open as long as we live: when it ends, the role drains.
+                .stdin(Stdio::piped())
+                .stdout(file.try_clone()?)
+                .stderr(file)
+                // Ctrl-C is for us alone: we ask the roles to drain, in our order.
+                .process_group(0)
+                .kill_on_drop(true)
+                .spawn()
+                .with_context(|| format!("role {name} cannot be started"))?;
+            Ok(Role { name, child, log })
+        };
+        roles::all().into_iter().filter(enabled).map(start).collect::<Result<_>>().map(Self)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Waits until every role answers and every shard has an owner.
+    pub async fn ready(&mut self, bus: &Bus, shards: u16) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + READY;
+        loop {
+            self.check()?;
+            let services = micro::ask_all(bus, "STATS", None).await?;
+            let missing: Vec<&str> = self
+                .0
+                .iter()
+                .filter(|role| !is_ready(&services, &role.name, shards))
+                .map(|role| role.name.as_str())
+                .collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("after {READY:?} these roles are not ready: {}", missing.join(", "));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// An error when a role has ended by itself, with the end of its log.
+    pub fn check(&mut self) -> Result<()> {
+        for role in &mut self.0 {
+            if let Some(status) = role.child.try_wait()? {
+                let log = std::fs::read_to_string(&role.log).unwrap_or_default();
+                let mut tail: Vec<&str> = log.lines().rev().take(5).collect();
+                tail.reverse();
+                bail!("role {} ended ({status}):\n  {}", role.name, tail.join("\n  "));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks all to drain and waits for them.
+    pub async fn stop(mut self) {
+        for role in &self.0 {
+            terminate(&role.child);
+        }
+        for role in &mut self.0 {
+            let ended = tokio::time::timeout(Duration::from_secs(30), role.child.wait()).await;
+            if ended.is_err() {
+                eprintln!("role {} did not drain in 30s and is ended", role.name);
+                drop(role.child.kill().await);
+            }
+        }
+    }
+}
+
+/// A role is ready when it answers and, if it shares out shards, owns them.
+fn is_ready(services: &[Value], name: &str, shards: u16) -> bool {
+    let data = services
+        .iter()
+        .find(|s| s.get("name").and_then(Value::as_str) == Some(name))
+        .and_then(|s| s.pointer("/endpoints/0/data"));
+    let Some(data) = data else { return false };
+    let sharded = name == "analyzer"
+        || magsentinel_patrol::patrols::find(name).is_some_and(|e| !e.spec.keys.is_empty());
+    if !sharded {
+        return true;
+    }
+    let owned = data.pointer(&format!("/parts/{name}/shards")).and_then(Value::as_u64);
+    owned == Some(u64::from(shards))
+}
+
+/// `magsentinel run ROLE` with our settings; the commander with a model is a program of its own.
+fn command(name: &str, global: &Global, settings: &Settings) -> Result<Command> {
+    let own = std::env::current_exe().context("own path is unknown")?;
+    let with_model = own.with_file_name("magsentinel-commander");
+    let mut command =
+        if name == "commander" && settings.commander.model.is_some() && with_model.is_file() {
+            Command::new(with_model)
+        } else {
+            let mut command = Command::new(own);
+            command.args(["run", name]);
+            command
+        };
+    command.arg("--with-parent");
+    if let Some(config) = &global.config {
+        command.arg("--config").arg(config);
+    }
+    for set in &global.set {
+        command.arg("--set").arg(set);
+    }
+    Ok(command)
+}

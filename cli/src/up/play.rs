@@ -1,0 +1,47 @@
+//! What `up` plays: the built-in scenario, a recording, or nothing where logs are watched.
+
+use crate::{args::UpArgs, replay::speed, roles::Door, settings::Settings};
+use anyhow::Result;
+use magsentinel_bus_schema::{Id, Trust};
+use magsentinel_runtime::bus::Bus;
+use magsentinel_sensor::replay::{Replay, rows::Recording};
+use tokio::sync::watch;
+
+/// An hour of a small web shop, near whose end an injection becomes a dump.
+const SHOP_HOUR: &str = include_str!("../../scenarios/shop-hour.jsonl");
+
+/// Plays, and ends when the last event is published. Without anything to play it ends at once.
+pub async fn play(
+    bus: &Bus,
+    settings: &Settings,
+    args: &UpArgs,
+    stopping: watch::Receiver<bool>,
+    say: impl Fn(String),
+) -> Result<()> {
+    if args.no_scenario || !args.tail.is_empty() {
+        say(args.tail.iter().map(|tail| format!("watching {tail}")).collect::<Vec<_>>().join("\n"));
+        return Ok(());
+    }
+    let recording = match &args.scenario {
+        Some(file) => Recording::File(file.clone()),
+        None => {
+            Recording::Built { name: "shop-hour".to_owned(), bytes: SHOP_HOUR.as_bytes().into() }
+        }
+    };
+    say(format!("playing {} at {} times its speed", recording.name(), args.speed));
+    let replay = Replay {
+        recording,
+        kind: None,
+        speed: speed(args.speed)?,
+        as_live: true,
+        run: Id::fresh().to_string(),
+        trust: Trust::Observed,
+    };
+    let door = Door(bus.clone());
+    let tenant = &settings.bus.tenant;
+    let told =
+        magsentinel_sensor::replay(&settings.sensor, tenant, &replay, &door, stopping, |_| {})
+            .await?;
+    say(format!("played {} events; Ctrl-C ends the mesh", told.done));
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! One line per alert, analysis and outcome, each with the next command to type.
+
+use super::children::Children;
+use crate::{args::Global, output::Format};
+use anyhow::Result;
+use futures::{Stream, StreamExt};
+use magsentinel_bus_schema::{
+    Alert, Analysis, Id, Level, Limits, Outcome, Response, Status, Subject, subject,
+};
+use magsentinel_runtime::{bus::Bus, stage::Delivery};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Follows decisions and prints them.
+pub struct Follow {
+    decisions: Pin<Box<dyn Stream<Item = Delivery> + Send>>,
+    limits: Limits,
+    format: Format,
+    data: PathBuf,
+    /// Incident → what it still waits for.
+    open: BTreeMap<Id, Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    shown: Option<Level>,
+    analysis: bool,
+    escalated: bool,
+    outcome: bool,
+    blocked: bool,
+}
+
+impl Open {
+    fn is_done(&self) -> bool {
+        (!self.escalated || self.analysis) && (!self.blocked || self.outcome)
+    }
+}
+
+impl Follow {
+    /// Begins to follow from now on.
+    pub async fn start(bus: &Bus, global: &Global, data: &Path) -> Result<Self> {
+        let stages = ["alert", "analysis", "outcome"];
+        let filters = stages.iter().map(|stage| subject::all_of(bus.tenant(), stage)).collect();
+        let stream = magsentinel_bus_schema::Stream::Decisions;
+        Ok(Self {
+            decisions: Box::pin(bus.follow(stream, filters).await?),
+            limits: bus.limits(),
+            format: global.output,
+            data: data.to_path_buf(),
+            open: BTreeMap::new(),
+        })
+    }
+
+    fn show(&mut self, delivery: &Delivery) {
+        let Ok((_, subject)) = Subject::parse(&delivery.subject) else { return };
+        match subject {
+            Subject::Alert(..) => {
+                if let Ok(alert) = delivery.decode::<Alert>(self.limits) {
+                    self.alert(&alert);
+                }
+            }
+            Subject::Analysis(_) => {
+                if let Ok(analysis) = delivery.decode::<Analysis>(self.limits) {
+                    self.open.entry(analysis.incident).or_default().analysis = true;
+                    let author = format!("{:?}", analysis.author).to_lowercase();
+                    self.line(
+                        &analysis,
+                        "analysis",
+                        analysis.incident,
+                        &format!("by the {author}: {}", cut(&analysis.executive, 120)),
+                    );
+                }
+            }
+            Subject::Outcome(verb) => {
+                if let Ok(outcome) = delivery.decode::<Outcome>(self.limits) {
+                    self.open.entry(outcome.incident).or_default().outcome = true;
+                    let status = format!("{:?}", outcome.status);
+                    self.line(
+                        &outcome,
+                        "outcome",
+                        outcome.incident,
+                        &format!("{verb} {status}: {}", cut(&outcome.detail, 120)),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Opened alerts and those that rise; an update of the same level is not news.
+    fn alert(&mut self, alert: &Alert) {
+        let open = self.open.entry(alert.id).or_default();
+        open.escalated |= alert.escalate;
+        open.blocked |= alert.response == Response::Block && !alert.replayed;
+        let news = open.shown.is_none_or(|shown| alert.level > shown);
+        if news && alert.status != Status::Closed {
+            open.shown = Some(alert.level);
+            let text = format!("{} ({} events)", cut(&alert.title, 140), alert.count);
+            self.line(alert, alert.level.token(), alert.id, &text);
+        }
+    }
+
+    fn line<T: serde::Serialize>(&self, value: &T, what: &str, incident: Id, text: &str) {
+        self.format.print(value, || {
+            let what = what.to_uppercase();
+            let logbook = self.data.join("logbook.db");
+            format!(
+                "{what:<9} {text}\n          → magsentinel --set logbook.path={} incident show {}\n",
+                logbook.display(),
+                incident.to_string().get(..8).unwrap_or_default()
+            )
+        });
+    }
+
+    fn is_done(&self) -> bool {
+        !self.open.is_empty() && self.open.values().all(Open::is_done)
+    }
+}
+
+/// Text of ours with untrusted parts: no control characters, bounded.
+fn cut(text: &str, chars: usize) -> String {
+    magsentinel_logbook::escape::line(text, chars)
+}
+
+/// Prints until asked to end; with `once`, until the recording is played and every incident has
+/// what it waits for.
+pub async fn until_done(
+    mut follow: Follow,
+    played: impl Future<Output = Result<()>>,
+    once: bool,
+    children: &mut Children,
+    stopping: &mut watch::Receiver<bool>,
+) -> Result<()> {
+    let mut played = std::pin::pin!(played);
+    let mut is_played = false;
+    let mut check = tokio::time::interval(Duration::from_secs(1));
+    // After the last event: how long alerts may still come.
+    let mut quiet = 0;
+    loop {
+        tokio::select! {
+            result = &mut played, if !is_played => {
+                result?;
+                is_played = true;
+            }
+            Some(delivery) = follow.decisions.next() => {
+                follow.show(&delivery);
+                quiet = 0;
+            }
+            _ = check.tick() => {
+                children.check()?;
+                quiet += u32::from(is_played);
+                if once && is_played && quiet > 3 && (follow.is_done() || quiet > 30) {
+                    return Ok(());
+                }
+            }
+            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+        }
+    }
+}

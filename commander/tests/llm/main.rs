@@ -1,0 +1,141 @@
+//! The real path through the model library, with a model that the test makes.
+#![cfg(feature = "llm")]
+
+mod tiny;
+
+use bytes::Bytes;
+use magsentinel_bus_schema::{
+    Analysis, Assessment, Limits, Subject, Tenant, decision::Author, decode, encode,
+};
+use magsentinel_commander::{
+    Config, Desk, WriteError, briefing, draft, grounding, model, pools,
+};
+use magsentinel_runtime::{
+    settings::Span,
+    stage::{Batch, Delivery, Output},
+};
+use std::{fs, path::Path, time::Duration};
+
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn config(directory: &Path) -> Config {
+    Config {
+        model: Some(directory.to_str().expect("UTF-8").to_owned()),
+        deadline: Span::s(300),
+        tokens_max: 4096,
+        evidence_events_max: 2,
+        excerpt_chars: 40,
+        ..Config::default()
+    }
+}
+
+fn assessment() -> Assessment {
+    serde_json::from_str(include_str!("../cases/injection_and_dump.json")).expect("a case")
+}
+
+fn briefing_of(config: &Config) -> briefing::Briefing {
+    briefing::build(&assessment(), config.into(), "0f0f").expect("a briefing")
+}
+
+fn desk(config: &Config) -> Desk {
+    Desk::new(model::factory(config).expect("a model is configured"))
+}
+
+fn analysis(config: &Config) -> Analysis {
+    let a = assessment();
+    let delivery = Delivery {
+        subject: Subject::Assessment(a.level).of(&Tenant::default()),
+        seq: 1,
+        stored: a.last,
+        attempt: 1,
+        content_type: None,
+        message_id: None,
+        ce_id: None,
+        trace: None,
+        payload: Bytes::from(encode(&a).expect("encoded")),
+    };
+    let mut stage = (pools(config).expect("pools")[0].make)().expect("a stage");
+    let mut out = Output::default();
+    let batch = Batch { shard: None, deliveries: &[delivery], now: a.last, rebuilding: false };
+    stage.handle(&batch, &mut out);
+    eprintln!("{}", stage.report());
+    decode(&out.published()[0].payload, None, Limits::default()).expect("an analysis")
+}
+
+#[test]
+fn a_model_writes_json_of_the_schema_stops_at_its_deadline_and_is_believed_only_if_grounded() {
+    let temp = tempfile::tempdir().expect("a directory");
+    tiny::write(temp.path());
+    let config = config(temp.path());
+    let desk = desk(&config);
+    assert_eq!(desk.status(), "not loaded");
+    let briefing = briefing_of(&config);
+    let answer = desk.ask(briefing.clone(), PATIENCE).expect("an answer");
+    assert_eq!(desk.status(), "ready");
+    eprintln!("{} characters: {answer}", answer.len());
+    let draft = draft::read(&answer, config.tokens_max).expect("a draft of the schema");
+    let refusal = grounding::ground(&draft, &assessment(), &briefing, "tiny").expect_err("noise");
+    eprintln!("refused: {refusal}");
+    // A deadline that cannot be met is kept, and the model is free for the next one.
+    let short = Duration::from_millis(1);
+    assert_eq!(desk.ask(briefing.clone(), short), Err(WriteError::Deadline(short)));
+    assert_eq!(desk.ask(briefing, PATIENCE).as_deref(), Ok(answer.as_str()));
+}
+
+#[test]
+fn an_ungrounded_draft_and_a_missed_deadline_leave_the_playbooks_analysis() {
+    let temp = tempfile::tempdir().expect("a directory");
+    tiny::write(temp.path());
+    let config = config(temp.path());
+    let found = analysis(&config);
+    assert_eq!(found.author, Author::Playbook);
+    let reason = found.fallback_reason.unwrap_or_default();
+    assert!(reason.contains("the model's draft was refused"), "{reason}");
+    assert_eq!(found.model, config.model);
+
+    let found = analysis(&Config { deadline: Span::ms(1), ..config });
+    assert_eq!(found.author, Author::Playbook);
+    let reason = found.fallback_reason.unwrap_or_default();
+    assert!(reason.contains("1ms"), "{reason}");
+}
+
+#[test]
+fn files_that_are_no_model_are_told_with_the_reason() {
+    let break_it: [(&str, &dyn Fn(&Path), &str); 4] = [
+        ("missing", &|d| fs::remove_file(d.join("tokenizer.json")).expect("removed"), "tokenizer.json"),
+        (
+            "corrupt",
+            &|d| fs::write(d.join("model.safetensors"), [0xff; 64]).expect("written"),
+            "header",
+        ),
+        (
+            "cut",
+            &|d| {
+                let path = d.join("model.safetensors");
+                let whole = fs::read(&path).expect("read");
+                fs::write(path, &whole[..whole.len() / 2]).expect("written");
+            },
+            "",
+        ),
+        (
+            "architecture",
+            &|d| {
+                let config = tiny::config("WineForCausalLM").to_string();
+                fs::write(d.join("config.json"), config).expect("written");
+            },
+            "Wine",
+        ),
+    ];
+    for (name, break_it, why) in break_it {
+        let temp = tempfile::tempdir().expect("a directory");
+        tiny::write(temp.path());
+        break_it(temp.path());
+        let config = config(temp.path());
+        let desk = desk(&config);
+        let told = desk.ask(briefing_of(&config), PATIENCE).expect_err(name);
+        eprintln!("{name}: {told}");
+        let WriteError::Load(reason) = &told else { panic!("{name}: {told}") };
+        assert!(reason.to_lowercase().contains(&why.to_lowercase()), "{name}: {reason}");
+        assert_eq!(desk.status(), format!("failed: {reason}"));
+    }
+}
