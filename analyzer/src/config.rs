@@ -21,7 +21,8 @@ pub struct Config {
     pub decision: decision::Table,
     /// Most keys that one shard follows at once, for live and for played-back events each;
     /// 1.., default 16384. At the bound the key whose newest event is oldest is given up: its
-    /// open incidents are closed with that reason, and `keys_given_up` counts it.
+    /// open incidents are closed with that reason, and `keys_given_up` counts it. What comes
+    /// later for that key begins anew.
     pub keys_max: usize,
     /// Most events kept per key and chain; 16..=65536, default 512. At the bound the oldest
     /// eighth of the most numerous sort of event is let go and `events_let_go` counts them; an

@@ -56,7 +56,7 @@ fn routed(events: &[Scored]) -> Vec<Delivery> {
     assert!(out.failures().is_empty(), "{:?}", out.failures());
     let keyed = |publish: &Publish| {
         let message: Keyed = read(publish);
-        delivery(&publish.subject, publish.payload.clone(), message.scored.ts)
+        delivery(&publish.subject, publish.payload.to_vec(), message.scored.ts)
     };
     out.published().iter().map(keyed).collect()
 }
@@ -157,7 +157,8 @@ fn played_back_old_or_merely_claimed_evidence_alerts_without_action() {
     };
     let replayed = |e: Scored| Scored { replayed: true, ..e };
     let same = |e: Scored| e;
-    let cases: [(&dyn Fn(Scored) -> Scored, f64, &str); 3] = [
+    type Change<'a> = &'a dyn Fn(Scored) -> Scored;
+    let cases: [(Change<'_>, f64, &str); 3] = [
         (&claimed, 61.0, "no sensor of ours observed"),
         (&replayed, 61.0, "played back"),
         (&same, 60.0 + 600.1, "older than 10m"),

@@ -1,5 +1,6 @@
 //! `magsentinel`: every role of the mesh in one binary, and the tools around it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
+#![expect(unreachable_pub, reason = "a program exports nothing: `pub` says who uses it inside")]
 
 mod args;
 mod check;

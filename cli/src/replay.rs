@@ -17,7 +17,7 @@ use std::io::IsTerminal;
 /// `--speed` as a pace: 0 is flat out.
 pub fn speed(times: f64) -> Result<Speed, BadUsage> {
     match times {
-        0.0 => Ok(Speed::FlatOut),
+        0.0 => Ok(Speed::Flat),
         n if n.is_finite() && n > 0.0 => Ok(Speed::Times(n)),
         n => Err(BadUsage(format!("--speed {n} is no pace: 0 is flat out, 1 is as recorded"))),
     }

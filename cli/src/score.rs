@@ -32,7 +32,7 @@ pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
     let (rows, wrong) = rows(&settings, args)?;
     let (patrols, inference) = (&settings.patrols, &settings.inference);
     let scored = magsentinel_patrol::score_rows(&args.patrol, patrols, inference, rows)?;
-    write(scored.map(|row| row.map(|fields| Value::Object(fields.0))), &wrong)
+    write(scored.map(|row| Ok::<_, anyhow::Error>(Value::Object(row.0))), &wrong)
 }
 
 /// Writes `{"x": [...]}` for each row.

@@ -3,7 +3,6 @@
 use crate::{
     args::{Global, StatusArgs},
     output::table,
-    roles,
     settings::Settings,
 };
 use anyhow::Result;

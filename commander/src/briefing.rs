@@ -8,10 +8,7 @@ use crate::{
     draft,
     untrusted::{quoted, shown},
 };
-use magsentinel_bus_schema::{
-    Assessment, Id, Level,
-    decision::Evidence,
-};
+use magsentinel_bus_schema::{Assessment, Id, Level, decision::Evidence};
 use serde_json::Value;
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -276,8 +273,7 @@ mod tests {
         let a = samples::injection_and_dump();
         let b = build(&a, LIMITS, "n").expect("a briefing");
         let inside = b.user.split(">>>\n").nth(1).and_then(|s| s.split("<<<").next()).unwrap();
-        let lines: Vec<Value> =
-            inside.lines().map(|l| serde_json::from_str(l).expect(l)).collect();
+        let lines: Vec<Value> = inside.lines().map(|l| serde_json::from_str(l).expect(l)).collect();
         assert_eq!(lines.len(), a.evidence.len());
         assert_eq!(lines[0]["label"], "E1");
         assert_eq!(b.labels, distinct(a.evidence.iter()));

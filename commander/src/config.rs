@@ -6,9 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a model computes.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
     /// On the processor.
@@ -90,7 +88,10 @@ impl Section for Config {
         let spans = spans.into_iter().filter(|(_, s, low, high)| !(low..=high).contains(&s));
         counts
             .map(|(key, n, low, high)| format!("{key}: {n} is not within {low} to {high}"))
-            .chain(spans.map(|(key, s, low, high)| format!("{key}: {s} is not within {low} to {high}")))
+            .chain(
+                spans
+                    .map(|(key, s, low, high)| format!("{key}: {s} is not within {low} to {high}")),
+            )
             .chain(self.model.as_deref().and_then(model::problem))
             .collect()
     }

@@ -92,15 +92,16 @@ pub enum Error {
 #[must_use]
 pub fn schema(labels: usize, level: Level, tokens_max: usize) -> Value {
     let chars = Chars::of(tokens_max);
-    let text = |max: usize| json!({"type": "string", "minLength": TEXT_CHARS_MIN, "maxLength": max});
+    let text =
+        |max: usize| json!({"type": "string", "minLength": TEXT_CHARS_MIN, "maxLength": max});
     let labels: Vec<String> = (1..=labels).map(|n| format!("E{n}")).collect();
     let cites = json!({
         "type": "array", "minItems": 1, "maxItems": CITES_MAX, "items": {"enum": labels},
     });
     let claim = object(&[("text", text(chars.claim)), ("cites", cites)]);
-    let claims = |max: usize| json!({"type": "array", "minItems": 1, "maxItems": max, "items": claim});
-    let levels: Vec<&str> =
-        Level::ALL.iter().filter(|l| **l >= level).map(|l| l.token()).collect();
+    let claims =
+        |max: usize| json!({"type": "array", "minItems": 1, "maxItems": max, "items": claim});
+    let levels: Vec<&str> = Level::ALL.iter().filter(|l| **l >= level).map(|l| l.token()).collect();
     let tenths = json!({"enum": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]});
     let mut schema = object(&[
         ("level", json!({"enum": levels})),

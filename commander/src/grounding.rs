@@ -9,6 +9,7 @@
 //! The check errs on the side of refusing: a refused draft costs nothing but the model's time,
 //! since the [`crate::playbook`] writes instead.
 
+mod lists;
 mod words;
 
 use crate::{
@@ -186,7 +187,8 @@ impl<'a> Check<'a> {
             observed.add(&format!("{:.2}", e.score));
             e.techniques.iter().for_each(|t| observed.add(t));
             for entity in &e.entities {
-                let names = if entity.trust >= Trust::Observed { &mut observed } else { &mut named };
+                let names =
+                    if entity.trust >= Trust::Observed { &mut observed } else { &mut named };
                 names.add(&entity.value);
                 copied.add(&entity.value);
             }
@@ -202,9 +204,9 @@ impl<'a> Check<'a> {
     fn claim(&self, part: &'static str, claim: &DraftClaim, role: Role) -> Result<Claim, Refusal> {
         let mut cites = Vec::new();
         for label in &claim.cites {
-            let id = self.event(label).ok_or_else(|| {
-                Refusal::UnknownEvent { part, label: shown(label, 40) }
-            })?;
+            let id = self
+                .event(label)
+                .ok_or_else(|| Refusal::UnknownEvent { part, label: shown(label, 40) })?;
             if !cites.contains(&id) {
                 cites.push(id);
             }

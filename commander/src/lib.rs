@@ -58,10 +58,7 @@ const BATCH_PLAYBOOK: usize = 64;
 /// # Errors
 /// When the configuration is wrong, or a template of the playbook is.
 pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
-    let desk = match model::factory(config) {
-        Some(factory) => Some(Arc::new(Desk::new(factory))),
-        None => None,
-    };
+    let desk = model::factory(config).map(|factory| Arc::new(Desk::new(factory)));
     pools_with(config, desk)
 }
 

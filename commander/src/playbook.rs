@@ -24,10 +24,7 @@ const GENERIC: &str = "generic";
 const TEMPLATES: &[(&str, &str)] = &[
     (GENERIC, include_str!("../templates/generic.md.j2")),
     ("sql_injection", include_str!("../templates/sql_injection.md.j2")),
-    (
-        "sql_injection_exfiltration",
-        include_str!("../templates/sql_injection_exfiltration.md.j2"),
-    ),
+    ("sql_injection_exfiltration", include_str!("../templates/sql_injection_exfiltration.md.j2")),
     ("bulk_exfiltration", include_str!("../templates/bulk_exfiltration.md.j2")),
 ];
 
@@ -198,8 +195,12 @@ mod tests {
             let mut a = samples::injection_and_dump();
             a.attack_type = attack.parse().expect("a token");
             let analysis = write(&a, LIMITS).expect(attack);
-            let lists =
-                [&analysis.chain, &analysis.blast_radius, &analysis.remediation, &analysis.prevention];
+            let lists = [
+                &analysis.chain,
+                &analysis.blast_radius,
+                &analysis.remediation,
+                &analysis.prevention,
+            ];
             let single = [&analysis.attack_vector, &analysis.attribution];
             for claim in lists.into_iter().flatten().chain(single) {
                 assert!(!claim.cites.is_empty() && claim.text.len() > 20, "{attack}: {claim:?}");

@@ -1,12 +1,6 @@
 //! Escalated assessments in, analyses out.
 
-use crate::{
-    Config, briefing,
-    desk::Clerk,
-    draft, grounding,
-    playbook,
-    untrusted::shown,
-};
+use crate::{Config, briefing, desk::Clerk, draft, grounding, playbook, untrusted::shown};
 use magsentinel_bus_schema::{
     Analysis, Assessment, Id, Level, Limits, Status, Subject, Timestamp, decision::Author,
 };
@@ -51,23 +45,24 @@ impl Commander {
     }
 
     fn edition(&self, a: &Assessment) -> Edition {
-        let events =
-            if self.clerk.is_some() { u64::from(a.count.max(1).ilog2()) } else { a.count };
+        let events = if self.clerk.is_some() { u64::from(a.count.max(1).ilog2()) } else { a.count };
         Edition { level: a.level, events }
     }
 
     fn is_due(&self, a: &Assessment, edition: Edition, attempt: u64) -> bool {
         match self.remembered.get(a.incident) {
             // A later attempt means that the analysis may not have been stored.
-            Some((revision, known)) => {
-                revision <= a.revision && (known != edition || attempt > 1)
-            }
+            Some((revision, known)) => revision <= a.revision && (known != edition || attempt > 1),
             None => true,
         }
     }
 
-    fn analyse(&mut self, a: &Assessment, delivery: &Delivery, now: Timestamp)
-    -> Result<Publish, String> {
+    fn analyse(
+        &mut self,
+        a: &Assessment,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<Publish, String> {
         let edition = self.edition(a);
         let mut analysis = match self.by_model(a, delivery, now) {
             Some(Ok(analysis)) => analysis,

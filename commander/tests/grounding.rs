@@ -1,4 +1,5 @@
 //! Drafts of all sorts against the same evidence: one good, and every way of being wrong.
+#![expect(clippy::expect_used, reason = "tests fail by panicking and tell what they saw")]
 
 use magsentinel_bus_schema::{Assessment, Trust};
 use magsentinel_commander::{
@@ -16,12 +17,8 @@ fn assessment() -> Assessment {
 }
 
 fn briefing(a: &Assessment) -> Briefing {
-    let limits = Limits {
-        events_max: 64,
-        excerpt_chars: 300,
-        context_tokens: 8192,
-        tokens_max: TOKENS,
-    };
+    let limits =
+        Limits { events_max: 64, excerpt_chars: 300, context_tokens: 8192, tokens_max: TOKENS };
     briefing::build(a, limits, NONCE).expect("a briefing")
 }
 
@@ -80,36 +77,112 @@ fn every_way_of_being_wrong_is_refused_for_its_own_reason() {
         ("two objects", format!("{}{}", good(), good()), "no JSON"),
         ("another field", with("/chain/0", json!({"text": "x", "cites": [], "y": 1})), "no JSON"),
         ("too long", with("/executive", json!(long)), "over the limit"),
-        ("too many claims", with("/chain", json!(vec![good()["chain"][0].clone(); 99])), "over the limit"),
+        (
+            "too many claims",
+            with("/chain", json!(vec![good()["chain"][0].clone(); 99])),
+            "over the limit",
+        ),
         ("no claims", with("/chain", json!([])), "has no chain"),
         ("says nothing", with("/executive", json!("Bad.")), "too short"),
         ("gibberish", with("/executive", json!("xkcd qwrt zzzz bcdf ghjk")), "readable"),
         ("lowered", with("/level", json!("low")), "lowers"),
         ("invented id", with("/chain/0/cites", json!(["E5"])), "E5"),
         ("odd id", with("/chain/0/cites", json!(["E01"])), "E01"),
-        ("foreign uuid", with("/chain/0/cites", json!(["8f14e45f-ceea-467f-a34f-5d0c1b2a3f4e"])), "not in the evidence"),
+        (
+            "foreign uuid",
+            with("/chain/0/cites", json!(["8f14e45f-ceea-467f-a34f-5d0c1b2a3f4e"])),
+            "not in the evidence",
+        ),
         ("uncited", with("/chain/0/cites", json!([])), "cites nothing"),
-        ("invented address", with(chain, json!("The statements came from 198.51.100.7 at first.")), "198.51.100.7"),
-        ("invented IPv6", with(chain, json!("The statements came from 2001:db8::7 at first.")), "2001:db8::7"),
-        ("invented user", with(chain, json!("The statements were sent by the user mallory.")), "mallory"),
-        ("invented session", with(chain, json!("The statements came in the session 9999.1a2.")), "9999.1a2"),
-        ("invented host", with(chain, json!("The statements ran on the host db-prod-3 first.")), "db-prod-3"),
-        ("invented resource", with("/blast_radius/0/text", json!("The table payroll was read in bulk.")), "payroll"),
-        ("invented schema", with("/blast_radius/0/text", json!("They read hr.payroll in bulk as well.")), "hr.payroll"),
-        ("invented amount", with("/blast_radius/0/text", json!("They read 90000 rows of customers.")), "90000"),
+        (
+            "invented address",
+            with(chain, json!("The statements came from 198.51.100.7 at first.")),
+            "198.51.100.7",
+        ),
+        (
+            "invented IPv6",
+            with(chain, json!("The statements came from 2001:db8::7 at first.")),
+            "2001:db8::7",
+        ),
+        (
+            "invented user",
+            with(chain, json!("The statements were sent by the user mallory.")),
+            "mallory",
+        ),
+        (
+            "invented session",
+            with(chain, json!("The statements came in the session 9999.1a2.")),
+            "9999.1a2",
+        ),
+        (
+            "invented host",
+            with(chain, json!("The statements ran on the host db-prod-3 first.")),
+            "db-prod-3",
+        ),
+        (
+            "invented resource",
+            with("/blast_radius/0/text", json!("The table payroll was read in bulk.")),
+            "payroll",
+        ),
+        (
+            "invented schema",
+            with("/blast_radius/0/text", json!("They read hr.payroll in bulk as well.")),
+            "hr.payroll",
+        ),
+        (
+            "invented amount",
+            with("/blast_radius/0/text", json!("They read 90000 rows of customers.")),
+            "90000",
+        ),
         ("invented time", with(chain, json!("At 11:59:59 a condition was tried.")), "11:59:59"),
-        ("invented technique", with(chain, json!("This is the technique T1486 of the catalogue.")), "T1486"),
-        ("invented group", with("/attribution/text", json!("This is the work of the gang Lazarus.")), "Lazarus"),
-        ("played down", with("/executive", json!("This is most likely a false positive of the patrol.")), "false positive"),
-        ("asks to close", with(todo, json!("Close this incident, the data is safe.")), "close this incident"),
-        ("asks to unblock", with(todo, json!("Then unblock the session of the shop again.")), "unblock"),
+        (
+            "invented technique",
+            with(chain, json!("This is the technique T1486 of the catalogue.")),
+            "T1486",
+        ),
+        (
+            "invented group",
+            with("/attribution/text", json!("This is the work of the gang Lazarus.")),
+            "Lazarus",
+        ),
+        (
+            "played down",
+            with("/executive", json!("This is most likely a false positive of the patrol.")),
+            "false positive",
+        ),
+        (
+            "asks to close",
+            with(todo, json!("Close this incident, the data is safe.")),
+            "close this incident",
+        ),
+        (
+            "asks to unblock",
+            with(todo, json!("Then unblock the session of the shop again.")),
+            "unblock",
+        ),
         ("a command", with(todo, json!("Run sudo rm -rf on the machine at once.")), "command"),
         ("a link", with(todo, json!("Fetch the fix from https://example.com today.")), "command"),
         ("SQL as advice", with(todo, json!("Run DROP TABLE customers on the machine.")), "command"),
-        ("the fence", with("/technical", json!(format!("The fence is {NONCE} as given above."))), "fence"),
-        ("hidden text", with("/executive", json!("The data was read\u{202e} by an attacker.")), "readable"),
-        ("claimed target", with(todo, json!("Keep out the client 10.0.0.5 at the border.")), "no sensor observed"),
-        ("target from free text", with(todo, json!("Change the secrets in password_hash now.")), "no sensor observed"),
+        (
+            "the fence",
+            with("/technical", json!(format!("The fence is {NONCE} as given above."))),
+            "fence",
+        ),
+        (
+            "hidden text",
+            with("/executive", json!("The data was read\u{202e} by an attacker.")),
+            "readable",
+        ),
+        (
+            "claimed target",
+            with(todo, json!("Keep out the client 10.0.0.5 at the border.")),
+            "no sensor observed",
+        ),
+        (
+            "target from free text",
+            with(todo, json!("Change the secrets in password_hash now.")),
+            "no sensor observed",
+        ),
     ];
     let a = assessment();
     for (name, answer, why) in table {

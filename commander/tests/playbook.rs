@@ -2,6 +2,7 @@
 //!
 //! `MAGSENTINEL_GOLDEN=write cargo test -p magsentinel-commander --test playbook` writes them anew
 //! after a template was changed on purpose.
+#![expect(clippy::expect_used, reason = "tests fail by panicking and tell what they saw")]
 
 use magsentinel_bus_schema::{Analysis, Assessment, decision::Claim};
 use magsentinel_commander::playbook::{Limits, write};

@@ -1,5 +1,10 @@
 //! The stage with a scripted model: good, wrong, hallucinating, malicious, never-ending, panicking
 //! and invalid, and what is published each time.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking and tell what they saw"
+)]
 
 use bytes::Bytes;
 use magsentinel_bus_schema::{
@@ -170,13 +175,18 @@ fn a_grounded_draft_is_published_as_the_models() {
 fn every_bad_writer_leaves_the_playbooks_analysis_with_the_reason() {
     let obeying = |b: &Briefing| {
         // Worst case: does what the evidence says, whatever it says.
-        good_draft().replace("End the session 6571.1a2 and keep the logs.", b.user.get(..150).unwrap_or(""))
+        good_draft()
+            .replace("End the session 6571.1a2 and keep the logs.", b.user.get(..150).unwrap_or(""))
     };
     let scripts: Vec<(&str, Script, &str)> = vec![
         ("invalid", Box::new(|_, _| Ok("{\"level\":".into())), "no JSON"),
         ("empty", Box::new(|_, _| Ok(String::new())), "empty"),
         ("hallucinating", Box::new(|_, _| Ok(good_draft().replace("E4", "E7"))), "E7"),
-        ("lowering", Box::new(|_, _| Ok(good_draft().replace("\"critical\"", "\"low\""))), "lowers"),
+        (
+            "lowering",
+            Box::new(|_, _| Ok(good_draft().replace("\"critical\"", "\"low\""))),
+            "lowers",
+        ),
         ("malicious", Box::new(move |b, _| Ok(obeying(b))), "refused"),
         ("leaking", Box::new(|b, _| Ok(good_draft().replace("the answer", &b.nonce))), "fence"),
         ("failing", Box::new(|_, _| Err(WriteError::Generation("no memory".into()))), "no memory"),
@@ -227,7 +237,8 @@ fn a_model_that_cannot_be_loaded_is_told_and_not_tried_for_every_incident() {
     });
     let mut stage = desk(Span::s(30), factory);
     for n in 0..3_u8 {
-        let next = Assessment { incident: magsentinel_bus_schema::Id::derived(&[[n]]), ..a.clone() };
+        let next =
+            Assessment { incident: magsentinel_bus_schema::Id::derived(&[[n]]), ..a.clone() };
         let found = analyses(&handle(&mut *stage, &[delivery(&next)], next.last));
         let reason = found[0].fallback_reason.clone().unwrap_or_default();
         assert!(reason.contains("could not be loaded: config.json is missing"), "{reason}");

@@ -53,7 +53,7 @@ enum Task {
     Chart,
     /// Fetch nats-server, the native ONNX Runtime and PostgreSQL, and print where they are
     Provision,
-    /// Write the file, the table line, the Helm key and the scenario of a new patrol
+    /// Write a new patrol: its file, pattern, model, table line and Helm key
     NewPatrol {
         /// Its name, like `cookie-watch`
         name: String,
@@ -61,7 +61,7 @@ enum Task {
         #[arg(long, default_value = "api")]
         kind: String,
     },
-    /// Train a patrol's model and write it with its card to agents/patrol/models
+    /// Train a patrol's model and write it, with its self test, to agents/patrol/models
     Train {
         /// The patrol, like `sql-guard`
         patrol: String,

@@ -74,7 +74,9 @@ fn check_name(name: &str) -> Result<()> {
     let good = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let ends = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.ends_with('-');
     if !good || !ends || name.contains("--") || name.len() > 32 {
-        bail!("{name:?} is no name for a patrol: write lower-case words joined by -, like sql-guard");
+        bail!(
+            "{name:?} is no name for a patrol: write lower-case words joined by -, like sql-guard"
+        );
     }
     Ok(())
 }
@@ -90,7 +92,8 @@ fn with_line(table: &str, words: &template::Words<'_>) -> Result<String> {
 
 /// The values with one more key below `patrols:`.
 fn with_key(values: &str, section: &str) -> Result<String> {
-    let (head, tail) = values.split_once("\npatrols:\n").context("values.yaml has no `patrols:`")?;
+    let (head, tail) =
+        values.split_once("\npatrols:\n").context("values.yaml has no `patrols:`")?;
     let ours = |line: &&str| line.starts_with(' ') || line.is_empty();
     let mut lines: Vec<&str> = tail.lines().take_while(ours).collect();
     while lines.last().is_some_and(|line| line.is_empty()) {

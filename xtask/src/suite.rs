@@ -42,7 +42,7 @@ fn all(steps: &mut Steps, tally: &mut Tally) -> Result<()> {
     let runner = if has_nextest() { Runner::Nextest } else { Runner::Libtest };
     let mut test = |steps: &mut Steps, name: &str, mut command: Command| {
         tools.describe(&mut command);
-        steps.step(name, || watched(&mut command, tally))
+        steps.step(name, || watched(&mut command, tally, std::io::stdout(), std::io::stderr()))
     };
     test(steps, "tests", runner.command(&["--workspace"]))?;
     let mut doctests = workspace::cargo();
@@ -79,7 +79,12 @@ fn has_nextest() -> bool {
 }
 
 /// Runs a test runner, shows what it prints, and counts what it reports.
-fn watched(command: &mut Command, tally: &mut Tally) -> Result<()> {
+fn watched(
+    command: &mut Command,
+    tally: &mut Tally,
+    to_out: impl Write + Send,
+    to_err: impl Write + Send,
+) -> Result<()> {
     let name = workspace::shown(command);
     let mut child = command
         .stdin(Stdio::null())
@@ -90,8 +95,8 @@ fn watched(command: &mut Command, tally: &mut Tally) -> Result<()> {
     let out = child.stdout.take().context("no standard output")?;
     let err = child.stderr.take().context("no standard error")?;
     let (out, err) = thread::scope(|scope| {
-        let out = scope.spawn(|| pass_on(out, std::io::stdout()));
-        let err = scope.spawn(|| pass_on(err, std::io::stderr()));
+        let out = scope.spawn(|| pass_on(out, to_out));
+        let err = scope.spawn(|| pass_on(err, to_err));
         (out.join(), err.join())
     });
     for counted in [out, err] {
@@ -149,7 +154,10 @@ mod tests {
         let mut tally = Tally::default();
         let script = "echo 'test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; \
                       0 filtered out; finished in 0.0s'; exit 101";
-        let result = watched(Command::new("sh").args(["-c", script]), &mut tally);
+        let mut shown = Vec::new();
+        let mut command = Command::new("sh");
+        let result = watched(command.args(["-c", script]), &mut tally, &mut shown, Vec::new());
+        assert!(String::from_utf8_lossy(&shown).contains("1 failed"));
         assert!(result.is_err());
         assert_eq!(tally.to_string(), "3 passed, 1 failed, 2 skipped");
         assert!(!tally.is_good());

@@ -1,106 +1,170 @@
-//! How fast a patrol scores texts, on one core: `throughput TEXTS [LIBONNXRUNTIME]`.
+//! How fast sql-guard scores texts, on one core: `throughput TEXTS [LIBONNXRUNTIME]`.
 //!
-//! TEXTS holds one statement or value per line. Prints events per second of features, model and
-//! patterns together (batches of 64), of the same with decoding, and the median of single events.
+//! TEXTS holds one statement or value per line. Prints events per second of CPU time (so that a
+//! busy machine does not count) of each part alone, of features, model and patterns together in
+//! batches of 64, of the same with decoding and receipts, and the median of single events.
 
-use magsentinel_bus_schema::{Event, Fields, Id, Kind, Timestamp};
+#![expect(clippy::print_stdout, reason = "its output is what it is for")]
+
+use magsentinel_bus_schema::{Event, Fields, Id, Kind, Limits, Source, Tenant, Timestamp, encode};
 use magsentinel_patrol::{
-    inference, patrol::Seen, patrols, patrols::find, scorer::Blueprint, stage::PatrolStage,
+    features::sql,
+    inference::{self, Rows},
+    patrol::Seen,
+    patrols::{self, find},
+    patterns::{Book, Normal},
+    scorer::Blueprint,
+    stage::PatrolStage,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Output, Stage};
 use serde_json::json;
 use std::{
+    error::Error,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
 };
 
-fn deliveries(bodies: &[Fields]) -> Vec<Delivery> {
-    let event = |(n, body): (usize, &Fields)| Event {
+fn delivery(seq: u64, body: &Fields) -> Result<Delivery, Box<dyn Error>> {
+    let ts = Timestamp::from_micros(1);
+    let event = Event {
         v: 1,
-        id: Id::derived(&[n.to_string()]),
-        tenant: "default".parse().expect("a tenant"),
+        id: Id::derived(&[seq.to_string()]),
+        tenant: Tenant::default(),
         kind: Kind::Sql,
-        ts: Timestamp::from_micros(1),
-        received: Timestamp::from_micros(1),
+        ts,
+        received: ts,
         ts_missing: false,
         replayed: false,
-        source: magsentinel_bus_schema::Source::default(),
+        source: Source::default(),
         causes: Vec::new(),
         trace: None,
         body: body.clone(),
     };
-    let delivery = |(seq, event): (u64, Event)| Delivery {
+    Ok(Delivery {
         subject: "mag.default.event.sql.0".to_owned(),
         seq,
-        stored: Timestamp::from_micros(1),
+        stored: ts,
         attempt: 1,
         content_type: None,
         message_id: None,
         ce_id: None,
         trace: None,
-        payload: magsentinel_bus_schema::encode(&event).expect("encodes").into(),
-    };
-    (1..).zip(bodies.iter().enumerate().map(event)).map(delivery).collect()
+        payload: encode(&event)?.into(),
+    })
 }
 
-fn main() {
+/// Seconds that this thread has run.
+fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: f64 = stat.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanoseconds / 1e9)
+}
+
+/// Runs `work` on all events for two seconds; events per second.
+fn rate(name: &str, mut work: impl FnMut() -> usize) -> Result<(), Box<dyn Error>> {
+    work();
+    let (mut events, start) = (0, cpu_seconds()?);
+    while cpu_seconds()? - start < 2.0 {
+        events += work();
+    }
+    let each = (cpu_seconds()? - start) / events as f64;
+    println!("{name:40} {:9.0} events/s {:7.2} µs", 1.0 / each, each * 1e6);
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let file = args.next().expect("TEXTS: a file with one text per line");
+    let file = args.next().ok_or("TEXTS: a file with one text per line")?;
     let inference = inference::Config { onnxruntime: args.next().map(Into::into) };
     let config = patrols::Config::default();
-    let entry = find("sql-guard").expect("in the table");
-    let blueprint = Arc::new(Blueprint::new(entry, &config, &inference).expect("loads"));
-    let model = Arc::new(Mutex::new(blueprint.model().expect("loads")));
-    let mut scorer = blueprint.scorer(Arc::clone(&model));
+    let entry = find("sql-guard").ok_or("no sql-guard")?;
+    let blueprint = Arc::new(Blueprint::new(entry, &config, &inference)?);
+    println!("{}", blueprint.runtime().name());
 
-    let lines = std::fs::read_to_string(file).expect("can be read");
-    let body = |text: &str| {
-        Fields(
-            json!({"text": text, "kind": "query", "user": "app", "session": "7"})
-                .as_object()
-                .cloned()
-                .unwrap_or_default(),
-        )
+    let text = std::fs::read_to_string(file)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let body = |text: &&str| {
+        let body = json!({"text": text, "kind": "query", "user": "app", "session": "7"});
+        Fields(body.as_object().cloned().unwrap_or_default())
     };
-    let bodies: Vec<Fields> = lines.lines().map(body).collect();
+    let bodies: Vec<Fields> = lines.iter().map(body).collect();
+    parts(&blueprint, &lines, &bodies)?;
+    whole(&blueprint, &bodies)
+}
+
+fn parts(blueprint: &Blueprint, lines: &[&str], bodies: &[Fields]) -> Result<(), Box<dyn Error>> {
+    let spec = blueprint.spec();
+    let mut ids = vec![0; sql::WIDTH];
+    rate("features", || {
+        lines.iter().for_each(|text| sql::ids(text, &mut ids));
+        lines.len()
+    })?;
+    let mut normal = Normal::default();
+    rate("normal form", || {
+        lines.iter().for_each(|text| normal.set(text, 65_536));
+        lines.len()
+    })?;
+    let book = Book::load(spec.kind, spec.patterns, None)?;
+    let mut hits = Vec::new();
+    rate("normal form and patterns", || {
+        for (text, body) in lines.iter().zip(bodies) {
+            normal.set(text, 65_536);
+            hits.clear();
+            book.matches(body, Some(&normal), &mut hits);
+        }
+        lines.len()
+    })?;
+    let mut model = blueprint.model()?;
+    let (mut rows, mut scores) = (Rows::new(spec.input, 64), Vec::new());
+    for (at, text) in lines.iter().take(64).enumerate() {
+        if let inference::RowMut::Ids(out) = rows.row_mut(at, sql::WIDTH) {
+            sql::ids(text, out);
+        }
+    }
+    for count in [1, 64] {
+        rate(&format!("model, batch {count}"), || {
+            model.run(&rows, count, &mut scores).map_or(0, |()| count)
+        })?;
+    }
+    Ok(())
+}
+
+fn whole(blueprint: &Arc<Blueprint>, bodies: &[Fields]) -> Result<(), Box<dyn Error>> {
     let ts = Timestamp::from_micros(1);
+    let model = Arc::new(Mutex::new(blueprint.model()?));
+    let mut scorer = blueprint.scorer(Arc::clone(&model));
     let seen: Vec<_> =
         bodies.iter().map(|b| Seen { body: b, ts, ts_refused: false, repeated: false }).collect();
-
     let mut verdicts = Vec::new();
-    let (mut events, start) = (0, Instant::now());
-    while start.elapsed() < Duration::from_secs(3) {
+    rate("all three, batch 64", || {
         for chunk in seen.chunks(64) {
             scorer.score(chunk, &mut verdicts);
-            events += verdicts.len();
         }
-    }
-    println!("{}, batch 64: {:.0} events/s", blueprint.runtime().name(), rate(events, start));
+        seen.len()
+    })?;
 
-    let deliveries = deliveries(&bodies);
-    let mut stage =
-        PatrolStage::new(Arc::clone(&blueprint), blueprint.scorer(Arc::clone(&model)), None);
-    let (mut events, start) = (0, Instant::now());
-    while start.elapsed() < Duration::from_secs(3) {
-        for chunk in deliveries.chunks(64) {
+    let deliveries: Vec<_> =
+        (1..).zip(bodies).map(|(n, b)| delivery(n, b)).collect::<Result<_, _>>()?;
+    let mut stage = PatrolStage::new(Arc::clone(blueprint), blueprint.scorer(model), None);
+    rate("decoding", || {
+        let read = |d: &Delivery| d.decode::<Event>(Limits::default()).is_ok();
+        deliveries.iter().filter(|d| read(d)).count()
+    })?;
+    rate("with decoding and receipts, batch 64", || {
+        for deliveries in deliveries.chunks(64) {
             let mut out = Output::default();
-            let batch = Batch { shard: None, deliveries: chunk, now: ts, rebuilding: false };
+            let batch = Batch { shard: None, deliveries, now: ts, rebuilding: false };
             stage.handle(&batch, &mut out);
-            events += chunk.len();
         }
-    }
-    println!("with decoding and receipts: {:.0} events/s", rate(events, start));
+        deliveries.len()
+    })?;
 
-    let mut times: Vec<Duration> = Vec::new();
+    let mut times = Vec::new();
     for one in seen.iter().take(5000) {
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         scorer.score(std::slice::from_ref(one), &mut verdicts);
         times.push(start.elapsed());
     }
     times.sort_unstable();
-    println!("one at a time: median {:?}", times.get(times.len() / 2).unwrap_or(&Duration::ZERO));
-}
-
-fn rate(events: usize, start: Instant) -> f64 {
-    events as f64 / start.elapsed().as_secs_f64()
+    println!("{:40} {:?} median", "one at a time", times.get(times.len() / 2));
+    Ok(())
 }

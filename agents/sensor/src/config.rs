@@ -166,8 +166,8 @@ pub struct Config {
     pub shards: u16,
     /// Followed files. Default none.
     pub tails: Vec<Tail>,
-    /// Folder of the stored positions. Default empty: `sensor` below the folder that the
-    /// program keeps its state in.
+    /// Folder of the stored positions. Default empty: `magsentinel/sensor` below
+    /// `$XDG_STATE_HOME`, else below `$HOME/.local/state`.
     pub state_dir: PathBuf,
     /// Pause between two looks at a quiet file, 1 ms to 1 min. Default `100ms`. A file that
     /// grows is read again at once.
@@ -261,7 +261,8 @@ impl Config {
             ));
         }
         if self.ingest.ack_wait < Span::s(1) {
-            found.push(format!("ingest.ack_wait: must be at least 1s, is {}", self.ingest.ack_wait));
+            found
+                .push(format!("ingest.ack_wait: must be at least 1s, is {}", self.ingest.ack_wait));
         }
         found
     }

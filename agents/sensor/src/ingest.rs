@@ -17,8 +17,8 @@ use crate::{
     shape::shape,
 };
 use magsentinel_bus_schema::{
-    Event, Fields, Id, Kind, Limits, SCHEMA_VERSION, Source, Stream, Subject, SubjectError,
-    Tenant, Timestamp, ingest::split, subject::all_of,
+    Event, Fields, Id, Kind, Limits, SCHEMA_VERSION, Source, Stream, Subject, SubjectError, Tenant,
+    Timestamp, ingest::split, subject::all_of,
 };
 use magsentinel_runtime::{
     service::Pool,

@@ -5,6 +5,7 @@
 //! out. Only [`tail`] and [`replay`] touch files and wait, and both hand what they read to a
 //! [`Publisher`] and go on only after it has confirmed.
 
+mod cells;
 pub mod config;
 pub mod envelope;
 pub mod ingest;

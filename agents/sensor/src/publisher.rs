@@ -17,10 +17,8 @@ pub struct PublishError(pub String);
 /// order and with the same ids.
 pub trait Publisher: Send + Sync {
     /// Publishes a batch, in order, and waits until all of it is stored.
-    fn publish(
-        &self,
-        batch: Vec<Publish>,
-    ) -> impl Future<Output = Result<(), PublishError>> + Send;
+    fn publish(&self, batch: Vec<Publish>)
+    -> impl Future<Output = Result<(), PublishError>> + Send;
 }
 
 impl<P: Publisher> Publisher for std::sync::Arc<P> {

@@ -13,9 +13,7 @@ use crate::{
     envelope::{Bounds, Refused, dead_letter, publish},
     publisher::{Backoff, pause, publish_until},
 };
-use magsentinel_bus_schema::{
-    Event, Id, Kind, SCHEMA_VERSION, Source, Tenant, Timestamp, Trust,
-};
+use magsentinel_bus_schema::{Event, Id, Kind, SCHEMA_VERSION, Source, Tenant, Timestamp, Trust};
 use magsentinel_runtime::{clock, stage::Publish};
 use pace::{Pace, Span, Speed};
 use rows::{BadRow, Recording, Row};
@@ -174,8 +172,7 @@ type AnyRow = Result<Row, BadRow>;
 /// Reads rows on a thread that may block, a bounded number ahead.
 fn read(config: &Config, replay: &Replay) -> Result<(mpsc::Receiver<AnyRow>, Reading), Error> {
     let opened = replay.recording.rows(replay.kind, config.line_bytes_max);
-    let rows =
-        opened.map_err(|source| Error::Read { name: replay.recording.name(), source })?;
+    let rows = opened.map_err(|source| Error::Read { name: replay.recording.name(), source })?;
     let (send, receive) = mpsc::channel(BATCH_MAX);
     let reading = spawn_blocking(move || {
         for row in rows {
@@ -230,7 +227,8 @@ impl Player<'_> {
 
     fn event(&self, row: &Row, ts: Timestamp) -> Event {
         let replay = self.replay;
-        let id = Id::derived(&["replay", self.tenant.as_str(), &replay.run, &row.number.to_string()]);
+        let id =
+            Id::derived(&["replay", self.tenant.as_str(), &replay.run, &row.number.to_string()]);
         let sensor = if replay.as_live { "scenario" } else { "replay" };
         Event {
             v: SCHEMA_VERSION,
@@ -252,4 +250,3 @@ impl Player<'_> {
         }
     }
 }
-

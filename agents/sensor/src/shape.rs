@@ -35,7 +35,7 @@ const NAMES: &[&str] = &[
     "project",
 ];
 
-/// The field without which a body of this kind says nothing.
+/// The fields without which a body of this kind says nothing.
 fn essential(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Sql => &["text"],
@@ -73,9 +73,9 @@ pub fn shape(kind: Kind, body: &mut Fields) -> Result<(), String> {
     }
     for field in essential(kind) {
         let value = body.0.get(*field);
-        // A request that is no HTTP has no method and says so.
-        let excused = body.0.get("malformed") == Some(&Value::Bool(true));
-        if value.is_none_or(|v| v.as_str() == Some("")) && !excused {
+        // A request that is no HTTP has an empty method or path, which says something.
+        let blank = |v: &Value| v.as_str() == Some("") && kind != Kind::Api;
+        if value.is_none_or(blank) {
             return Err(format!("body has no {field}, which every {kind} body needs"));
         }
     }

@@ -34,7 +34,11 @@ use futures::future::join_all;
 use magsentinel_bus_schema::Tenant;
 use magsentinel_runtime::clock;
 use position::{Position, Positions};
-use std::{io, path::Path, time::Instant};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use tokio::{sync::watch, task::spawn_blocking};
 
 /// Why no tail could begin.
@@ -44,16 +48,19 @@ pub enum Error {
     #[error("cannot use sensor.state_dir {dir:?}")]
     State {
         /// The folder.
-        dir: std::path::PathBuf,
+        dir: PathBuf,
         /// What the system said.
         #[source]
         source: io::Error,
     },
+    /// Nothing says where positions are kept.
+    #[error("sensor.state_dir is empty, and neither XDG_STATE_HOME nor HOME is set: set one")]
+    NoStateDir,
     /// A tail's settings make no sense.
     #[error("cannot follow {path:?}: {why}")]
     Tail {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What is wrong.
         why: String,
     },
@@ -72,8 +79,12 @@ pub async fn tail<P: Publisher>(
     board: &Board,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), Error> {
-    let state = |source| Error::State { dir: config.state_dir.clone(), source };
-    let positions = Positions::open(&config.state_dir).map_err(state)?;
+    if config.tails.is_empty() {
+        return Ok(());
+    }
+    let dir = state_dir(config)?;
+    let state = |source| Error::State { dir: dir.clone(), source };
+    let positions = Positions::open(&dir).map_err(state)?;
     let mut tails = Vec::new();
     for tail in &config.tails {
         let stored = positions.load(&tail.path).map_err(state)?;
@@ -95,6 +106,18 @@ pub async fn tail<P: Publisher>(
     }
     join_all(tails.into_iter().map(Follow::run)).await;
     Ok(())
+}
+
+/// The configured folder of positions, else the user's. Never the current folder: started
+/// elsewhere, the sensor would not find its positions again.
+fn state_dir(config: &Config) -> Result<PathBuf, Error> {
+    if !config.state_dir.as_os_str().is_empty() {
+        return Ok(config.state_dir.clone());
+    }
+    let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let home = || named("HOME").map(|home| home.join(".local/state"));
+    let base = named("XDG_STATE_HOME").or_else(home).ok_or(Error::NoStateDir)?;
+    Ok(base.join("magsentinel/sensor"))
 }
 
 /// One followed file.
@@ -200,7 +223,8 @@ impl<P: Publisher> Follow<'_, P> {
 
     fn trouble(&self, what: &str) {
         let path: &Path = &self.tail.path;
-        tracing::warn!(path = %path.display(), error = %what, "log cannot be followed; trying again");
+        let shown = path.display();
+        tracing::warn!(path = %shown, error = %what, "log cannot be followed; trying again");
         self.board.change(path, |status| {
             status.read_failures += 1;
             status.trouble = Some(what.to_owned());

@@ -28,9 +28,9 @@ fn the_parser_agrees_with_the_curated_rows() {
     for line in BufReader::new(GzDecoder::new(file)).lines() {
         let row: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let text = |field: &str| row[field].as_str().unwrap_or("").to_owned();
-        let parser = parsers.entry(text("source")).or_insert_with(|| {
-            Parser::new(&Tail::new(Format::Sshd, "auth.log"), 4096).unwrap()
-        });
+        let parser = parsers
+            .entry(text("source"))
+            .or_insert_with(|| Parser::new(&Tail::new(Format::Sshd, "auth.log"), 4096).unwrap());
         let received = "2017-12-31T00:00:00Z".parse().unwrap();
         let body = match parser.line(&text("raw"), received) {
             Ok(Parsed::Events(found)) => found[0].body.clone(),

@@ -1,4 +1,9 @@
 //! Tails and replays against real files, with a bus that fails in the middle.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its own functions too"
+)]
 
 use magsentinel_bus_schema::{
     DeadLetter, Event, Id, Kind, Limits, Subject, Tenant, Timestamp, decode,
@@ -183,8 +188,10 @@ async fn what_cannot_be_read_is_a_dead_letter_and_the_next_line_an_event() {
     let long = "x".repeat(5000);
     append(&path, &format!("{}nonsense\n{long}\n", request(1)));
     let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
-    file.write_all(b"203.0.113.9 - - [21/Nov/2026:10:00:00 +0000] \"GET /\xff HTTP/1.1\" 200 1\n\n")
-        .unwrap();
+    file.write_all(
+        b"203.0.113.9 - - [21/Nov/2026:10:00:00 +0000] \"GET /\xff HTTP/1.1\" 200 1\n\n",
+    )
+    .unwrap();
     let log = Tail { from: From::Start, ..Tail::new(Format::Access, &path) };
     let config = Config { line_bytes_max: 1024, ..config(dir.path(), vec![log]) };
     let (bus, board) = (Bus::failing(0), Board::default());

@@ -87,8 +87,12 @@ fn conditions() -> impl Strategy<Value = Condition> {
     ]
 }
 
+fn cases() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(cases())]
     #[test]
     fn the_linear_search_finds_what_brute_force_finds(
         condition in conditions(),

@@ -282,7 +282,8 @@ impl Lane {
     fn close(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
         let Some(newest) = self.newest else { return };
         let clock = newest.minus(self.limits.closing_lag).plus(now.since(self.arrived));
-        while let Some((_, key)) = self.by_due.first().filter(|(due, _)| *due < clock).cloned() {
+        while self.by_due.first().is_some_and(|(due, _)| *due < clock) {
+            let Some((_, key)) = self.by_due.pop_first() else { break };
             if let Some(followed) = self.keys.get_mut(&key) {
                 each_incident(followed, chains, |chain, incident| {
                     if !incident.closed && incident.end.plus(chain.window) < clock {
@@ -301,7 +302,8 @@ impl Lane {
         let Some(watermark) = self.watermark() else { return };
         let longest = chains.iter().map(|c| c.window).max().unwrap_or_default();
         let horizon = watermark.minus(longest);
-        while let Some((_, key)) = self.by_age.first().filter(|(ts, _)| *ts < horizon).cloned() {
+        while self.by_age.first().is_some_and(|(ts, _)| *ts < horizon) {
+            let Some((_, key)) = self.by_age.pop_first() else { break };
             self.remove(&key);
         }
         for key in dirty {

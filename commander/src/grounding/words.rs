@@ -4,62 +4,9 @@
 //! a sentence), by quotation marks, and by place (the word after "user", "table", …). A plain
 //! word elsewhere, and a capitalised one that opens a sentence, is taken for language.
 
+use super::lists::{COMMAND_SIGNS, NAMERS, ORDINARY, PLAYING_DOWN, TRADE};
 use magsentinel_bus_schema::{Id, Timestamp};
 use std::{collections::BTreeSet, net::IpAddr};
-
-/// After these, a plain word is a name unless it is ordinary.
-const NAMERS: &[&str] = &[
-    "account", "address", "bucket", "called", "client", "column", "database", "device", "domain",
-    "endpoint", "extension", "file", "group", "host", "hostname", "key", "login", "machine",
-    "named", "resource", "role", "schema", "server", "session", "table", "user", "username",
-    "view",
-];
-
-/// Words that follow a namer without being a name.
-const ORDINARY: &[&str] = &[
-    "a", "access", "accessed", "accounts", "activity", "after", "all", "an", "and", "any", "are",
-    "as", "at", "authenticated", "authentication", "base", "because", "before", "behaviour",
-    "being", "between", "but", "by", "can", "could", "credentials", "data", "did", "does", "during",
-    "for", "from", "had", "has", "have", "here", "if", "in", "input", "inside", "into", "involved",
-    "is", "issued", "it", "itself", "logs", "management", "may", "might", "must", "name", "names",
-    "not", "now", "of", "on", "once", "or", "over", "owner", "passwords", "permissions",
-    "privileges", "queried", "queries", "ran", "read", "returned", "rights", "rotation", "saw",
-    "sent", "server", "should", "side", "since", "so", "supplied", "than", "that", "the", "their",
-    "then", "this", "through", "to", "token", "tokens", "under", "until", "used", "using", "via",
-    "was", "were", "when", "where", "which", "while", "who", "whose", "will", "with", "within",
-    "without", "would",
-];
-
-/// Capitalised words, and words with a digit or a dot, that belong to the language of the trade.
-const TRADE: &[&str] = &[
-    "acl", "api", "apis", "att", "ck", "attack", "aws", "base64", "cve", "db", "dba", "dlp", "dns",
-    "e.g", "english", "http", "https", "i", "i.e", "iam", "id", "ids", "ip", "ipv4", "ipv6",
-    "iot", "json", "magsentinel", "mfa", "mitre", "nats", "oauth2", "orm", "os", "owasp",
-    "postgres", "postgresql", "rbac", "select", "sha256", "siem", "soc", "sql", "ssh", "tcp",
-    "tls", "udp", "union", "unix", "url", "urls", "utc", "utf-8", "vpn", "waf", "where", "xss",
-    "24/7",
-];
-
-/// What plays an incident down or asks to undo a response.
-const PLAYING_DOWN: &[&str] = &[
-    "false positive", "false alarm", "false positives", "no action", "no threat", "not an attack",
-    "not malicious", "benign", "harmless", "legitimate activity", "authorised test",
-    "authorized test", "penetration test", "ignore", "disregard", "unblock", "unsuspend",
-    "whitelist", "allowlist", "safelist", "lower the level", "lower the severity", "downgrade",
-    "close the incident", "close this incident", "close the alert", "close this alert",
-    "disable logging", "disable the patrol", "disable monitoring", "system prompt",
-];
-
-/// What gives a command, code or a link away. Compared without case.
-const COMMAND_SIGNS: &[&str] = &[
-    "`", "$(", "${", "&&", "||", "|", "--", "/*", "*/", "://", "<", ">", "{", "}", "www.",
-    "sudo ", "curl ", "wget ", "rm -", "chmod ", "chown ", "powershell", "bash ", "cmd.exe",
-    "sh -c", "python -", "nc -", "netcat ", "iptables ", "nft ", "kubectl ", "systemctl ",
-    "eval(", "exec(", "drop table", "drop user", "drop role", "drop database", "delete from",
-    "insert into", "truncate table", "grant all", "grant select", "alter user", "alter role",
-    "alter system", "create user", "create role", "union select", "select *", "copy (",
-    "xp_cmdshell", "pg_terminate", "pg_sleep", "net user", "reg add",
-];
 
 /// Words of a run that may not be repeated.
 const RUN: usize = 4;
@@ -95,7 +42,8 @@ impl<'a> Wording<'a> {
 
     /// Words that can be read: letters with a vowel.
     pub(super) fn plain_words(&self) -> usize {
-        let vowel = |w: &&Word<'_>| w.text.to_ascii_lowercase().contains(['a', 'e', 'i', 'o', 'u', 'y']);
+        let vowel =
+            |w: &&Word<'_>| w.text.to_ascii_lowercase().contains(['a', 'e', 'i', 'o', 'u', 'y']);
         let letters = |w: &&Word<'_>| w.text.len() > 1 && w.text.chars().all(char::is_alphabetic);
         self.words.iter().filter(letters).filter(vowel).count()
     }
@@ -103,7 +51,7 @@ impl<'a> Wording<'a> {
     pub(super) fn plays_down(&self) -> Option<&'static str> {
         let lower: Vec<String> = self.words.iter().map(|w| w.text.to_lowercase()).collect();
         let text = format!(" {} ", lower.join(" ").replace('-', " "));
-        PLAYING_DOWN.iter().copied().find(|phrase| text.contains(&format!(" {phrase} ")))
+        PLAYING_DOWN.split(", ").find(|phrase| text.contains(&format!(" {phrase} ")))
     }
 
     /// The first word that names something outside `names`.
@@ -142,7 +90,7 @@ impl<'a> Wording<'a> {
 
 fn is_name(word: &Word<'_>, before: &str, names: &Names, advice: bool) -> bool {
     let lower = normal(word.text);
-    let listed = |list: &[&str]| list.contains(&lower.as_str());
+    let listed = |list: &str| list.split(' ').any(|word| word == lower);
     if listed(TRADE) {
         return false;
     }
@@ -167,7 +115,7 @@ fn is_name(word: &Word<'_>, before: &str, names: &Names, advice: bool) -> bool {
     if capital_inside || (capital_first && !word.opens_sentence) {
         return true;
     }
-    NAMERS.contains(&before.to_lowercase().as_str()) && !listed(ORDINARY)
+    NAMERS.split(' ').any(|namer| namer == before.to_lowercase()) && !listed(ORDINARY)
 }
 
 /// What evidence names, without case.

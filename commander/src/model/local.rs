@@ -37,7 +37,9 @@ impl Local {
             .map_err(|e| format!("no runtime for the model: {e}"))?;
         let model = runtime.block_on(async {
             match place {
-                Place::Directory(directory) => text_model(&directory.to_string_lossy(), device).await,
+                Place::Directory(directory) => {
+                    text_model(&directory.to_string_lossy(), device).await
+                }
                 Place::Gguf { directory, file } => {
                     gguf_model(&directory.to_string_lossy(), file, device).await
                 }

@@ -46,8 +46,8 @@ fn directory(path: PathBuf) -> Result<Place, String> {
             return Err(format!("{} has no {file}", path.display()));
         }
     }
-    let entries = std::fs::read_dir(&path)
-        .map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+    let entries =
+        std::fs::read_dir(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let mut names = entries.flatten().map(|entry| entry.path());
     if names.any(|name| has_extension(&name, "safetensors")) {
         return Ok(Place::Directory(path));

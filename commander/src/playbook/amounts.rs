@@ -11,18 +11,29 @@ const FIELDS: &[(&str, &str)] =
 
 /// Amounts that a text names, in its order: `18250 rows`, `rows=18250`, `"bytes_out": 4096`.
 pub(super) fn in_text(text: &str) -> Vec<String> {
-    let words: Vec<&str> = text
-        .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | ',')))
-        .map(|w| w.trim_matches(['.', ',']))
-        .filter(|w| !w.is_empty())
+    let in_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ',');
+    // Words, and what stands between two of them.
+    let parts: Vec<&str> = text
+        .split_inclusive(|c: char| !in_word(c))
+        .flat_map(|part| {
+            let word = part.trim_end_matches(|c: char| !in_word(c));
+            [word, part.strip_prefix(word).unwrap_or_default()]
+        })
+        .filter(|part| !part.is_empty())
         .collect();
+    let is_word = |part: &str| part.contains(in_word);
     let mut found = Vec::new();
-    for pair in words.windows(2) {
-        let [first, second] = pair else { continue };
+    for (at, first) in parts.iter().enumerate().filter(|(_, part)| is_word(part)) {
+        let rest = parts.get(at + 1..).unwrap_or_default();
+        let Some(next) = rest.iter().position(|part| is_word(part)) else { break };
+        let (between, second) = rest.split_at(next);
+        let second = second.first().map_or("", |w| w.trim_end_matches(['.', ',']));
+        let assigned = between.iter().any(|part| part.contains(['=', ':']));
         let unit = second.to_ascii_lowercase();
-        if is_number(first) && UNITS.contains(&unit.as_str()) {
+        if is_number(first) && !assigned && UNITS.contains(&unit.as_str()) {
             found.push(format!("{first} {second}"));
-        } else if is_number(second)
+        } else if assigned
+            && is_number(second)
             && let Some((_, unit)) = FIELDS.iter().find(|(field, _)| field == first)
         {
             found.push(format!("{second} {unit}"));

@@ -176,7 +176,7 @@ fn steps<'a>(evidence: &[&'a Evidence]) -> Vec<Vec<&'a Evidence>> {
     }
     let mut merged: Vec<Vec<&Evidence>> = Vec::new();
     for event in evidence {
-        let of_same = |step: &&mut Vec<&Evidence>| step.first().is_some_and(|e| same(e, &event));
+        let of_same = |step: &&mut Vec<&Evidence>| step.first().is_some_and(|e| same(e, event));
         match merged.iter_mut().find(of_same) {
             Some(step) => step.push(event),
             None => merged.push(vec![event]),
@@ -245,14 +245,16 @@ fn amounts_of(events: &[&Evidence]) -> Vec<Amount> {
         let body = amounts::in_text(&e.excerpt).into_iter().map(|t| (t, "excerpt"));
         for (text, source) in reasons.chain(body) {
             let amount = Amount { text: text.clone(), source, cites: e.event.to_string() };
-            found.entry((e.ts, text)).or_insert(amount);
+            // A reason may group the digits that the body writes without commas.
+            found.entry((e.ts, text.replace(',', ""))).or_insert(amount);
         }
     }
     found.into_values().take(AMOUNTS_MAX).collect()
 }
 
 fn named(entities: &[Entity]) -> String {
-    let one = |e: &Entity| format!("{} {} ({})", e.class, shown(&e.value, NAME_CHARS), trust(e.trust));
+    let one =
+        |e: &Entity| format!("{} {} ({})", e.class, shown(&e.value, NAME_CHARS), trust(e.trust));
     entities.iter().take(NAMES_MAX).map(one).collect::<Vec<_>>().join(", ")
 }
 
@@ -270,7 +272,8 @@ fn titled(id: &str) -> String {
 }
 
 fn words(token: &str) -> String {
-    token.replace('_', " ")
+    let spelt = |word| if word == "sql" { "SQL" } else { word };
+    token.split('_').map(spelt).collect::<Vec<_>>().join(" ")
 }
 
 /// RFC 3339 to the second.

@@ -1,5 +1,11 @@
 //! The real path through the model library, with a model that the test makes.
 #![cfg(feature = "llm")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and tell what they saw"
+)]
 
 mod tiny;
 
@@ -7,9 +13,7 @@ use bytes::Bytes;
 use magsentinel_bus_schema::{
     Analysis, Assessment, Limits, Subject, Tenant, decision::Author, decode, encode,
 };
-use magsentinel_commander::{
-    Config, Desk, WriteError, briefing, draft, grounding, model, pools,
-};
+use magsentinel_commander::{Config, Desk, WriteError, briefing, draft, grounding, model, pools};
 use magsentinel_runtime::{
     settings::Span,
     stage::{Batch, Delivery, Output},
@@ -102,7 +106,11 @@ fn an_ungrounded_draft_and_a_missed_deadline_leave_the_playbooks_analysis() {
 #[test]
 fn files_that_are_no_model_are_told_with_the_reason() {
     let break_it: [(&str, &dyn Fn(&Path), &str); 4] = [
-        ("missing", &|d| fs::remove_file(d.join("tokenizer.json")).expect("removed"), "tokenizer.json"),
+        (
+            "missing",
+            &|d| fs::remove_file(d.join("tokenizer.json")).expect("removed"),
+            "tokenizer.json",
+        ),
         (
             "corrupt",
             &|d| fs::write(d.join("model.safetensors"), [0xff; 64]).expect("written"),

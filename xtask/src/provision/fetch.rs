@@ -85,7 +85,8 @@ pub(super) fn release(url: &str, sha256: &str, folder: &Path) -> Result<()> {
             command
         }
         None => {
-            let mut command = Command::new("wget");
+            let wget = workspace::on_path("wget").context("neither curl nor wget is installed")?;
+            let mut command = Command::new(wget);
             command.args(["--quiet", "--tries=1", "--timeout=30"]);
             command.arg("--output-document").arg(&archive).arg(url);
             command

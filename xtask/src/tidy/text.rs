@@ -4,8 +4,6 @@ use super::{Violation, tree::File};
 
 /// Lines of a source file. Beyond, it is two things in one file.
 const LINES_MAX: usize = 500;
-/// Characters of a line of Rust, comments and strings as well.
-const LINE_CHARS_MAX: usize = 100;
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc"];
@@ -72,14 +70,6 @@ fn length(file: &File, found: &mut Vec<Violation>) {
         let what = format!("{lines} lines, over {LINES_MAX}: it is two things, split it");
         found.push(Violation::new(&file.path, lines, what));
     }
-    let long =
-        file.text.lines().enumerate().filter(|(_, line)| {
-            file.path.ends_with(".rs") && line.chars().count() > LINE_CHARS_MAX
-        });
-    for (at, line) in long {
-        let what = format!("{} characters, over {LINE_CHARS_MAX}", line.chars().count());
-        found.push(Violation::new(&file.path, at + 1, what));
-    }
 }
 
 fn words(file: &File, found: &mut Vec<Violation>) {
@@ -112,13 +102,11 @@ mod tests {
         assert_eq!(told("a/src/utils/clock.rs", "").len(), 1);
         assert_eq!(told("a/src/parse/mod.rs", "").len(), 1);
         assert_eq!(told("a/src/long.rs", &"x\n".repeat(LINES_MAX + 1)).len(), 1);
-        assert_eq!(told("a/src/wide.rs", &"x".repeat(LINE_CHARS_MAX + 1)).len(), 1);
     }
 
     #[test]
     fn good_files_and_data_are_not_told() {
         assert!(told("a/src/clock.rs", &"x\n".repeat(LINES_MAX)).is_empty());
         assert!(told("Cargo.lock", concat!("crates", ".io")).is_empty());
-        assert!(told("README.md", &"x".repeat(LINE_CHARS_MAX + 1)).is_empty());
     }
 }

@@ -176,10 +176,10 @@ fn triggers_of(rule: &SigmaRule) -> Result<Vec<String>, String> {
     let Some(value) = rule.custom_attributes.get("triggers") else { return Ok(Vec::new()) };
     let items = value.as_sequence().filter(|items| !items.is_empty());
     let items = items.ok_or("triggers must be a list of texts")?;
-    let good = |text: &&str| text.len() >= 2 && !text.contains(|c: char| c.is_ascii_uppercase());
+    let good = |text: &&str| !text.is_empty() && !text.contains(|c: char| c.is_ascii_uppercase());
     let texts = items.iter().map(|item| item.as_str().filter(good).map(str::to_owned));
     let texts: Option<Vec<_>> = texts.collect();
-    texts.ok_or_else(|| "triggers must be lower-case texts of two characters or more".to_owned())
+    texts.ok_or_else(|| "triggers must be lower-case texts, none of them empty".to_owned())
 }
 
 /// Refuses what the engine would take but cannot mean anything here.

@@ -111,14 +111,40 @@ fn percent(bytes: &mut Vec<u8>) -> bool {
     changed
 }
 
+/// What [`fold`] makes of a byte on its own; 0 where that depends on its neighbours.
+const FOLDED: [u8; 256] = folded();
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, below 256")]
+const fn folded() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte: u8 = b'!';
+    while byte < u8::MAX {
+        table[byte as usize] = match byte {
+            b'/' | b'*' | b'-' | b'#' | 0x7f | 0xc2 | 0xef => 0,
+            _ => byte.to_ascii_lowercase(),
+        };
+        byte += 1;
+    }
+    table
+}
+
 /// Lower case, single blanks, no block comment marks; whether there are comments.
 fn fold(bytes: &[u8], out: &mut String) -> bool {
     let mut folded = std::mem::take(out).into_bytes();
     folded.clear();
+    folded.reserve(bytes.len());
     let mut comments = false;
     let mut line_comment = false;
+    let mut blank = true;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
+        let alone = FOLDED.get(usize::from(byte)).copied().unwrap_or(0);
+        if alone != 0 {
+            folded.push(alone);
+            blank = false;
+            at += 1;
+            continue;
+        }
         let next = bytes.get(at + 1).copied().unwrap_or(0);
         let (byte, used) = match (byte, next) {
             (b'/', b'*') => {
@@ -138,11 +164,12 @@ fn fold(bytes: &[u8], out: &mut String) -> bool {
             (0..=b' ' | 0x7f, _) => (b' ', 1),
             (0xc2, 0xa0) => (b' ', 2),
             (0xef, 0xbc | 0xbd) => (narrow(bytes.get(at..).unwrap_or_default()), 3),
-            _ => (byte.to_ascii_lowercase(), 1),
+            _ => (byte, 1),
         };
-        if byte != b' ' || folded.last().is_some_and(|last| *last != b' ') {
+        if byte != b' ' || !blank {
             folded.push(byte);
         }
+        blank = byte == b' ';
         at += used;
     }
     *out = text_of(folded);

@@ -17,7 +17,10 @@ fn delivery(subject: &str, payload: impl Into<Bytes>) -> Delivery {
     }
 }
 
-fn handle(deliveries: &[Delivery]) -> (Vec<(Subject, Event)>, Vec<(Option<u64>, String)>) {
+type Events = Vec<(Subject, Event)>;
+type Failures = Vec<(Option<u64>, String)>;
+
+fn handle(deliveries: &[Delivery]) -> (Events, Failures) {
     let mut out = Output::default();
     let now = "2026-11-21T11:00:00Z".parse().unwrap();
     let batch = Batch { shard: None, deliveries, now, rebuilding: false };
@@ -33,7 +36,8 @@ fn handle(deliveries: &[Delivery]) -> (Vec<(Subject, Event)>, Vec<(Option<u64>, 
 
 #[test]
 fn a_body_becomes_an_event_with_envelope_shard_and_trace() {
-    let body = json!({"text": "SELECT 1", "client": "203.0.113.9", "ts": 1_795_255_100.5, "x": [1]});
+    let body =
+        json!({"text": "SELECT 1", "client": "203.0.113.9", "ts": 1_795_255_100.5, "x": [1]});
     let sent = delivery("mag.acme.ingest.sql", body.to_string());
     let (events, failed) = handle(std::slice::from_ref(&sent));
     assert_eq!(failed, []);
@@ -140,7 +144,10 @@ fn the_bound_on_elements_rejects_only_those_beyond_it() {
         ..Config::default()
     };
     let mut stage = Ingest::new(&config);
-    let sent = [delivery("mag.default.ingest.sql", "[{\"text\":\"a\"},{\"text\":\"b\"},{\"text\":\"c\"}]")];
+    let sent = [delivery(
+        "mag.default.ingest.sql",
+        "[{\"text\":\"a\"},{\"text\":\"b\"},{\"text\":\"c\"}]",
+    )];
     let mut out = Output::default();
     let now = Timestamp::from_micros(0);
     stage.handle(&Batch { shard: None, deliveries: &sent, now, rebuilding: false }, &mut out);

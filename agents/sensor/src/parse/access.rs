@@ -63,7 +63,9 @@ impl Request {
         let rest = parts.next().unwrap_or_default();
         let target = rest.rsplit_once(" HTTP/").map_or(rest, |(target, _)| target);
         let token = |m: &str| {
-            !m.is_empty() && m.len() <= 32 && m.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
+            !m.is_empty()
+                && m.len() <= 32
+                && m.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
         };
         if token(method) && !target.is_empty() {
             self.method = method.to_owned();

@@ -10,7 +10,8 @@
 //! when a statement has ended, after its plain line; so a read is told twice when both are
 //! switched on: at once without rows, then as an event of its own with them (`evidence` is
 //! `statement`, `plan` or `audit`). Whoever adds up rows adds nothing twice, because the first
-//! has none; whoever counts reads counts one `evidence`.
+//! has none; whoever counts reads counts one `evidence`. A COPY of a whole table has no plan, so
+//! only pgaudit counts its rows; a COPY of a query has one.
 //!
 //! **Statements** become one `sql` event each: a plan or audit line adds one only when its
 //! session's last plain line was not the same statement, that is, when the plain lines are
@@ -106,13 +107,15 @@ impl Parser {
         if !record.context.is_empty() {
             return Parsed::Skipped("raised_by_function");
         }
-        self.remember(record, text, Evidence::Statement);
         let detail = record.detail.as_str();
+        // The plan of an EXECUTE quotes its PREPARE.
+        let preparing = detail.strip_prefix("prepare: ");
+        self.remember(record, preparing.unwrap_or(text), Evidence::Statement);
         let parameters =
             detail.strip_prefix("parameters: ").or_else(|| detail.strip_prefix("Parameters: "));
         let said = Said {
             text,
-            reads: detail.strip_prefix("prepare: ").and_then(prepared),
+            reads: preparing.and_then(prepared),
             parameters,
             duration_ms,
             ..Said::default()
@@ -216,13 +219,7 @@ impl Parser {
         Found { kind: Kind::Sql, ts: self.zone.postgres(&record.timestamp), body }
     }
 
-    fn data(
-        &self,
-        record: &Record,
-        read: &Read,
-        rows: Option<u64>,
-        evidence: Evidence,
-    ) -> Found {
+    fn data(&self, record: &Record, read: &Read, rows: Option<u64>, evidence: Evidence) -> Found {
         let dumper = matches!(record.application_name.as_str(), "pg_dump" | "pg_dumpall");
         let action = if dumper && read.action == "copy_to" { "dump" } else { read.action };
         let body = Body::new()
@@ -281,8 +278,10 @@ fn after_duration(message: &str) -> (Option<f64>, &str) {
 
 /// The statement inside `PREPARE name (types) AS …`.
 fn prepared(text: &str) -> Option<&str> {
-    let at = text.to_ascii_lowercase().find(" as ")?;
-    text.get(at + 4..)
+    let lower = text.to_ascii_lowercase();
+    let spaced = |at: &usize| lower.get(at + 3..).is_some_and(|r| r.starts_with([' ', '\n', '\t']));
+    let at = lower.match_indices(" as").map(|(at, _)| at).find(spaced)?;
+    text.get(at + 3..)
 }
 
 fn digest(text: &str) -> u64 {

@@ -192,10 +192,7 @@ mod tests {
                 "Connection closed by authenticating user root 203.0.113.9 port 4 [preauth]",
                 ("conn_closed", "root", "203.0.113.9", 4),
             ),
-            (
-                "Disconnected from user ann 192.0.2.7 port 5",
-                ("disconnect", "ann", "192.0.2.7", 5),
-            ),
+            ("Disconnected from user ann 192.0.2.7 port 5", ("disconnect", "ann", "192.0.2.7", 5)),
             (
                 "Received disconnect from 2001:db8::9 port 6:11: Bye Bye [preauth]",
                 ("disconnect_preauth", "-", "2001:db8::9", 6),
@@ -229,11 +226,14 @@ mod tests {
     #[test]
     fn a_forged_user_name_cannot_put_the_blame_on_another_address() {
         for message in [
-            "Failed password for invalid user x from 198.51.100.1 port 22 ssh2 from 203.0.113.9 port 9 ssh2",
-            "Failed password for invalid user x from 198.51.100.1 port 22 ssh2: y from 203.0.113.9 port 9 ssh2",
+            "Failed password for invalid user x from 198.51.100.1 port 22 ssh2 from \
+             203.0.113.9 port 9 ssh2",
+            "Failed password for invalid user x from 198.51.100.1 port 22 ssh2: y from \
+             203.0.113.9 port 9 ssh2",
             "Invalid user x from 198.51.100.1 port 22 from 203.0.113.9 port 9",
             "Connection closed by invalid user x 198.51.100.1 port 22 203.0.113.9 port 9 [preauth]",
-            "Received disconnect from 203.0.113.9 port 9:11: from 198.51.100.1 port 22:11: x [preauth]",
+            "Received disconnect from 203.0.113.9 port 9:11: from 198.51.100.1 port 22:11: x \
+             [preauth]",
         ] {
             let body = read(message);
             assert_eq!(
@@ -257,10 +257,7 @@ mod tests {
             read_with(&mut parser, &line)["src_ip"].clone()
         };
         at("19:00:00", "Invalid user bob from 203.0.113.9 port 3");
-        assert_eq!(
-            at("19:00:01", "pam_unix(sshd:auth): check pass; user unknown"),
-            "203.0.113.9"
-        );
+        assert_eq!(at("19:00:01", "pam_unix(sshd:auth): check pass; user unknown"), "203.0.113.9");
         at("19:00:02", "Connection closed by 203.0.113.9 port 3 [preauth]");
         assert_eq!(at("19:00:03", "PAM service(sshd) ignoring max retries; 6 > 3"), "203.0.113.9");
         // The process id was given to another connection since.
@@ -274,18 +271,30 @@ mod tests {
         let sudo = read("sudo:   ann : TTY=pts/0 ; PWD=/root ; USER=root ; COMMAND=/bin/su - ; x");
         assert_eq!((&sudo["event"], &sudo["user"]), (&json!("sudo_command"), &json!("ann")));
         assert_eq!(sudo["command"], "/bin/su - ; x");
-        let refused = read("sudo: bob : user NOT in sudoers ; TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=/bin/sh");
+        let refused = read(
+            "sudo: bob : user NOT in sudoers ; TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+        );
         assert_eq!(refused["event"], "sudo_failed");
         let su = read("su[3]: Successful su for root by ann");
         assert_eq!((&su["actor"], &su["target_user"]), (&json!("ann"), &json!("root")));
         assert_eq!(read("su[3]: FAILED su for root by bob")["event"], "su_failed");
         let cron = read("CRON[9]: pam_unix(cron:session): session closed for user root");
         assert_eq!((&cron["event"], &cron["src_ip"]), (&json!("session_closed"), &Value::Null));
-        let modern = "2026-11-21T19:59:58.123456+01:00 web-1 sshd-session[7]: Accepted password for ann from 192.0.2.7 port 2 ssh2";
+        let modern = "2026-11-21T19:59:58.123456+01:00 web-1 sshd-session[7]: Accepted \
+                      password for ann from 192.0.2.7 port 2 ssh2";
         let body = read_with(&mut parser(), modern);
-        assert_eq!((&body["service"], &body["ts"]), (&json!("sshd"), &json!("2026-11-21T18:59:58.123456Z")));
-        let repeated = read("sshd[1]: message repeated 3 times: [ Failed password for root from 203.0.113.9 port 1 ssh2]");
-        assert_eq!((&repeated["repeated"], &repeated["src_ip"]), (&json!(3), &json!("203.0.113.9")));
+        assert_eq!(
+            (&body["service"], &body["ts"]),
+            (&json!("sshd"), &json!("2026-11-21T18:59:58.123456Z"))
+        );
+        let repeated = read(
+            "sshd[1]: message repeated 3 times: [ Failed password for root from \
+             203.0.113.9 port 1 ssh2]",
+        );
+        assert_eq!(
+            (&repeated["repeated"], &repeated["src_ip"]),
+            (&json!(3), &json!("203.0.113.9"))
+        );
     }
 
     #[test]

@@ -302,11 +302,20 @@ mod tests {
         };
         let cases = [
             ("COPY public.users (id, name) TO stdout;", read("copy_to", "public.users", "stdout")),
-            ("COPY (SELECT * FROM users WHERE a > 1) TO '/tmp/x'", read("copy_to", "users", "file")),
+            (
+                "COPY (SELECT * FROM users WHERE a > 1) TO '/tmp/x'",
+                read("copy_to", "users", "file"),
+            ),
             ("COPY users TO PROGRAM 'nc'", read("copy_to", "users", "program")),
             ("INSERT INTO b (x) SELECT x FROM a", read("insert_select", "a", "b")),
-            ("WITH w AS (SELECT 1) INSERT INTO b SELECT * FROM w, a", read("insert_select", "a", "b")),
-            ("CREATE TEMP TABLE IF NOT EXISTS b AS SELECT * FROM a", read("insert_select", "a", "b")),
+            (
+                "WITH w AS (SELECT 1) INSERT INTO b SELECT * FROM w, a",
+                read("insert_select", "a", "b"),
+            ),
+            (
+                "CREATE TEMP TABLE IF NOT EXISTS b AS SELECT * FROM a",
+                read("insert_select", "a", "b"),
+            ),
             ("SELECT * INTO TEMP b FROM a", read("insert_select", "a", "b")),
         ];
         for (sql, want) in cases {

@@ -24,14 +24,14 @@ pub struct Line<'a> {
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:<\d{1,3}>)?",
-        r"(?:([A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d)|(\d{4}-\d\d-\d\dT[0-9:.,]+(?:Z|[+-]\d\d:?\d\d)?))",
+        r"(?:([A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d)|",
+        r"(\d{4}-\d\d-\d\dT[0-9:.,]+(?:Z|[+-]\d\d:?\d\d)?))",
         r" +(\S+) (.*)$"
     ))
 });
 
 /// `program[pid]: message`; the program's name may hold parentheses and slashes.
-static TAG: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(([^\s:\[]+)(?:\[\d+\])?): ?(.*)$"));
+static TAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(([^\s:\[]+)(?:\[\d+\])?): ?(.*)$"));
 
 /// Splits a line. `None` is a line of syslog itself, without a program: `last message repeated
 /// 3 times`, `-- MARK --`.
@@ -42,7 +42,9 @@ pub fn split<'a>(
 ) -> Result<Option<Line<'a>>, Reject> {
     let frame = FRAME.captures(line);
     let frame = frame.ok_or_else(|| {
-        Reject::new("line does not begin with a syslog time and host (Mmm dd hh:mm:ss, or RFC 3339)")
+        Reject::new(
+            "line does not begin with a syslog time and host (Mmm dd hh:mm:ss, or RFC 3339)",
+        )
     })?;
     let part = |n| frame.get(n).map(|m| m.as_str());
     let ts = match (part(1), part(2)) {

@@ -18,7 +18,9 @@ impl Zone {
     pub fn named(name: &str) -> Result<Self, String> {
         let zone = TimeZone::get(name).or_else(|e| TimeZone::posix(name).map_err(|_| e));
         let zone = zone.map_err(|e| {
-            format!("{e}; write an IANA name like UTC, or a POSIX one like CET-1CEST,M3.5.0,M10.5.0/3")
+            format!(
+                "{e}; write an IANA name like UTC, or a POSIX one like CET-1CEST,M3.5.0,M10.5.0/3"
+            )
         })?;
         Ok(Self { zone, chosen: !is_utc(name) })
     }

@@ -1,6 +1,7 @@
 //! The rows of a recording: JSON lines or CSV, plain or gzip.
 
 use crate::{
+    cells::cells,
     lines::{Framing, Lines, Piece, What},
     shape::shape,
 };
@@ -123,7 +124,7 @@ impl Iterator for Rows {
                 continue;
             }
             if self.header.as_ref().is_some_and(Vec::is_empty) {
-                match cells(&piece.bytes) {
+                match row_cells(&piece.bytes) {
                     Ok(columns) => self.header = Some(columns),
                     Err(reason) => {
                         return Some(Err(io::Error::new(
@@ -211,16 +212,14 @@ impl Rows {
 
 type Parts = (Kind, Option<Value>, Map<String, Value>);
 
-fn cells(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
-    let row = reader.records().next().ok_or("line is empty")?;
-    let row = row.map_err(|e| e.to_string())?;
-    Ok(row.iter().map(|cell| cell.trim_start_matches('\u{feff}').to_owned()).collect())
+fn row_cells(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "row is no UTF-8")?;
+    cells(text.trim_start_matches('\u{feff}'))
 }
 
 /// Empty cells are absent fields.
 fn csv_row(columns: &[String], bytes: &[u8]) -> Result<Map<String, Value>, String> {
-    let cells = cells(bytes)?;
+    let cells = row_cells(bytes)?;
     if cells.len() != columns.len() {
         return Err(format!("row has {} columns, its header {}", cells.len(), columns.len()));
     }
@@ -259,7 +258,8 @@ mod tests {
     #[test]
     fn csv_rows_are_bodies_with_numbers_where_the_kind_has_them() {
         let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
-        gz.write_all(b"ts,user,action,bytes\n2010-01-02T06:55:16,u1,\"file\ncopy\",42\n,u2,x,\n").unwrap();
+        gz.write_all(b"ts,user,action,bytes\n2010-01-02T06:55:16,u1,\"file\ncopy\",42\n,u2,x,\n")
+            .unwrap();
         let found = read("r.csv.gz", &gz.finish().unwrap(), Some(Kind::Data));
         let first = found[0].as_ref().unwrap();
         assert_eq!(first.body.get("bytes"), Some(&Value::from(42)));
@@ -271,7 +271,9 @@ mod tests {
     #[test]
     fn bad_rows_are_told_by_number_and_the_good_ones_go_on() {
         let long = format!("{{\"text\":\"{}\"}}", "x".repeat(2000));
-        let text = format!("{{\"text\":\n[]\n{{\"text\":\"a\",\"ts\":\"soon\"}}\n{long}\n{{}}\n{{\"text\":\"a\"}}\n");
+        let text = format!(
+            "{{\"text\":\n[]\n{{\"text\":\"a\",\"ts\":\"soon\"}}\n{long}\n{{}}\n{{\"text\":\"a\"}}\n"
+        );
         let found = read("r.jsonl", text.as_bytes(), Some(Kind::Sql));
         let bad: Vec<_> = found.iter().filter_map(|r| r.as_ref().err()).map(|b| b.number).collect();
         assert_eq!((bad, found.len()), (vec![1, 2, 3, 4, 5], 6));

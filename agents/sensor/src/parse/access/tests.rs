@@ -30,7 +30,10 @@ fn combined_lines_are_read() {
         })
     );
     let (_, body) = read("2001:db8::9 - - [21/Nov/2026:11:00:00 +0100] \"POST /a HTTP/2.0\" 304 -");
-    assert_eq!(body, json!({"client": "2001:db8::9", "method": "POST", "path": "/a", "status": 304}));
+    assert_eq!(
+        body,
+        json!({"client": "2001:db8::9", "method": "POST", "path": "/a", "status": 304})
+    );
     let (_, body) = read(
         "shop.example:443 203.0.113.9 - - [21/Nov/2026:11:00:00 +0100] \"GET / HTTP/1.1\" 200 1 \
          \"-\" \"-\"",
@@ -51,7 +54,8 @@ fn escaped_text_is_what_the_client_sent_and_cannot_forge_a_line() {
 #[test]
 fn what_is_no_http_is_told_as_such() {
     for (raw, path) in [("\\x16\\x03\\x01", "\u{16}\u{3}\u{1}"), ("-", ""), ("", "")] {
-        let line = format!("203.0.113.9 - - [21/Nov/2026:11:00:00 +0100] \"{raw}\" 400 157 \"-\" \"-\"");
+        let line =
+            format!("203.0.113.9 - - [21/Nov/2026:11:00:00 +0100] \"{raw}\" 400 157 \"-\" \"-\"");
         let (_, body) = read(&line);
         assert_eq!((&body["method"], &body["malformed"]), (&json!(""), &json!(true)), "{raw}");
         assert_eq!(body["path"], path);

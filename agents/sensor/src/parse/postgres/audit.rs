@@ -1,8 +1,11 @@
 //! pgaudit's line: `SESSION,1,1,READ,SELECT,TABLE,public.users,"SELECT …",<none>,42`.
 
-use crate::parse::{
-    Reject,
-    statement::{Read, reads},
+use crate::{
+    cells::cells,
+    parse::{
+        Reject,
+        statement::{Read, reads},
+    },
 };
 
 /// What an audit line says.
@@ -21,12 +24,7 @@ pub(super) struct Audit {
 const COLUMNS_MIN: usize = 9;
 
 pub(super) fn read(line: &str) -> Result<Audit, Reject> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(line.as_bytes());
-    let row = reader.records().next().ok_or_else(|| Reject::new("audit line is empty"))?;
-    let row = row.map_err(|e| Reject::new(format!("audit line is no CSV: {e}")))?;
+    let row = cells(line).map_err(|e| Reject::new(format!("audit line is no CSV: {e}")))?;
     if row.len() < COLUMNS_MIN {
         return Err(Reject::new(format!(
             "audit line has {} columns, at least {COLUMNS_MIN} are due",
@@ -34,12 +32,9 @@ pub(super) fn read(line: &str) -> Result<Audit, Reject> {
         )));
     }
     // What was not logged stands in angle brackets: `<not logged>`, `<none>`.
-    let column = |n: usize| {
-        let value = row.get(n).unwrap_or_default();
-        Some(value.to_owned()).filter(|v| !v.is_empty() && !v.starts_with('<'))
-    };
+    let column = |n: usize| row.get(n).cloned().filter(|v| !v.is_empty() && !v.starts_with('<'));
     let text = column(7);
-    let reading = row.get(3) == Some("READ");
+    let reading = row.get(3).is_some_and(|class| class == "READ");
     let read = if reading { reading_of(text.as_deref(), column(6)) } else { None };
     let rows = row.get(9).and_then(|rows| rows.parse().ok());
     Ok(Audit { text, parameters: column(8), read, rows })

@@ -1,6 +1,6 @@
 //! One record of the log, in either form.
 
-use crate::parse::Reject;
+use crate::{cells::cells, parse::Reject};
 use serde::Deserialize;
 
 /// The fields that are of use; the names are jsonlog's.
@@ -36,19 +36,15 @@ impl Record {
 
     /// Reads a record of csvlog.
     pub(super) fn from_csv(text: &str) -> Result<Self, Reject> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(text.as_bytes());
-        let row = reader.records().next().ok_or_else(|| Reject::new("record is empty"))?;
-        let row = row.map_err(|e| Reject::new(format!("record is no csvlog record: {e}")))?;
+        let row = cells(text)
+            .map_err(|e| Reject::new(format!("record is no csvlog record, or was cut: {e}")))?;
         if row.len() < CSV_COLUMNS_MIN {
             return Err(Reject::new(format!(
                 "csvlog record has {} columns, at least {CSV_COLUMNS_MIN} are due: it was cut",
                 row.len()
             )));
         }
-        let column = |n: usize| row.get(n).unwrap_or_default().to_owned();
+        let column = |n: usize| row.get(n).cloned().unwrap_or_default();
         let from = column(4);
         let host = from.rsplit_once(':').map_or(from.as_str(), |(host, _)| host);
         let record = Self {

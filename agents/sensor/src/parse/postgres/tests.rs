@@ -80,9 +80,13 @@ fn extended_protocol_lines_carry_parameters_and_are_not_counted_thrice() {
     ] {
         assert_eq!(skipped(&mut p, &record("LOG", message, json!({}))), reason, "{message}");
     }
-    let more = json!({"detail": "prepare: PREPARE q AS SELECT * FROM cards"});
-    let found = events(&mut p, &record("LOG", "statement: EXECUTE q", more));
+    let prepare = "PREPARE q(int) AS\nSELECT * FROM cards WHERE id > $1";
+    let more = json!({"detail": format!("prepare: {prepare}")});
+    let found = events(&mut p, &record("LOG", "statement: EXECUTE q(1)", more));
     assert_eq!(found[1].1["resource"], "cards");
+    let node = json!({"Node Type": "Seq Scan", "Relation Name": "cards", "Actual Rows": 4});
+    let found = events(&mut p, &plan(prepare, node));
+    assert_eq!((found.len(), &found[0].1["rows"]), (1, &json!(4)));
 }
 
 #[test]
@@ -196,7 +200,9 @@ fn csvlog_of_every_version_is_read() {
              'x' FROM users\",,,,,,,,,\"web\"{last}"
         )
     };
-    for last in ["", ",\"client backend\"", ",\"client backend\",,0", ",\"client backend\",,0,\"new\""] {
+    for last in
+        ["", ",\"client backend\"", ",\"client backend\",,0", ",\"client backend\",,0,\"new\""]
+    {
         let found = events(&mut parser(true), &columns(last));
         assert_eq!(found[0].1["text"], "SELECT \"a\",\n'x' FROM users", "{last}");
         assert_eq!(found[0].1["src_ip"], "::1");

@@ -78,13 +78,13 @@ const RULES: &[Rule] = &[
     (
         SSHD,
         "max_attempts",
-        r"^PAM \d+ more authentication failures?;.*? rhost=(?<ip>\S*)(?:\s+user=(?<user>.*))?$",
+        r"^PAM \d+ more authentication failures;.*? rhost=(?<ip>\S*)(?:\s+user=(?<user>.*))?$",
     ),
     (SSHD, "max_attempts", r"^PAM service\(\S+\) ignoring max retries"),
     (
         ANY,
         "auth_failure",
-        r"^{pam}authentication failure;.*? ruser=(?<actor>\S*) rhost=(?<ip>\S*)(?:\s+user=(?<user>.*))?$",
+        r"^(?:{pam}|PAM 1 more )authentication failure;.*? ruser=(?<actor>\S*) rhost=(?<ip>\S*)(?:\s+user=(?<user>.*))?$",
     ),
     (ANY, "check_pass_unknown", r"^{pam}check pass; user unknown"),
     (
@@ -94,11 +94,7 @@ const RULES: &[Rule] = &[
     ),
     (ANY, "session_closed", r"^{pam}session closed for user (?<user>\S+?)(?:\(uid=\d+\))?$"),
     // The client's own words follow the address, so the first address counts.
-    (
-        SSHD,
-        "disconnect",
-        r"^Received disconnect from (?<ip>\S+?)(?: port (?<port>\d+))?:\s?\d+:",
-    ),
+    (SSHD, "disconnect", r"^Received disconnect from (?<ip>\S+?)(?: port (?<port>\d+))?:\s?\d+:"),
     (
         SSHD,
         "disconnect",
@@ -126,6 +122,7 @@ const RULES: &[Rule] = &[
     ),
     (SSHD, "break_in_attempt", r"^Address (?<ip>\S+) maps to .*POSSIBLE BREAK-IN ATTEMPT"),
     (SSHD, "connect", r"^Connection from {addr}"),
+    (SSHD, "other", r"^Starting session: .* for \S+ from {addr}"),
     (&["ftpd"], "ftp_connect", r"^connection from (?<ip>\S+)"),
     (
         &["systemd-logind"],

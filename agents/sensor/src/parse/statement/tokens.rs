@@ -40,8 +40,8 @@ pub(super) fn tokens(sql: &str) -> Vec<Token> {
         } else if rest.starts_with("/*") {
             rest = after_comment(rest);
         } else if c == '\'' {
-            let escapes = matches!(found.last(), Some(Token::Word(w)) if w == "e")
-                && touches(sql, rest);
+            let escapes =
+                matches!(found.last(), Some(Token::Word(w)) if w == "e") && touches(sql, rest);
             if escapes {
                 found.pop();
             }

@@ -57,8 +57,12 @@ impl Log {
     /// The same after the wait for a file that was rotated away.
     fn read_later(&mut self) -> Vec<String> {
         let mut found = self.read();
-        self.now += self.config.rotate_wait.get();
         found.extend(self.read());
+        self.now += self.config.rotate_wait.get();
+        // A file is left by the look after the one that reached its end.
+        for _ in 0..4 {
+            found.extend(self.read());
+        }
         found
     }
 

@@ -1,0 +1,149 @@
+//! The loss ledger under what happens in production: a patrol killed in the middle, the server
+//! killed and restarted. Every event is answered for, once.
+
+use magsentinel_bus_schema::{Id, Kind, Token};
+use magsentinel_runtime::{
+    bus::Bus,
+    ledger::{self, Audit, Row},
+};
+use magsentinel_tests::{Mesh, wait_for};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// The curated data beside the repository, when it is there: then the whole of it is played.
+/// Elsewhere the recording is made here, of the same size, so that the test never skips.
+fn recordings(dir: &Path) -> Vec<(Kind, PathBuf)> {
+    let data = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));
+    let curated = [
+        (Kind::Sql, data.join("sql/sql.jsonl.gz")),
+        (Kind::Data, data.join("dataflow/cert_activity.csv.gz")),
+        (Kind::Data, data.join("dataflow/cloud_audit.jsonl.gz")),
+    ];
+    if curated.iter().all(|(_, file)| file.is_file()) {
+        return curated.to_vec();
+    }
+    let file = dir.join("made.jsonl");
+    let mut out = std::io::BufWriter::new(std::fs::File::create(&file).unwrap());
+    for n in 0..60_000_u64 {
+        let text = match n % 50 {
+            0 => format!("SELECT a FROM t WHERE id = '{n}' UNION SELECT card, cvv FROM pay --'"),
+            _ => format!("SELECT name, price FROM products WHERE id = {n}"),
+        };
+        let row = serde_json::json!({"text": text, "user": format!("u{}", n % 97)});
+        writeln!(out, "{row}").unwrap();
+    }
+    out.flush().unwrap();
+    vec![(Kind::Sql, file)]
+}
+
+fn replay(mesh: &Mesh, kind: Kind, file: &Path) -> std::process::Child {
+    let mut command: Command = mesh.command(&["replay"]);
+    command.arg(file).args(["--kind", kind.token(), "--speed", "0", "--tenant", "default"]);
+    command.args(["--run-id", &Id::derived(&[file.to_str().unwrap()]).to_string()]);
+    command.spawn().unwrap()
+}
+
+async fn settled(bus: &Bus, consumers: &[&str]) -> Vec<Row> {
+    wait_for("the consumers to settle", async || {
+        let rows = ledger::rows(bus).await.ok()?;
+        let ours: Vec<Row> =
+            rows.into_iter().filter(|r| consumers.contains(&r.consumer.as_str())).collect();
+        (ours.len() == consumers.len() && ours.iter().all(Row::is_settled)).then_some(ours)
+    })
+    .await
+}
+
+async fn audited(bus: &Bus, patrol: &str, kind: Kind, events: u64) -> Audit {
+    let patrol: Token = patrol.parse().unwrap();
+    wait_for("an answer for every event", async || {
+        let audit = ledger::audit(bus, &patrol, kind).await.ok()?;
+        (audit.received >= events && audit.missing.is_empty()).then_some(audit)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_recorded_event_is_answered_for_once_although_patrols_are_killed() {
+    let mut mesh = Mesh::new();
+    let sql = mesh.start("sql-guard", &[]);
+    let data = mesh.start("data-flow", &[]);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let recordings = recordings(mesh.dir());
+    let playing: Vec<_> =
+        recordings.iter().map(|(kind, file)| replay(&mesh, *kind, file)).collect();
+    let patrol: Token = "sql-guard".parse().unwrap();
+    wait_for("sql-guard to be in the middle", async || {
+        let audit = ledger::audit(&bus, &patrol, Kind::Sql).await.ok()?;
+        (audit.scored > 2000).then_some(())
+    })
+    .await;
+    for role in [sql, data] {
+        mesh.signal(role, "KILL");
+        mesh.wait(role);
+    }
+    mesh.start("sql-guard", &[]);
+    mesh.start("data-flow", &[]);
+    for mut child in playing {
+        assert!(child.wait().unwrap().success());
+    }
+    let kinds = [("sql-guard", Kind::Sql), ("data-flow", Kind::Data)];
+    for (patrol, kind) in kinds {
+        if recordings.iter().all(|(k, _)| *k != kind) {
+            continue;
+        }
+        let audit = audited(&bus, patrol, kind, 1).await;
+        assert!(audit.is_balanced(), "{patrol}: {audit:?}");
+        assert_eq!(audit.received, audit.scored + audit.dead_lettered, "{patrol}");
+        println!("{patrol}: {audit:?}");
+    }
+    let rows = settled(&bus, &["sql-guard"]).await;
+    println!("{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_under_load_comes_back_and_nothing_is_missing() {
+    let mut mesh = Mesh::with(&["sensor", "sql-guard", "analyzer"]).await;
+    let bus = mesh.bus().await;
+    let js = async_nats::jetstream::new(mesh.client().await);
+    let publish = tokio::spawn(async move {
+        let mut stored = 0_u64;
+        for n in 0..3000_u32 {
+            let body = format!("{{\"text\":\"SELECT {n} FROM t\",\"user\":\"u\",\"id\":\"e{n}\"}}");
+            // A publisher that wants its event to arrive waits for the server's word, and
+            // otherwise says it again; the id makes that harmless.
+            loop {
+                let sent = js.publish("mag.default.ingest.sql", body.clone().into()).await;
+                let confirmed = match sent {
+                    Ok(ack) => tokio::time::timeout(Duration::from_secs(2), ack).await,
+                    Err(_) => continue,
+                };
+                if matches!(confirmed, Ok(Ok(_))) {
+                    stored += 1;
+                    break;
+                }
+            }
+        }
+        stored
+    });
+    let patrol: Token = "sql-guard".parse().unwrap();
+    wait_for("some events", async || {
+        let audit = ledger::audit(&bus, &patrol, Kind::Sql).await.ok()?;
+        (audit.scored > 300).then_some(())
+    })
+    .await;
+    mesh.server.kill();
+    mesh.server.restart();
+    assert_eq!(publish.await.unwrap(), 3000);
+    let audit = audited(&bus, "sql-guard", Kind::Sql, 3000).await;
+    assert!(audit.is_balanced(), "{audit:?}");
+    // An event that its publisher had to say twice has one id and may lie in the stream twice,
+    // when the server lost the memory of the first; both are answered for.
+    assert!(audit.received < 3100, "{audit:?}");
+    let rows = settled(&bus, &["ingest", "sql-guard", "analyzer-router"]).await;
+    assert!(rows.iter().all(|r| r.dead_lettered == 0), "{rows:?}");
+}

@@ -1,0 +1,85 @@
+//! The main job: the built-in scenario through every stage, as a newcomer runs it.
+
+use magsentinel_bus_schema::{Level, OutcomeStatus};
+use magsentinel_tests::{Mesh, magsentinel};
+use serde_json::Value;
+use std::process::Command;
+
+#[test]
+fn the_shops_hour_ends_in_one_blocked_incident_with_analysis_and_outcome() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = std::env::var("MAGSENTINEL_NATS_SERVER").unwrap_or("nats-server".to_owned());
+    let data = dir.path().to_str().unwrap();
+    let up = Command::new(magsentinel())
+        .current_dir(dir.path())
+        .args(["up", "--once", "--speed", "600", "--output", "json"])
+        .args(["--data", data, "--nats-server", &server])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&up.stderr);
+    assert!(up.status.success(), "{errors}");
+    let printed: Vec<Value> = String::from_utf8_lossy(&up.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+
+    let chain = |v: &&Value| v["attack_type"] == "sql_injection_exfiltration";
+    let alert = printed.iter().filter(|v| v.get("decided").is_some()).find(chain);
+    let alert = alert.unwrap_or_else(|| panic!("no chain alert in {printed:#?}"));
+    assert_eq!(alert["level"], Level::Critical.token());
+    assert_eq!(alert["response"], "block");
+    assert_eq!(alert["escalate"], true);
+    assert_eq!((&alert["class"], &alert["key"]), (&"user".into(), &"shop_app".into()));
+    assert_eq!(alert["replayed"], false);
+
+    let analysis = printed.iter().filter(|v| v.get("executive").is_some()).find(chain).unwrap();
+    assert_eq!(analysis["incident"], alert["id"]);
+    assert_eq!(analysis["author"], "playbook");
+    let cited = analysis["chain"][0]["cites"].as_array().unwrap();
+    assert!(!cited.is_empty());
+
+    let outcomes: Vec<&Value> = printed.iter().filter(|v| v.get("detail").is_some()).collect();
+    let ours = outcomes.iter().filter(|o| o["incident"] == alert["id"]);
+    let verbs: Vec<&str> = ours.map(|o| o["effect"]["verb"].as_str().unwrap()).collect();
+    assert!(verbs.contains(&"suspend_session") && verbs.contains(&"suspend_user"), "{verbs:?}");
+    let dry = serde_json::to_value(OutcomeStatus::WouldApply).unwrap();
+    assert!(outcomes.iter().all(|o| o["status"] == dry), "{outcomes:#?}");
+    assert!(!verbs.contains(&"block_address"), "the database's peer is no end client");
+
+    the_logbook_tells_it_afterwards(data, alert["id"].as_str().unwrap());
+}
+
+fn the_logbook_tells_it_afterwards(data: &str, id: &str) {
+    let incident = |args: &[&str]| {
+        let path = format!("logbook.path={data}/logbook.db");
+        let out = Command::new(magsentinel())
+            .args(["--set", &path, "incident"])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let list = incident(&["list", "--level", "critical"]);
+    assert!(list.contains(&id[..8]), "{list}");
+    let shown = incident(&["show", &id[..8]]);
+    for part in ["shop_app", "UNION", "suspend_session", "customers"] {
+        assert!(shown.contains(part), "{part} is missing in\n{shown}");
+    }
+    let json: Value = serde_json::from_str(&incident(&["show", id, "--output", "json"])).unwrap();
+    assert!(json.is_object());
+}
+
+#[test]
+fn a_second_up_on_the_same_folder_is_refused() {
+    let mesh = Mesh::new();
+    let lock = std::fs::File::create(mesh.dir().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let up = Command::new(magsentinel())
+        .args(["up", "--no-scenario", "--data", mesh.dir().to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(up.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&up.stderr);
+    assert!(said.contains("another `magsentinel up`") && said.contains("--data"), "{said}");
+}
