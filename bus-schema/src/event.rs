@@ -21,7 +21,7 @@ impl Deref for Fields {
 impl Fields {
     /// The typed view of this body; the error names the field that has the wrong type.
     pub fn view<B: Body>(&self) -> Result<B, WrongBody> {
-        B::deserialize(&self.0)
+        serde_path_to_error::deserialize(&self.0)
             .map_err(|source| WrongBody { kind: B::KIND, why: source.to_string() })
     }
 }

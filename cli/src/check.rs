@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 /// Checks configuration, models, patterns and chains; with `--connect` also the server.
-pub fn run(global: &Global, args: &CheckArgs) -> Result<()> {
+pub async fn run(global: &Global, args: &CheckArgs) -> Result<()> {
     let settings = Settings::load(global)?;
     let mut wrong = Vec::new();
     for role in roles::all() {
@@ -23,12 +23,7 @@ pub fn run(global: &Global, args: &CheckArgs) -> Result<()> {
         }
     }
     if args.connect {
-        let connected = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(roles::connect(&settings, "check"))
-        });
-        if let Err(e) = connected {
-            return Err(e);
-        }
+        roles::connect(&settings, "check").await?;
     }
     if !wrong.is_empty() {
         bail!("{} roles cannot start:\n  - {}", wrong.len(), wrong.join("\n  - "));

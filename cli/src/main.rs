@@ -53,7 +53,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Score(args) => score::score(&global, &args),
         Command::Features(args) => score::features(&global, &args),
         Command::Status(args) => status::run(&global, args).await,
-        Command::Check(args) => check::run(&global, &args),
+        Command::Check(args) => check::run(&global, &args).await,
         Command::Incident(args) => incident::run(&global, args),
         Command::Reference(args) => reference::run(&args),
     }

@@ -4,9 +4,10 @@
 //! It fails loudly when a tool is missing; `cargo xtask test` provides them all.
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "a sandbox reports by panicking"
+    clippy::print_stderr,
+    reason = "a sandbox reports by panicking, and tells the logs then"
 )]
 
 pub mod postgres;
@@ -139,6 +140,15 @@ impl Mesh {
         self.roles[role].child.wait().expect("a role ends")
     }
 
+    /// Memory that a role holds (`VmRSS`), in bytes.
+    #[must_use]
+    pub fn resident_bytes(&self, role: usize) -> u64 {
+        let path = format!("/proc/{}/status", self.roles[role].child.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+        1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0)
+    }
+
     /// What a role has logged.
     #[must_use]
     pub fn log(&self, role: usize) -> String {
@@ -195,7 +205,7 @@ impl Drop for Mesh {
     }
 }
 
-/// Waits for a condition, asking every 20 ms, at most [`DEADLINE`].
+/// Waits for a condition, asking every 100 ms, at most [`DEADLINE`].
 pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -203,7 +213,7 @@ pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) ->
             return found;
         }
         assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -226,9 +236,12 @@ pub async fn next<T: Message>(subscription: &mut async_nats::Subscriber) -> T {
 #[must_use]
 pub fn magsentinel() -> PathBuf {
     let own = std::env::current_exe().expect("own path");
-    let folder = own.parent().and_then(Path::parent).expect("target folder");
+    let folder = own.parent().expect("a folder");
+    // Tests lie in `deps`, programs beside ours.
+    let folder =
+        if folder.ends_with("deps") { folder.parent().expect("target folder") } else { folder };
     let program = folder.join("magsentinel");
-    assert!(program.is_file(), "{} is missing: cargo build -p magsentinel-cli", program.display());
+    assert!(program.is_file(), "{} is missing: cargo build --workspace", program.display());
     program
 }
 

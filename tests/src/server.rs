@@ -52,10 +52,10 @@ impl Server {
     fn await_port(&mut self) -> u16 {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(20) {
-            if let Some(port) = listed_port(&self.dir.join("ports")) {
-                if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return port;
-                }
+            if let Some(port) = listed_port(&self.dir.join("ports"))
+                && std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+            {
+                return port;
             }
             if let Ok(Some(status)) = self.child.try_wait() {
                 let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();

@@ -8,7 +8,8 @@ use magsentinel_runtime::bus::Bus;
 use magsentinel_tests::{Mesh, held, wait_for};
 use serde_json::{Value, json};
 
-const INJECTION: &str = "SELECT * FROM users WHERE name = '' UNION SELECT card, cvv FROM payments --'";
+const INJECTION: &str =
+    "SELECT * FROM users WHERE name = '' UNION SELECT card, cvv FROM payments --'";
 
 async fn letters(bus: &Bus) -> Vec<DeadLetter> {
     held(bus, Stream::DeadLetter, subject::all_of(bus.tenant(), "deadletter")).await
@@ -74,10 +75,8 @@ async fn one_bad_element_does_not_sink_the_rest() {
     })
     .await;
     assert_eq!(events.len(), 2);
-    let letters = wait_for("two letters", async || {
-        Some(letters(&bus).await).filter(|l| l.len() >= 2)
-    })
-    .await;
+    let letters =
+        wait_for("two letters", async || Some(letters(&bus).await).filter(|l| l.len() >= 2)).await;
     let mut elements: Vec<_> = letters.iter().map(|l| l.element).collect();
     elements.sort_unstable();
     assert_eq!(elements, [Some(1), Some(2)]);

@@ -41,11 +41,15 @@ fn an_unreachable_server_is_named() {
 #[test]
 fn a_missing_or_corrupt_model_keeps_its_patrol_from_starting() {
     let mesh = Mesh::new();
-    let missing = mesh.output(&["run", "sql-guard", "--set", "patrols.sql_guard.model=/no/such.onnx"]);
+    let missing =
+        mesh.output(&["run", "sql-guard", "--set", "patrols.sql_guard.model=/no/such.onnx"]);
     assert!(!missing.status.success());
     assert!(said(&missing).contains("/no/such.onnx"), "{}", said(&missing));
     let file = mesh.dir().join("broken.onnx");
     std::fs::write(&file, b"not a model").unwrap();
+    let selftest = "/../agents/patrol/models/sql-guard.selftest.json";
+    let selftest = format!("{}{selftest}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(selftest, mesh.dir().join("broken.selftest.json")).unwrap();
     let set = format!("patrols.sql_guard.model={}", file.display());
     let broken = mesh.output(&["run", "sql-guard", "--set", &set]);
     assert!(!broken.status.success());

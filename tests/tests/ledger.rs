@@ -14,10 +14,10 @@ use std::{
     time::Duration,
 };
 
-/// The curated data beside the repository, when it is there: then the whole of it is played.
-/// Elsewhere the recording is made here, of the same size, so that the test never skips.
+/// The whole of the curated data, where `MAGSENTINEL_DATA` names its folder. Elsewhere the
+/// recording is made here, of the same size, so that the test never skips.
 fn recordings(dir: &Path) -> Vec<(Kind, PathBuf)> {
-    let data = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));
+    let data = std::env::var_os("MAGSENTINEL_DATA").map(PathBuf::from).unwrap_or_default();
     let curated = [
         (Kind::Sql, data.join("sql/sql.jsonl.gz")),
         (Kind::Data, data.join("dataflow/cert_activity.csv.gz")),

@@ -8,6 +8,7 @@ mod nats_server;
 mod onnxruntime;
 mod postgres;
 
+use crate::workspace;
 use anyhow::{Result, bail};
 use std::{env, path::PathBuf, process::Command};
 
@@ -23,6 +24,8 @@ pub(crate) const NATS_SERVER: &str = "MAGSENTINEL_NATS_SERVER";
 pub(crate) const ONNXRUNTIME: &str = "MAGSENTINEL_ONNXRUNTIME";
 /// Names the folder with `initdb` and `postgres` to use as it is.
 pub(crate) const POSTGRES_BIN: &str = "MAGSENTINEL_POSTGRES_BIN";
+/// The variable that names the folder of the curated data.
+const DATA: &str = "MAGSENTINEL_DATA";
 
 /// Where the tools are.
 pub(crate) struct Tools {
@@ -38,7 +41,17 @@ impl Tools {
             .env(NATS_SERVER, &self.nats_server)
             .env(ONNXRUNTIME, &self.onnxruntime)
             .env(POSTGRES_BIN, &self.postgres_bin);
+        if let Some(data) = data() {
+            command.env(DATA, data);
+        }
     }
+}
+
+/// Folder of the curated data: the one that is named, else `shared/data` beside the repository.
+/// Tests play all of it where it is there.
+fn data() -> Option<PathBuf> {
+    let beside = || Some(workspace::root().parent()?.join("shared").join("data"));
+    std::env::var_os(DATA).map(PathBuf::from).or_else(beside).filter(|dir| dir.is_dir())
 }
 
 /// Finds or fetches all that the tests need, and says where it is.

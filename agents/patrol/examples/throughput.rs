@@ -1,4 +1,4 @@
-//! How fast sql-guard scores texts, on one core: `throughput TEXTS [LIBONNXRUNTIME]`.
+//! How fast sql-guard scores texts, on one core: `throughput TEXTS [LIBONNXRUNTIME|- [MODEL]]`.
 //!
 //! TEXTS holds one statement or value per line. Prints events per second of CPU time (so that a
 //! busy machine does not count) of each part alone, of features, model and patterns together in
@@ -74,8 +74,10 @@ fn rate(name: &str, mut work: impl FnMut() -> usize) -> Result<(), Box<dyn Error
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let file = args.next().ok_or("TEXTS: a file with one text per line")?;
-    let inference = inference::Config { onnxruntime: args.next().map(Into::into) };
-    let config = patrols::Config::default();
+    let library = args.next().filter(|library| library != "-");
+    let inference = inference::Config { onnxruntime: library.map(Into::into) };
+    let mut config = patrols::Config::default();
+    config.sql_guard.model = args.next().map(Into::into);
     let entry = find("sql-guard").ok_or("no sql-guard")?;
     let blueprint = Arc::new(Blueprint::new(entry, &config, &inference)?);
     println!("{}", blueprint.runtime().name());

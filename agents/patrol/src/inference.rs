@@ -4,8 +4,10 @@
 //! Runtime, loaded from the shared library that [`Config::onnxruntime`] names. Both give the
 //! same scores within [`TOLERANCE`]; every model proves it on its self-test rows when loaded.
 
+mod rows;
 mod selftest;
 
+pub use rows::{Input, Row, RowMut, Rows};
 pub use selftest::{Row as SelfTestRow, TOLERANCE};
 
 use magsentinel_runtime::settings::Section;
@@ -102,96 +104,6 @@ pub enum Error {
         /// What the backend said.
         why: String,
     },
-}
-
-/// What a model takes: its one input's name, element type and width.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// `ids`: int32 `[N, width]`.
-    Ids(usize),
-    /// `x`: float32 `[N, width]`.
-    Values(usize),
-}
-
-impl Input {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ids(_) => "ids",
-            Self::Values(_) => "x",
-        }
-    }
-
-    /// Numbers in one row.
-    #[must_use]
-    pub fn width(self) -> usize {
-        match self {
-            Self::Ids(width) | Self::Values(width) => width,
-        }
-    }
-
-    fn element(self) -> TensorElementType {
-        match self {
-            Self::Ids(_) => TensorElementType::Int32,
-            Self::Values(_) => TensorElementType::Float32,
-        }
-    }
-}
-
-/// Rows of features, contiguous; the buffer is made once and used for every batch.
-#[derive(Clone, Debug)]
-pub enum Rows {
-    /// For [`Input::Ids`].
-    Ids(Vec<i32>),
-    /// For [`Input::Values`].
-    Values(Vec<f32>),
-}
-
-/// One row, to be filled.
-#[derive(Debug)]
-pub enum RowMut<'a> {
-    /// For [`Input::Ids`].
-    Ids(&'a mut [i32]),
-    /// For [`Input::Values`].
-    Values(&'a mut [f32]),
-}
-
-/// One row, filled.
-#[derive(Clone, Copy, Debug)]
-pub enum Row<'a> {
-    /// Of [`Input::Ids`].
-    Ids(&'a [i32]),
-    /// Of [`Input::Values`].
-    Values(&'a [f32]),
-}
-
-impl Rows {
-    /// Room for `count` rows.
-    #[must_use]
-    pub fn new(input: Input, count: usize) -> Self {
-        match input {
-            Input::Ids(width) => Self::Ids(vec![0; width * count]),
-            Input::Values(width) => Self::Values(vec![0.0; width * count]),
-        }
-    }
-
-    /// Row `at`, to be filled; empty when out of range.
-    pub fn row_mut(&mut self, at: usize, width: usize) -> RowMut<'_> {
-        let range = at * width..(at + 1) * width;
-        match self {
-            Self::Ids(all) => RowMut::Ids(all.get_mut(range).unwrap_or_default()),
-            Self::Values(all) => RowMut::Values(all.get_mut(range).unwrap_or_default()),
-        }
-    }
-
-    /// Row `at`; empty when out of range.
-    #[must_use]
-    pub fn row(&self, at: usize, width: usize) -> Row<'_> {
-        let range = at * width..(at + 1) * width;
-        match self {
-            Self::Ids(all) => Row::Ids(all.get(range).unwrap_or_default()),
-            Self::Values(all) => Row::Values(all.get(range).unwrap_or_default()),
-        }
-    }
 }
 
 /// The process's backend. Cheap to clone.
@@ -336,6 +248,9 @@ pub struct Model {
     name: String,
     input: Input,
     session: Session,
+    /// The width of its input is symbolic, so the padding that all rows share can be left out.
+    trims: bool,
+    trimmed: Vec<i32>,
 }
 
 impl fmt::Debug for Model {
@@ -351,8 +266,9 @@ impl Model {
         let session = runtime
             .session(&source.onnx)
             .map_err(|e| Error::Load { model: name.clone(), why: e.to_string() })?;
-        check(&session, input).map_err(|why| Error::Shape { model: name.clone(), why })?;
-        let mut model = Self { name, input, session };
+        let trims =
+            check(&session, input).map_err(|why| Error::Shape { model: name.clone(), why })?;
+        let mut model = Self { name, input, session, trims, trimmed: Vec::new() };
         selftest::run(&mut model, &source.rows)?;
         Ok(model)
     }
@@ -373,16 +289,20 @@ impl Model {
         let name = &self.name;
         let failed = |why: String| Error::Run { model: name.clone(), why };
         let width = self.input.width();
-        let shape = [count, width];
         let short = || failed(format!("{count} rows are more than the buffer holds"));
         let tensor = match (rows, self.input) {
             (Rows::Ids(all), Input::Ids(_)) => {
-                let part = all.get(..count * width).ok_or_else(short)?;
-                TensorRef::from_array_view((shape, part)).map(|t| t.into_dyn())
+                let mut part = all.get(..count * width).ok_or_else(short)?;
+                let mut columns = width;
+                if self.trims {
+                    columns = rows::trim(part, width, &mut self.trimmed);
+                    part = &self.trimmed;
+                }
+                TensorRef::from_array_view(([count, columns], part)).map(|t| t.into_dyn())
             }
             (Rows::Values(all), Input::Values(_)) => {
                 let part = all.get(..count * width).ok_or_else(short)?;
-                TensorRef::from_array_view((shape, part)).map(|t| t.into_dyn())
+                TensorRef::from_array_view(([count, width], part)).map(|t| t.into_dyn())
             }
             _ => return Err(failed("the rows are of another type than its input".to_owned())),
         };
@@ -401,8 +321,9 @@ impl Model {
 /// Name of every model's output: float32 `[N, 1]`.
 const OUTPUT: &str = "score";
 
-/// What differs between a model's declared input and output and ours.
-fn check(session: &Session, input: Input) -> Result<(), String> {
+/// What differs between a model's declared input and output and ours; whether the width of its
+/// input is symbolic.
+fn check(session: &Session, input: Input) -> Result<bool, String> {
     let [found] = session.inputs() else {
         return Err(format!("it has {} inputs, expected one", session.inputs().len()));
     };
@@ -410,22 +331,32 @@ fn check(session: &Session, input: Input) -> Result<(), String> {
         return Err(format!("its input is {:?}, expected {:?}", found.name(), input.name()));
     }
     let width = i64::try_from(input.width()).unwrap_or(i64::MAX);
-    fits(found.dtype(), input.element(), width).map_err(|why| format!("its input {why}"))?;
+    let columns = columns_of(found.dtype(), input.element());
+    let columns = columns.map_err(|why| format!("its input {why}"))?;
+    let symbolic = columns < 1 && matches!(input, Input::Ids(_));
+    if columns != width && !symbolic {
+        return Err(format!("its input has {columns} columns, expected {width}"));
+    }
     let Some(score) = session.outputs().iter().find(|o| o.name() == OUTPUT) else {
         let names: Vec<_> = session.outputs().iter().map(|o| o.name().to_owned()).collect();
         return Err(format!("its outputs are {names:?}, expected {OUTPUT:?}"));
     };
-    fits(score.dtype(), TensorElementType::Float32, 1).map_err(|why| format!("its output {why}"))
+    match columns_of(score.dtype(), TensorElementType::Float32) {
+        Ok(1) => Ok(symbolic),
+        Ok(columns) => Err(format!("its output has {columns} columns, expected 1")),
+        Err(why) => Err(format!("its output {why}")),
+    }
 }
 
-fn fits(found: &ValueType, element: TensorElementType, width: i64) -> Result<(), String> {
+/// The second dimension of a tensor of two, the first being the batch, which must not be fixed.
+fn columns_of(found: &ValueType, element: TensorElementType) -> Result<i64, String> {
     let ValueType::Tensor { ty, shape, .. } = found else {
         return Err(format!("is {found:?}, expected a tensor"));
     };
-    // A dimension below 1 is symbolic: the batch, which must not be fixed.
+    // A dimension below 1 is symbolic.
     match shape.iter().as_slice() {
-        [batch, columns] if *ty == element && *batch < 1 && *columns == width => Ok(()),
-        _ => Err(format!("is {ty:?} {shape}, expected {element:?} [N, {width}]")),
+        [batch, columns] if *ty == element && *batch < 1 => Ok(*columns),
+        _ => Err(format!("is {ty:?} {shape}, expected {element:?} [N, columns]")),
     }
 }
 

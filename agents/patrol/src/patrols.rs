@@ -55,7 +55,9 @@ macro_rules! patrol_config {
         { $($(#[$field_doc:meta])* $field:ident : $ty:ty = $default:expr,)* }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[derive(
+            Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+        )]
         #[serde(deny_unknown_fields, default)]
         pub struct Config {
             /// Whether this patrol runs. Default true.

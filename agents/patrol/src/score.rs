@@ -99,7 +99,7 @@ impl<I: Iterator<Item = Fields>> ScoredRows<I> {
 
 fn told(verdict: Option<Verdict>) -> Value {
     let finding = match verdict {
-        Some(Verdict::Found(finding)) => finding,
+        Some(Verdict::Found(finding)) => *finding,
         Some(Verdict::Ordinary(score)) => Finding::ordinary(score),
         Some(Verdict::Poison(why) | Verdict::Failed(why)) => return json!({ "error": why }),
         None => return json!({ "error": "no verdict" }),

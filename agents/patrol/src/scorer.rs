@@ -140,8 +140,8 @@ impl Blueprint {
 pub enum Verdict {
     /// Level none; the model's score.
     Ordinary(f32),
-    /// Level low or above.
-    Found(Finding),
+    /// Level low or above. Boxed, because it is rare and large.
+    Found(Box<Finding>),
     /// The body is none of its kind: the reason.
     Poison(String),
     /// The model could not be run: the reason. It may work later.
@@ -224,7 +224,8 @@ impl Scorer {
         self.book.matches(seen.body, normal, &mut self.hits);
         let row = self.rows.row(number, width);
         let evidence = Evidence { score, row, hits: &self.hits, normal };
-        self.patrol.judge(seen, &evidence).map_or(Verdict::Ordinary(score), Verdict::Found)
+        let found = self.patrol.judge(seen, &evidence);
+        found.map_or(Verdict::Ordinary(score), |finding| Verdict::Found(Box::new(finding)))
     }
 
     /// The part of a body that a reader should see.

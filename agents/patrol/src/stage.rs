@@ -219,7 +219,7 @@ impl PatrolStage {
             let Some(delivery) = batch.deliveries.get(*index) else { continue };
             let full = self.blueprint.publish_none() == PublishNone::Full;
             let finding = match verdict {
-                Verdict::Found(finding) => finding.clone(),
+                Verdict::Found(finding) => (**finding).clone(),
                 Verdict::Ordinary(score) if full => Finding::ordinary(*score),
                 Verdict::Ordinary(_) => {
                     ordinary.push((event, delivery.seq));

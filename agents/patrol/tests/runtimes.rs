@@ -5,6 +5,8 @@
 //! `MAGSENTINEL_ONNXRUNTIME`; where that is unset, the test fails in continuous integration
 //! (`CI` is set) and says that it compared nothing elsewhere.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 use magsentinel_bus_schema::Fields;
 use magsentinel_patrol::{inference, patrols, score_rows};
 use serde_json::json;

@@ -3,11 +3,12 @@
 use super::{Bus, Error};
 use crate::{delivery, stage::Delivery};
 use async_nats::jetstream::{
-    consumer::{DeliverPolicy, pull},
+    consumer::{AckPolicy, DeliverPolicy, pull},
     message::Message,
 };
 use futures::{Stream as Items, StreamExt};
 use magsentinel_bus_schema::Stream;
+use std::time::Duration;
 
 impl Bus {
     fn unread(stream: Stream, why: String) -> Error {
@@ -38,21 +39,39 @@ impl Bus {
         filters: Vec<String>,
         mut show: impl FnMut(&Delivery),
     ) -> Result<u64, Error> {
-        let last = self.stream(stream).await?.cached_info().state.last_sequence;
-        let mut messages = self.reader(stream, filters, DeliverPolicy::All).await?;
+        let unread = |why: String| Self::unread(stream, why);
+        let held = self.stream(stream).await?;
+        let config = pull::Config {
+            filter_subjects: filters,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: Duration::from_secs(10),
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let consumer = held.create_consumer(config).await.map_err(|e| unread(e.to_string()))?;
+        let mut left = consumer.cached_info().num_pending;
         let mut read = 0;
-        while let Ok(next) =
-            tokio::time::timeout(std::time::Duration::from_millis(800), messages.next()).await
-        {
-            let Some(message) = next else { break };
-            let message = message.map_err(|e| Self::unread(stream, e.to_string()))?;
-            let pending = message.info().map_or(0, |i| i.pending);
-            let Some(delivery) = delivery::of(&message) else { continue };
-            show(&delivery);
-            read += 1;
-            if delivery.seq >= last || pending == 0 {
-                break;
+        while left > 0 {
+            let fetched = consumer.fetch().max_messages(1000).messages().await;
+            let mut fetched = fetched.map_err(|e| unread(e.to_string()))?;
+            let before = read;
+            while let Some(message) = fetched.next().await {
+                let message = message.map_err(|e| unread(e.to_string()))?;
+                left = message.info().map_or(0, |i| i.pending);
+                if let Some(delivery) = delivery::of(&message) {
+                    show(&delivery);
+                    read += 1;
+                }
             }
+            if read == before {
+                return Err(unread(format!("the server stopped with {left} messages left")));
+            }
+        }
+        // It would go by itself after its threshold; a tool that asks often should not wait.
+        let name = consumer.cached_info().name.clone();
+        if let Err(error) = held.delete_consumer(&name).await {
+            tracing::debug!(%error, "reader was not deleted");
         }
         Ok(read)
     }

@@ -16,7 +16,10 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The extra directory, or a file in it, cannot be read.
-    #[error("patterns in {} cannot be read: {source}; correct the patrol's `patterns`", path.display())]
+    #[error(
+        "patterns in {} cannot be read: {source}; correct the patrol's `patterns`",
+        path.display()
+    )]
     Read {
         /// The directory or file.
         path: PathBuf,

@@ -51,17 +51,18 @@ fn handle(stage: &mut dyn Stage, deliveries: &[Delivery]) -> Output {
 
 fn guard(config: &patrols::Config) -> Box<dyn Stage> {
     let pools = pools(config, &inference::Config::default()).unwrap();
-    assert_eq!(pools.len(), 1);
-    assert_eq!((pools[0].filters)(&Tenant::default()), ["mag.default.event.sql.*"]);
-    (pools[0].make)().unwrap()
+    let pool = pools.iter().find(|pool| pool.durable.as_str() == "sql-guard").unwrap();
+    assert_eq!((pool.filters)(&Tenant::default()), ["mag.default.event.sql.*"]);
+    (pool.make)().unwrap()
 }
 
 fn flow() -> Box<dyn Stage> {
     let config = patrols::Config::default();
     let all = sharded(&config, &inference::Config::default()).unwrap();
-    let filters = (all[0].filters)(&Tenant::default(), magsentinel_bus_schema::Shard(7));
+    let flow = all.iter().find(|sharded| sharded.name.as_str() == "data-flow").unwrap();
+    let filters = (flow.filters)(&Tenant::default(), magsentinel_bus_schema::Shard(7));
     assert_eq!(filters, ["mag.default.event.data.7"]);
-    (all[0].make)(magsentinel_bus_schema::Shard(7)).unwrap()
+    (flow.make)(magsentinel_bus_schema::Shard(7)).unwrap()
 }
 
 fn scored(message: &Publish) -> Scored {
