@@ -1,4 +1,12 @@
 //! Configuration that is wrong: told at once, with the key, before anything starts.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test reports by panicking"
+)]
 
 use magsentinel_tests::Mesh;
 use std::process::Output;

@@ -1,4 +1,12 @@
 //! Shards have one owner, and a paused owner that wakes is refused by the server.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test reports by panicking"
+)]
 
 use magsentinel_bus_schema::{Assessment, Lease, Stream, Token, subject};
 use magsentinel_runtime::bus::Bus;

@@ -1,5 +1,13 @@
 //! The loss ledger under what happens in production: a patrol killed in the middle, the server
 //! killed and restarted. Every event is answered for, once.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test reports by panicking"
+)]
 
 use magsentinel_bus_schema::{Id, Kind, Token};
 use magsentinel_runtime::{

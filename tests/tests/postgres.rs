@@ -1,4 +1,12 @@
 //! A real database, a deliberately unsafe client, a real injection and a real dump.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test reports by panicking"
+)]
 
 use magsentinel_bus_schema::{Action, Alert, Effect, Outcome, OutcomeStatus, Response};
 use magsentinel_tests::{Mesh, next, postgres::Postgres};
