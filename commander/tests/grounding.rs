@@ -26,7 +26,7 @@ fn good() -> Value {
     let claim = |text: &str, cites: &[&str]| json!({"text": text, "cites": cites});
     json!({
         "level": "critical",
-        "attack_vector": claim("Statements with a UNION injection were sent by the role shop_web.", &["E1", "E2"]),
+        "attack_vector": claim("UNION injections were sent by the role shop_web.", &["E1", "E2"]),
         "chain": [
             claim("At 10:14:03 a condition that is always true was tried.", &["E1"]),
             claim("The session 6571.1a2 then read 18,250 rows of public.customers.", &["E4"]),

@@ -8,7 +8,7 @@ const HIDDEN: usize = 64;
 const MLP: usize = 128;
 
 /// Writes the model's files. The weights are random but always the same.
-pub fn write(directory: &Path) {
+pub(crate) fn write(directory: &Path) {
     let put = |name: &str, value: &Value| {
         fs::write(directory.join(name), value.to_string()).expect("a file");
     };
@@ -24,7 +24,7 @@ pub fn write(directory: &Path) {
     fs::write(directory.join("model.safetensors"), safetensors(&tensors())).expect("a file");
 }
 
-pub fn config(architecture: &str) -> Value {
+pub(crate) fn config(architecture: &str) -> Value {
     json!({
         "architectures": [architecture], "model_type": "mistral", "vocab_size": VOCABULARY,
         "hidden_size": HIDDEN, "intermediate_size": MLP, "num_hidden_layers": 2,
@@ -87,7 +87,11 @@ fn tensors() -> Vec<Tensor> {
         row[0] = 8.0;
     }
     for (token, row) in head.values.chunks_mut(HIDDEN).enumerate() {
-        row[0] = if matches!(token, 0x22 | 0x5d | 0x7d) { 1.5 } else { 0.0 };
+        row[0] = match token {
+            0x22 => 1.5,
+            0x5d | 0x7d => 0.3,
+            _ => 0.0,
+        };
     }
     let mut all = vec![embeddings, head, ones("model.norm.weight".into())];
     for layer in 0..2 {
