@@ -17,7 +17,10 @@ use magsentinel_bus_schema::{Lease, Shard};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -63,11 +66,38 @@ pub(crate) struct ShardedState {
     pub(super) args: ShardedWorkerArgs,
     pub(super) owned: BTreeMap<Shard, Owned>,
     leases: Leases,
+    members: Members,
     pub(super) feed: Option<Feed>,
     /// Shards whose state must be rebuilt: where the feed has to begin.
     start: Option<From>,
     governed: Option<Instant>,
     ticked: Instant,
+}
+
+/// Live processes of the service, by the answers to a ping. Counted beside the worker, because
+/// gathering answers takes longer than events may wait.
+struct Members(Arc<AtomicUsize>, tokio::task::JoinHandle<()>);
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        self.1.abort();
+    }
+}
+
+impl Members {
+    /// Counts once, and then again and again.
+    async fn count(args: &ShardedWorkerArgs) -> Self {
+        let (bus, name) = (args.context.bus.clone(), args.service.name.to_string());
+        let known = Arc::new(AtomicUsize::new(crate::micro::count(&bus, &name).await));
+        let counted = Arc::clone(&known);
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEW / 3).await;
+                counted.store(crate::micro::count(&bus, &name).await, Ordering::Relaxed);
+            }
+        });
+        Self(known, task)
+    }
 }
 
 /// The only message: do one more turn.
@@ -84,11 +114,13 @@ impl Actor for ShardedWorker {
         args: ShardedWorkerArgs,
     ) -> Result<ShardedState, ActorProcessingErr> {
         let leases = Leases::follow(&args.context, &args.service.name).await?;
+        let members = Members::count(&args).await;
         myself.cast(Next)?;
         Ok(ShardedState {
             args,
             owned: BTreeMap::new(),
             leases,
+            members,
             feed: None,
             start: None,
             governed: None,
@@ -173,7 +205,7 @@ impl ShardedState {
     async fn govern(&mut self) {
         self.governed = Some(Instant::now());
         self.owned.retain(|_, o| o.renewed.elapsed() < TTL);
-        let members = self.members().await;
+        let members = self.members.0.load(Ordering::Relaxed).max(1);
         let me = self.args.context.instance.to_string();
         let owned: Vec<Shard> = self.owned.keys().copied().collect();
         let known = self.leases.known();
@@ -193,11 +225,6 @@ impl ShardedState {
             self.args.context.metrics.lag.get_or_create(&label).set(waiting);
         }
         self.report();
-    }
-
-    /// Live processes of this service, by the answers to a ping.
-    async fn members(&mut self) -> usize {
-        crate::micro::count(&self.args.context.bus, self.args.service.name.as_str()).await.max(1)
     }
 
     async fn renew(&mut self) {
