@@ -17,7 +17,7 @@ def vectors(command, patrol, rows, fields, dtype):
         file.flush()
         args = [*shlex.split(command), patrol, file.name]
         with subprocess.Popen(args, stdout=subprocess.PIPE, text=True) as process:
-            made = [np.array(json.loads(line)["x"], dtype) for line in process.stdout]
+            made = [np.array(json.loads(line)["rows"][0], dtype) for line in process.stdout]
     if process.returncode != 0 or len(made) != len(rows):
         raise SystemExit(f"{args}: exit {process.returncode}, {len(made)} of {len(rows)} rows")
     return np.stack(made)

@@ -68,7 +68,7 @@ pub fn sharded(config: &Config) -> Result<Vec<Sharded>, Error> {
     Ok(vec![Sharded {
         name: Token::sanitised(stage::NAME),
         stream: Stream::Keyed,
-        filters: keyed_filters,
+        filters: Arc::new(keyed_filters),
         batch_max: config.batch_max,
         max_deliver: MAX_DELIVER,
         rebuild: rebuild(config, book.window_max()),

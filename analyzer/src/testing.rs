@@ -25,6 +25,7 @@ pub(crate) fn scored(name: &str, patrol: &str, level: Level, seconds: f64) -> Sc
         ts: at(seconds),
         replayed: false,
         patrol: Token::sanitised(patrol),
+        by_key: None,
         level,
         score: 0.9,
         confidence: 0.8,

@@ -177,6 +177,12 @@ pub fn shard_key(kind: Kind, body: &Fields) -> String {
     shard_entity(kind, body).map_or_else(|| kind.token().to_owned(), |(_, value)| value)
 }
 
+/// The value of the entity of a class that a body names.
+#[must_use]
+pub fn value_of(class: Class, body: &Fields) -> Option<String> {
+    named(class, body).map(|(_, value)| value)
+}
+
 /// The field that names an entity of a class, and its value, cut.
 fn named(class: Class, body: &Fields) -> Option<(&'static str, String)> {
     let (field, value) = class.fields().iter().find_map(|f| Some((*f, text(body.get(*f)?)?)))?;

@@ -28,7 +28,7 @@ pub use event::{Event, Fields, Source};
 pub use id::Id;
 pub use kinds::Kind;
 pub use ops::{DeadLetter, Failure, Gap, Lease};
-pub use scored::{Keyed, Level, Receipt, Scored, Thresholds};
+pub use scored::{Fact, Keyed, Level, Receipt, Scored, Thresholds};
 pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
 pub use time::Timestamp;
 

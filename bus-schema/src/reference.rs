@@ -1,8 +1,8 @@
 //! The JSON Schema (draft 2020-12) of every message and body, for the generated reference.
 
 use crate::{
-    Action, Alert, Analysis, Assessment, DeadLetter, Event, Gap, Keyed, Lease, Outcome, Receipt,
-    Scored, kinds,
+    Action, Alert, Analysis, Assessment, DeadLetter, Event, Fact, Gap, Keyed, Lease, Outcome,
+    Receipt, Scored, kinds,
 };
 use schemars::{Schema, schema_for};
 
@@ -13,6 +13,7 @@ pub fn messages() -> Vec<(&'static str, Schema)> {
         ("event", schema_for!(Event)),
         ("scored", schema_for!(Scored)),
         ("receipt", schema_for!(Receipt)),
+        ("fact", schema_for!(Fact)),
         ("keyed", schema_for!(Keyed)),
         ("assessment", schema_for!(Assessment)),
         ("alert", schema_for!(Alert)),

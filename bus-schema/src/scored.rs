@@ -1,6 +1,6 @@
 //! What patrols say about events, and how it travels to the owner of a correlation key.
 
-use crate::{Class, Entity, Id, Kind, Tenant, Timestamp, Token, current_version};
+use crate::{Class, Entity, Event, Id, Kind, Tenant, Timestamp, Token, current_version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -138,6 +138,11 @@ pub struct Scored {
     pub replayed: bool,
     /// Who scored.
     pub patrol: Token,
+    /// The class of the key by which it was found, where that is not the class that gives the
+    /// event its shard: then the finding rests on a [`Fact`], and the owner of the event's
+    /// shard answers for the event beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_key: Option<Class>,
     /// Level.
     pub level: Level,
     /// Score, 0..=1.
@@ -216,6 +221,23 @@ pub struct Keyed {
     pub seq: u64,
     /// The scored event.
     pub scored: Scored,
+}
+
+/// What the owner of another key than the one that gives an event its shard must know of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fact {
+    /// Schema version.
+    #[serde(default = "current_version")]
+    pub v: u16,
+    /// Class of the key.
+    pub class: Class,
+    /// The key.
+    pub key: String,
+    /// Sequence of the event in its stream.
+    #[serde(default)]
+    pub seq: u64,
+    /// The event; its body holds the needed fields only.
+    pub event: Event,
 }
 
 #[cfg(test)]

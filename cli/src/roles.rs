@@ -46,7 +46,8 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
             }
             service.pools = magsentinel_patrol::pools(patrols, inference)?;
             service.pools.retain(|pool| of(&pool.durable));
-            service.sharded = magsentinel_patrol::sharded(patrols, inference)?;
+            service.sharded =
+                magsentinel_patrol::sharded(patrols, inference, settings.analyzer.shards)?;
             service.sharded.retain(|sharded| of(&sharded.name));
             if service.pools.is_empty() && service.sharded.is_empty() {
                 let key = patrol.replace('-', "_");

@@ -35,7 +35,7 @@ pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
     write(scored.map(|row| Ok::<_, anyhow::Error>(Value::Object(row.0))), &wrong)
 }
 
-/// Writes `{"x": [...]}` for each row.
+/// Writes `{"rows": [[...], ...]}` for each row.
 pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
     let settings = Settings::load(global)?;
     let (rows, wrong) = rows(&settings, args)?;

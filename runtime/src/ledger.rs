@@ -114,7 +114,9 @@ pub async fn sharded_row(
     bus.read_all(stream, filters.to_vec(), |d| {
         received += 1;
         let shard = Subject::parse(&d.subject).ok().and_then(|(_, s)| match s {
-            Subject::Event(_, shard) | Subject::Keyed(_, shard) => Some(shard.0),
+            Subject::Event(_, shard) | Subject::Keyed(_, shard) | Subject::Fact(_, _, shard) => {
+                Some(shard.0)
+            }
             _ => None,
         });
         let position = shard.and_then(|s| leases.get(&s)).map_or(0, |l| l.position);
@@ -221,7 +223,10 @@ async fn answers(
                 said.entry(seq).or_default().insert("none".to_owned());
             }
         } else if let Ok(scored) = d.decode::<Scored>(bus.limits()) {
-            said.entry(scored.seq).or_default().insert(scored.id.to_string());
+            // What was found by another key stands beside the answer of the event's owner.
+            if scored.by_key.is_none() {
+                said.entry(scored.seq).or_default().insert(scored.id.to_string());
+            }
         }
     })
     .await?;

@@ -47,6 +47,9 @@ pub struct Pool {
     pub make: MakeStage,
 }
 
+/// The subjects of one shard, for a tenant.
+pub type ShardFilters = Arc<dyn Fn(&Tenant, Shard) -> Vec<String> + Send + Sync>;
+
 /// A stateful consumer: each shard is owned by one process, by lease.
 pub struct Sharded {
     /// Name of the service in leases, one token: `data-flow`, `analyzer`.
@@ -54,7 +57,7 @@ pub struct Sharded {
     /// The stream.
     pub stream: Stream,
     /// Subject filters of one shard.
-    pub filters: fn(&Tenant, Shard) -> Vec<String>,
+    pub filters: ShardFilters,
     /// Most messages a batch.
     pub batch_max: usize,
     /// Attempts before a message is given up.

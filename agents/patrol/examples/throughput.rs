@@ -116,15 +116,12 @@ fn parts(blueprint: &Blueprint, lines: &[&str], bodies: &[Fields]) -> Result<(),
         lines.len()
     })?;
     let mut model = blueprint.model()?;
-    let (mut rows, mut scores) = (Rows::new(spec.input, 64), Vec::new());
-    for (at, text) in lines.iter().take(64).enumerate() {
-        if let inference::RowMut::Ids(out) = rows.row_mut(at, sql::WIDTH) {
-            sql::ids(text, out);
-        }
-    }
-    for count in [1, 64] {
+    let (mut rows, mut scores) = (Rows::new(spec.input), Vec::new());
+    lines.iter().take(64).for_each(|text| sql::ids(text, rows.ids()));
+    for count in [64, 1] {
+        rows.truncate(count);
         rate(&format!("model, batch {count}"), || {
-            model.run(&rows, count, &mut scores).map_or(0, |()| count)
+            model.run(&rows, &mut scores).map_or(0, |()| count)
         })?;
     }
     Ok(())
@@ -133,7 +130,7 @@ fn parts(blueprint: &Blueprint, lines: &[&str], bodies: &[Fields]) -> Result<(),
 fn whole(blueprint: &Arc<Blueprint>, bodies: &[Fields]) -> Result<(), Box<dyn Error>> {
     let ts = Timestamp::from_micros(1);
     let model = Arc::new(Mutex::new(blueprint.model()?));
-    let mut scorer = blueprint.scorer(Arc::clone(&model));
+    let mut scorer = blueprint.scorer(Arc::clone(&model), None);
     let seen: Vec<_> =
         bodies.iter().map(|b| Seen { body: b, ts, ts_refused: false, repeated: false }).collect();
     let mut verdicts = Vec::new();
@@ -146,7 +143,7 @@ fn whole(blueprint: &Arc<Blueprint>, bodies: &[Fields]) -> Result<(), Box<dyn Er
 
     let deliveries: Vec<_> =
         (1..).zip(bodies).map(|(n, b)| delivery(n, b)).collect::<Result<_, _>>()?;
-    let mut stage = PatrolStage::new(Arc::clone(blueprint), blueprint.scorer(model), None);
+    let mut stage = PatrolStage::new(Arc::clone(blueprint), blueprint.scorer(model, None), None);
     rate("decoding", || {
         let read = |d: &Delivery| d.decode::<Event>(Limits::default()).is_ok();
         deliveries.iter().filter(|d| read(d)).count()

@@ -7,7 +7,7 @@
 mod rows;
 mod selftest;
 
-pub use rows::{Input, Row, RowMut, Rows};
+pub use rows::{Input, Row, Rows};
 pub use selftest::{Row as SelfTestRow, TOLERANCE};
 
 use magsentinel_runtime::settings::Section;
@@ -279,20 +279,27 @@ impl Model {
         self.input
     }
 
-    /// Scores the first `count` rows: one number per row into `scores`, which is cleared
-    /// first. A score may be anything that the model computes, so the caller checks it.
-    pub fn run(&mut self, rows: &Rows, count: usize, scores: &mut Vec<f32>) -> Result<(), Error> {
+    /// Scores all rows: one number per row into `scores`, which is cleared first. A score may
+    /// be anything that the model computes, so the caller checks it.
+    pub fn run(&mut self, rows: &Rows, scores: &mut Vec<f32>) -> Result<(), Error> {
         scores.clear();
-        if count == 0 {
-            return Ok(());
+        while scores.len() < rows.len() {
+            let count = (rows.len() - scores.len()).min(ROWS_AT_ONCE);
+            let run = self.run_part(rows.part(scores.len(), count), count, scores);
+            run.map_err(|why| Error::Run { model: self.name.clone(), why })?;
         }
-        let name = &self.name;
-        let failed = |why: String| Error::Run { model: name.clone(), why };
+        Ok(())
+    }
+
+    fn run_part(
+        &mut self,
+        part: Row<'_>,
+        count: usize,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), String> {
         let width = self.input.width();
-        let short = || failed(format!("{count} rows are more than the buffer holds"));
-        let tensor = match (rows, self.input) {
-            (Rows::Ids(all), Input::Ids(_)) => {
-                let mut part = all.get(..count * width).ok_or_else(short)?;
+        let tensor = match (part, self.input) {
+            (Row::Ids(mut part), Input::Ids(_)) => {
                 let mut columns = width;
                 if self.trims {
                     columns = rows::trim(part, width, &mut self.trimmed);
@@ -300,23 +307,25 @@ impl Model {
                 }
                 TensorRef::from_array_view(([count, columns], part)).map(|t| t.into_dyn())
             }
-            (Rows::Values(all), Input::Values(_)) => {
-                let part = all.get(..count * width).ok_or_else(short)?;
+            (Row::Values(part), Input::Values(_)) => {
                 TensorRef::from_array_view(([count, width], part)).map(|t| t.into_dyn())
             }
-            _ => return Err(failed("the rows are of another type than its input".to_owned())),
+            _ => return Err("the rows are of another type than its input".to_owned()),
         };
-        let tensor = tensor.map_err(|e| failed(e.to_string()))?;
-        let run = self.session.run(ort::inputs![tensor]).map_err(|e| failed(e.to_string()))?;
-        let output = run.get(OUTPUT).ok_or_else(|| failed("it gave no score".to_owned()))?;
-        let (_, found) = output.try_extract_tensor::<f32>().map_err(|e| failed(e.to_string()))?;
+        let tensor = tensor.map_err(|e| e.to_string())?;
+        let run = self.session.run(ort::inputs![tensor]).map_err(|e| e.to_string())?;
+        let output = run.get(OUTPUT).ok_or("it gave no score")?;
+        let (_, found) = output.try_extract_tensor::<f32>().map_err(|e| e.to_string())?;
         if found.len() != count {
-            return Err(failed(format!("{} scores for {count} rows", found.len())));
+            return Err(format!("{} scores for {count} rows", found.len()));
         }
         scores.extend_from_slice(found);
         Ok(())
     }
 }
+
+/// Most rows in one run of a model: its scratch memory is bounded whatever a batch holds.
+const ROWS_AT_ONCE: usize = 64;
 
 /// Name of every model's output: float32 `[N, 1]`.
 const OUTPUT: &str = "score";

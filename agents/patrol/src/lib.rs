@@ -5,8 +5,10 @@
 //! them to the runtime; [`score`] runs them over rows of a file.
 
 mod body;
+mod facts;
 pub mod features;
 pub mod inference;
+pub mod keys;
 pub mod patrol;
 pub mod patrols;
 pub mod patterns;

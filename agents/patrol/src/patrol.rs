@@ -1,16 +1,18 @@
 //! What one patrol is: the contract, and how evidence becomes a finding.
 //!
-//! A patrol turns an event's body into a row of features ([`Patrol::features`]); the shell runs
+//! A patrol turns an event's body into rows of features ([`Patrol::features`]); the shell runs
 //! the model on the rows of a whole batch and the patterns on each body; then the patrol weighs
 //! all of it ([`Patrol::judge`]). It never awaits, reads no clock and does no I/O.
 //!
 //! A patrol without key classes is stateless: any number of instances share the events, in any
 //! order. One with key classes keeps bounded state per key, sees all events of its shards in
-//! stream order, and is rebuilt from the stream when a shard changes hands.
+//! stream order, and is rebuilt from the stream when a shard changes hands. There is an instance
+//! per class: that of the first class sees the events themselves, those of the others see facts,
+//! which are events whose body holds no more than [`Spec::facts`].
 
 use crate::{
     body,
-    inference::{Embedded, Input, Row, RowMut},
+    inference::{Embedded, Input, Row, Rows},
     patterns::{Hit, Normal},
 };
 use magsentinel_bus_schema::{Class, Fields, Kind, Level, Thresholds, Timestamp, Token};
@@ -27,6 +29,8 @@ pub struct Spec {
     /// Classes of the entities by which it keeps state; the first gives the event's shard.
     /// Empty: it keeps none.
     pub keys: &'static [Class],
+    /// Fields of the body that the owners of keys of the other classes need.
+    pub facts: &'static [&'static str],
     /// What its model takes.
     pub input: Input,
     /// Its model.
@@ -59,10 +63,12 @@ pub struct Seen<'a> {
 /// What is known about an event when it is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
-    /// The model's score, 0..=1.
+    /// The model's score of the worst row, 0..=1; 0 where the event has none.
     pub score: f32,
-    /// The features.
+    /// The features of that row.
     pub row: Row<'a>,
+    /// Its number among the event's rows.
+    pub part: usize,
     /// The patterns that match, the worst first.
     pub hits: &'a [Arc<Hit>],
     /// The normal form of the text, where the patrol reads one.
@@ -88,9 +94,10 @@ pub struct Finding {
 
 /// One patrol's logic and, where it has key classes, its state.
 pub trait Patrol: Send {
-    /// Reads the body and writes its features. An error means that the body is none of this
-    /// kind; it names the field, and the event becomes a dead letter.
-    fn features(&mut self, seen: &Seen<'_>, row: RowMut<'_>) -> Result<(), String>;
+    /// Reads the body and adds its rows of features, each scored on its own; the worst counts.
+    /// How many an event may have is bounded by the patrol. An error means that the body is none
+    /// of this kind; it names the field, and the event becomes a dead letter.
+    fn features(&mut self, seen: &Seen<'_>, rows: &mut Rows) -> Result<(), String>;
 
     /// The text of the body that patterns see in normal form, and how many of its bytes they
     /// see at most; `None` when the body has no such text.

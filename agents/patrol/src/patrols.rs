@@ -1,7 +1,7 @@
 //! The patrols of the mesh, and their configuration. One line each.
 
 use crate::patrol::{Patrol, Spec};
-use magsentinel_bus_schema::{Shard, Subject, Tenant, Thresholds, subject};
+use magsentinel_bus_schema::{Class, Shard, Subject, Tenant, Thresholds, subject};
 use magsentinel_runtime::settings::{Section, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -136,8 +136,8 @@ pub struct Entry {
     problems: fn(&Config) -> Vec<String>,
 }
 
-/// Makes instances of a patrol.
-pub type Maker = Box<dyn Fn() -> Box<dyn Patrol> + Send + Sync>;
+/// Makes instances of a patrol, each for one of its key classes, or for none.
+pub type Maker = Box<dyn Fn(Option<Class>) -> Box<dyn Patrol> + Send + Sync>;
 
 macro_rules! patrols {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {

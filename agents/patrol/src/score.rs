@@ -1,15 +1,16 @@
 //! Patrols over rows of a file: what `magsentinel score` and `magsentinel features` do.
 
 use crate::{
-    Error, body, inference,
+    Error, body, facts, inference,
     inference::Row,
-    patrol::{Finding, Seen},
+    patrol::{Finding, Seen, Spec},
     patrols::{self, Entry},
     scorer::{Blueprint, CHUNK, Features, Scorer, Verdict},
 };
-use magsentinel_bus_schema::{Fields, Timestamp};
+use magsentinel_bus_schema::{Class, Fields, Level, Timestamp};
 use serde_json::{Value, json};
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
@@ -29,28 +30,60 @@ pub fn score_rows<I: Iterator<Item = Fields>>(
     let entry = patrols::find(patrol).ok_or_else(|| Error::unknown(patrol))?;
     let blueprint = Blueprint::new(entry, config, inference)?;
     let model = Arc::new(Mutex::new(blueprint.model()?));
-    let scorer = blueprint.scorer(model);
-    let clock = Clock::default();
-    Ok(ScoredRows { rows, scorer, clock, ready: VecDeque::new(), verdicts: Vec::new() })
+    let scorers = instances(entry).map(|class| blueprint.scorer(Arc::clone(&model), class));
+    Ok(ScoredRows {
+        rows,
+        spec: entry.spec,
+        scorers: scorers.collect(),
+        clock: Clock::default(),
+        ready: VecDeque::new(),
+        verdicts: Vec::new(),
+    })
 }
 
-/// The features of rows, `{"x": […]}` each, or why a row has none. Needs no model.
+/// The features of rows, `{"rows": [[…], …]}` each: all rows of all the patrol's instances, in
+/// the order of its key classes; or why a row has none. Needs no model.
 pub fn features_rows<I: Iterator<Item = Fields>>(
     patrol: &str,
     config: &patrols::Config,
     rows: I,
 ) -> Result<impl Iterator<Item = Result<Value, String>> + use<I>, Error> {
     let entry: &Entry = patrols::find(patrol).ok_or_else(|| Error::unknown(patrol))?;
-    let mut features = Features::new(entry, config);
+    let instances = instances(entry).map(|class| (class, Features::new(entry, config, class)));
+    let mut instances: Vec<_> = instances.collect();
     let mut clock = Clock::default();
-    Ok(rows.map(move |row| {
-        let ts = clock.of(&row)?;
-        let x = features.of(&seen(&row, ts))?;
-        Ok(match x {
-            Row::Ids(ids) => json!({ "x": ids }),
-            Row::Values(values) => json!({ "x": values }),
-        })
+    Ok(rows.map(move |body| {
+        let ts = clock.of(&body)?;
+        let mut all = Vec::new();
+        for (at, (class, features)) in instances.iter_mut().enumerate() {
+            let Some(body) = part(entry.spec, at, *class, &body) else { continue };
+            let rows = features.of(&seen(&body, ts))?;
+            all.extend((0..rows.len()).map(|at| match rows.row(at) {
+                Row::Ids(ids) => json!(ids),
+                Row::Values(values) => json!(values),
+            }));
+        }
+        Ok(json!({ "rows": all }))
     }))
+}
+
+/// The classes that a patrol has an instance for: none of a class where it keeps no state.
+fn instances(entry: &Entry) -> impl Iterator<Item = Option<Class>> + use<> {
+    let stateless = entry.spec.keys.is_empty().then_some(None);
+    stateless.into_iter().chain(entry.spec.keys.iter().copied().map(Some))
+}
+
+/// What the instance at `at` sees of a body: the first all of it, the others the fact.
+fn part<'a>(
+    spec: &Spec,
+    at: usize,
+    class: Option<Class>,
+    body: &'a Fields,
+) -> Option<Cow<'a, Fields>> {
+    match class {
+        Some(class) if at > 0 => facts::body_of(spec, class, body).map(|(_, b)| Cow::Owned(b)),
+        _ => Some(Cow::Borrowed(body)),
+    }
 }
 
 fn seen(body: &Fields, ts: Timestamp) -> Seen<'_> {
@@ -71,7 +104,9 @@ impl Clock {
 /// The rows of [`score_rows`].
 pub struct ScoredRows<I> {
     rows: I,
-    scorer: Scorer,
+    spec: &'static Spec,
+    /// One per key class, in their order.
+    scorers: Vec<Scorer>,
     clock: Clock,
     ready: VecDeque<Fields>,
     verdicts: Vec<Verdict>,
@@ -81,19 +116,35 @@ impl<I: Iterator<Item = Fields>> ScoredRows<I> {
     fn refill(&mut self) {
         let chunk: Vec<Fields> = self.rows.by_ref().take(CHUNK).collect();
         let times: Vec<_> = chunk.iter().map(|row| self.clock.of(row)).collect();
-        let pairs = chunk.iter().zip(&times);
-        let events: Vec<_> =
-            pairs.filter_map(|(row, ts)| Some(seen(row, *ts.as_ref().ok()?))).collect();
-        self.scorer.score(&events, &mut self.verdicts);
-        let mut verdicts = self.verdicts.drain(..);
-        for (mut row, ts) in chunk.into_iter().zip(times) {
-            let verdict = match ts {
-                Ok(_) => verdicts.next(),
-                Err(why) => Some(Verdict::Poison(why)),
-            };
+        let mut worst: Vec<Option<Verdict>> = vec![None; chunk.len()];
+        for (at, scorer) in self.scorers.iter_mut().enumerate() {
+            let class = self.spec.keys.get(at).copied();
+            let parts: Vec<_> = chunk.iter().map(|row| part(self.spec, at, class, row)).collect();
+            let timed = parts.iter().zip(&times).enumerate();
+            let (places, events): (Vec<_>, Vec<_>) = timed
+                .filter_map(|(n, (p, ts))| Some((n, seen(p.as_ref()?, *ts.as_ref().ok()?))))
+                .unzip();
+            scorer.score(&events, &mut self.verdicts);
+            for (place, verdict) in places.into_iter().zip(self.verdicts.drain(..)) {
+                let Some(slot) = worst.get_mut(place) else { continue };
+                let worse = slot.as_ref().is_none_or(|known| rank(&verdict) > rank(known));
+                *slot = if worse { Some(verdict) } else { slot.take() };
+            }
+        }
+        for ((mut row, ts), verdict) in chunk.into_iter().zip(times).zip(worst) {
+            let verdict = ts.map_or_else(|why| Some(Verdict::Poison(why)), |_| verdict);
             row.0.insert("scored".to_owned(), told(verdict));
             self.ready.push_back(row);
         }
+    }
+}
+
+/// Which of two verdicts about one event is told: what could not be read, then the worse.
+fn rank(verdict: &Verdict) -> (u8, Level, f32) {
+    match verdict {
+        Verdict::Ordinary(score) => (0, Level::None, *score),
+        Verdict::Found(finding) => (0, finding.level, finding.score),
+        Verdict::Poison(_) | Verdict::Failed(_) => (1, Level::None, 0.0),
     }
 }
 

@@ -5,19 +5,20 @@
 
 use crate::{
     Error,
-    inference::{self, Model, Row, RowMut, Rows, Runtime, Source},
+    inference::{self, Model, Rows, Runtime, Source},
     patrol::{Evidence, Finding, Patrol, Seen, Spec},
     patrols::{self, Entry, Maker, PublishNone},
     patterns::{Book, Hit, Normal},
 };
-use magsentinel_bus_schema::{Fields, Token};
+use magsentinel_bus_schema::{Class, Fields, Token};
 use serde_json::Value;
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Rows that the model sees at once.
+/// Events whose rows the model sees together.
 pub const CHUNK: usize = 64;
 
 /// Everything that scorers of one patrol share.
@@ -118,15 +119,16 @@ impl Blueprint {
         )
     }
 
-    /// A scorer with empty state. Scorers may share a model; each takes its turn with it.
+    /// A scorer with empty state, for the keys of a class where the patrol keeps any. Scorers
+    /// may share a model; each takes its turn with it.
     #[must_use]
-    pub fn scorer(&self, model: Arc<Mutex<Model>>) -> Scorer {
+    pub fn scorer(&self, model: Arc<Mutex<Model>>, class: Option<Class>) -> Scorer {
         Scorer {
             spec: self.spec,
-            patrol: (self.maker)(),
+            patrol: (self.maker)(class),
             model,
             book: Arc::clone(&self.book),
-            rows: Rows::new(self.spec.input, CHUNK),
+            rows: Rows::new(self.spec.input),
             scores: Vec::with_capacity(CHUNK),
             accepted: Vec::with_capacity(CHUNK),
             normal: Normal::default(),
@@ -148,6 +150,12 @@ pub enum Verdict {
     Failed(String),
 }
 
+/// An event of a chunk and its rows.
+struct Accepted {
+    event: usize,
+    rows: Range<usize>,
+}
+
 /// One patrol with its model, its patterns and its state.
 pub struct Scorer {
     spec: &'static Spec,
@@ -156,8 +164,8 @@ pub struct Scorer {
     book: Arc<Book>,
     rows: Rows,
     scores: Vec<f32>,
-    /// Index of the event of each row.
-    accepted: Vec<usize>,
+    /// The rows of each event that has a verdict coming.
+    accepted: Vec<Accepted>,
     normal: Normal,
     hits: Vec<Arc<Hit>>,
 }
@@ -179,42 +187,52 @@ impl Scorer {
 
     fn score_chunk(&mut self, chunk: &[Seen<'_>], verdicts: &mut Vec<Verdict>) {
         let from = verdicts.len();
-        let width = self.spec.input.width();
         self.accepted.clear();
-        for (at, seen) in chunk.iter().enumerate() {
-            let row = self.rows.row_mut(self.accepted.len(), width);
-            verdicts.push(match self.patrol.features(seen, row) {
+        self.rows.truncate(0);
+        for (event, seen) in chunk.iter().enumerate() {
+            let first = self.rows.len();
+            verdicts.push(match self.patrol.features(seen, &mut self.rows) {
                 Ok(()) => {
-                    self.accepted.push(at);
+                    self.accepted.push(Accepted { event, rows: first..self.rows.len() });
                     Verdict::Ordinary(0.0)
                 }
-                Err(why) => Verdict::Poison(why),
+                Err(why) => {
+                    self.rows.truncate(first);
+                    Verdict::Poison(why)
+                }
             });
         }
         let run = {
             // The model has no state, so one whose user panicked is as good as before.
             let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-            model.run(&self.rows, self.accepted.len(), &mut self.scores)
+            model.run(&self.rows, &mut self.scores)
         };
         let failed = run.err().map(|e| e.to_string());
-        for number in 0..self.accepted.len() {
-            let at = self.accepted.get(number).copied().unwrap_or_default();
-            let verdict = match (&failed, chunk.get(at)) {
-                (None, Some(seen)) => self.verdict(seen, number, width),
+        let accepted = std::mem::take(&mut self.accepted);
+        for Accepted { event, rows } in &accepted {
+            let verdict = match (&failed, chunk.get(*event)) {
+                (None, Some(seen)) => self.verdict(seen, rows),
                 (why, _) => Verdict::Failed(why.clone().unwrap_or_default()),
             };
-            if let Some(slot) = verdicts.get_mut(from + at) {
+            if let Some(slot) = verdicts.get_mut(from + event) {
                 *slot = verdict;
             }
         }
+        self.accepted = accepted;
     }
 
-    fn verdict(&mut self, seen: &Seen<'_>, number: usize, width: usize) -> Verdict {
-        let score = self.scores.get(number).copied().unwrap_or(f32::NAN);
-        if !(-1e-3..=1.001).contains(&score) {
-            return Verdict::Poison(format!("the model gives {score}, which is no probability"));
+    fn verdict(&mut self, seen: &Seen<'_>, rows: &Range<usize>) -> Verdict {
+        let (mut score, mut part) = (0.0_f32, 0);
+        for (at, found) in self.scores.get(rows.clone()).into_iter().flatten().enumerate() {
+            if !(-1e-3..=1.001).contains(found) {
+                return Verdict::Poison(format!(
+                    "the model gives {found}, which is no probability"
+                ));
+            }
+            if *found > score {
+                (score, part) = (found.min(1.0), at);
+            }
         }
-        let score = score.clamp(0.0, 1.0);
         self.hits.clear();
         let text = self.patrol.text(seen);
         if let Some((text, bytes_max)) = text {
@@ -222,8 +240,8 @@ impl Scorer {
         }
         let normal = text.map(|_| &self.normal);
         self.book.matches(seen.body, normal, &mut self.hits);
-        let row = self.rows.row(number, width);
-        let evidence = Evidence { score, row, hits: &self.hits, normal };
+        let row = self.rows.row(rows.start + part);
+        let evidence = Evidence { score, row, part, hits: &self.hits, normal };
         let found = self.patrol.judge(seen, &evidence);
         found.map_or(Verdict::Ordinary(score), |finding| Verdict::Found(Box::new(finding)))
     }
@@ -242,24 +260,21 @@ impl Scorer {
 
 /// A patrol's features alone, without model and patterns.
 pub struct Features {
-    spec: &'static Spec,
     patrol: Box<dyn Patrol>,
     rows: Rows,
 }
 
 impl Features {
-    /// With empty state.
+    /// With empty state, for the keys of a class where the patrol keeps any.
     #[must_use]
-    pub fn new(entry: &Entry, config: &patrols::Config) -> Self {
-        let patrol = (entry.maker)(config)();
-        Self { spec: entry.spec, patrol, rows: Rows::new(entry.spec.input, 1) }
+    pub fn new(entry: &Entry, config: &patrols::Config, class: Option<Class>) -> Self {
+        Self { patrol: (entry.maker)(config)(class), rows: Rows::new(entry.spec.input) }
     }
 
-    /// The features of the next event.
-    pub fn of(&mut self, seen: &Seen<'_>) -> Result<Row<'_>, String> {
-        let width = self.spec.input.width();
-        let row: RowMut<'_> = self.rows.row_mut(0, width);
-        self.patrol.features(seen, row)?;
-        Ok(self.rows.row(0, width))
+    /// The rows of the next event.
+    pub fn of(&mut self, seen: &Seen<'_>) -> Result<&Rows, String> {
+        self.rows.truncate(0);
+        self.patrol.features(seen, &mut self.rows)?;
+        Ok(&self.rows)
     }
 }

@@ -1,17 +1,17 @@
 //! Patrols as stages of the mesh: events in, scored events and receipts out.
 
 use crate::{
-    Error, inference,
-    patrol::{Finding, Seen},
-    patrols::{self, Entry, Keyed, PublishNone, TABLE},
+    Error, facts, inference,
+    patrol::{Finding, Seen, Spec},
+    patrols::{self, Entry, PublishNone, TABLE},
     scorer::{Blueprint, Scorer, Verdict},
 };
 use magsentinel_bus_schema::{
-    Event, Id, Kind, Level, Limits, Receipt, SCHEMA_VERSION, Scored, Stream, Subject,
-    entity::entities_of,
+    Class, Event, Fact, Id, Kind, Level, Limits, Message, Receipt, SCHEMA_VERSION, Scored, Stream,
+    Subject, Token, entity::entities_of,
 };
 use magsentinel_runtime::{
-    service::{Pool, Sharded},
+    service::{Pool, ShardFilters, Sharded},
     settings::Span,
     stage::{Batch, Delivery, Failed, Output, Publish, Stage},
 };
@@ -33,13 +33,62 @@ pub fn pools(config: &patrols::Config, inference: &inference::Config) -> Result<
     stateless.map(|entry| pool(entry, config, inference)).collect()
 }
 
-/// The sharded consumers of all enabled patrols that keep state; checked like [`pools`].
+/// The sharded consumers of all enabled patrols that keep state, one per key class; checked
+/// like [`pools`]. `shards` is how many the mesh has.
 pub fn sharded(
     config: &patrols::Config,
     inference: &inference::Config,
+    shards: u16,
 ) -> Result<Vec<Sharded>, Error> {
-    let keyed = enabled(config).filter_map(|entry| Some((entry, (entry.keyed)(config)?)));
-    keyed.map(|(entry, keyed)| shards(entry, keyed, config, inference)).collect()
+    let mut all = Vec::new();
+    for entry in enabled(config) {
+        let Some(keyed) = (entry.keyed)(config) else { continue };
+        let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
+        // One model for all shards of the process: there are many, and each needs it rarely.
+        let model = Arc::new(Mutex::new(blueprint.model()?));
+        for class in entry.spec.keys {
+            let view = View { class: *class, skew: keyed.clock_skew_max.get(), shards };
+            let name = consumer_of(entry.spec, *class);
+            let (stream, filters): (_, ShardFilters) = if facts::classes(entry.spec).contains(class)
+            {
+                (Stream::Keyed, facts_of(blueprint.name(), *class))
+            } else {
+                (Stream::Events, Arc::new(entry.shard_filters))
+            };
+            let (blueprint, model) = (Arc::clone(&blueprint), Arc::clone(&model));
+            let make = move |_| -> Result<Box<dyn Stage>, String> {
+                let scorer = blueprint.scorer(Arc::clone(&model), Some(view.class));
+                Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, Some(view))))
+            };
+            all.push(Sharded {
+                name,
+                stream,
+                filters,
+                batch_max: (entry.shared)(config).batch_max,
+                max_deliver: MAX_DELIVER,
+                rebuild: keyed.rebuild,
+                fenced: false,
+                make: Arc::new(make),
+            });
+        }
+    }
+    Ok(all)
+}
+
+fn facts_of(patrol: &Token, class: Class) -> ShardFilters {
+    let patrol = patrol.clone();
+    Arc::new(move |tenant, shard| vec![Subject::Fact(patrol.clone(), class, shard).of(tenant)])
+}
+
+/// The name under which a patrol's instance of a class holds leases: the patrol's for its first
+/// class, `auth-sentry-user` for another.
+#[must_use]
+pub fn consumer_of(spec: &Spec, class: Class) -> Token {
+    if facts::classes(spec).contains(&class) {
+        Token::sanitised(&format!("{}-{class}", spec.name))
+    } else {
+        spec.token()
+    }
 }
 
 fn enabled(config: &patrols::Config) -> impl Iterator<Item = &'static Entry> {
@@ -56,7 +105,7 @@ fn pool(
     let durable = blueprint.name().clone();
     let make = move || -> Result<Box<dyn Stage>, String> {
         let model = blueprint.model().map_err(|e| e.to_string())?;
-        let scorer = blueprint.scorer(Arc::new(Mutex::new(model)));
+        let scorer = blueprint.scorer(Arc::new(Mutex::new(model)), None);
         Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, None)))
     };
     Ok(Pool {
@@ -72,33 +121,6 @@ fn pool(
     })
 }
 
-fn shards(
-    entry: &'static Entry,
-    keyed: Keyed,
-    config: &patrols::Config,
-    inference: &inference::Config,
-) -> Result<Sharded, Error> {
-    let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
-    let name = blueprint.name().clone();
-    // One model for all shards of the process: there are many, and each needs it rarely.
-    let model = Arc::new(Mutex::new(blueprint.model()?));
-    let skew = keyed.clock_skew_max.get();
-    let make = move |_| -> Result<Box<dyn Stage>, String> {
-        let scorer = blueprint.scorer(Arc::clone(&model));
-        Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, Some(skew))))
-    };
-    Ok(Sharded {
-        name,
-        stream: Stream::Events,
-        filters: entry.shard_filters,
-        batch_max: (entry.shared)(config).batch_max,
-        max_deliver: MAX_DELIVER,
-        rebuild: keyed.rebuild,
-        fenced: false,
-        make: Arc::new(make),
-    })
-}
-
 /// Events handled, by what became of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
@@ -108,12 +130,23 @@ struct Counts {
     refused: u64,
 }
 
+/// How an instance of a patrol that keeps state looks at the mesh.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// Class of its keys.
+    pub class: Class,
+    /// How far ahead of its receipt an event's time is believed.
+    pub skew: Duration,
+    /// Shards of the mesh.
+    pub shards: u16,
+}
+
 /// A patrol as the runtime runs it.
 pub struct PatrolStage {
     blueprint: Arc<Blueprint>,
     scorer: Scorer,
-    /// For patrols that keep state: how far ahead of its receipt an event's time is believed.
-    skew: Option<Duration>,
+    /// For patrols that keep state.
+    view: Option<View>,
     /// Highest stream sequence that the state includes.
     learnt: u64,
     verdicts: Vec<Verdict>,
@@ -121,39 +154,47 @@ pub struct PatrolStage {
 }
 
 impl PatrolStage {
-    /// A stage around a scorer. `skew` is given for patrols that keep state.
+    /// A stage around a scorer. `view` is given for patrols that keep state.
     #[must_use]
-    pub fn new(blueprint: Arc<Blueprint>, scorer: Scorer, skew: Option<Duration>) -> Self {
+    pub fn new(blueprint: Arc<Blueprint>, scorer: Scorer, view: Option<View>) -> Self {
         let (verdicts, counts) = (Vec::new(), Counts::default());
-        Self { blueprint, scorer, skew, learnt: 0, verdicts, counts }
+        Self { blueprint, scorer, view, learnt: 0, verdicts, counts }
+    }
+
+    /// The class of its keys, where it sees facts rather than events.
+    fn by_key(&self) -> Option<Class> {
+        let class = self.view?.class;
+        facts::classes(self.blueprint.spec()).contains(&class).then_some(class)
     }
 
     /// What the scorer sees of an event.
     fn seen<'a>(&self, event: &'a Event, delivery: &Delivery) -> Seen<'a> {
-        let latest = self.skew.map(|skew| delivery.stored.plus(skew));
+        let latest = self.view.map(|view| delivery.stored.plus(view.skew));
         let ts_refused = latest.is_some_and(|latest| event.ts > latest);
         Seen {
             body: &event.body,
             ts: if ts_refused { delivery.stored } else { event.ts },
             ts_refused,
-            repeated: self.skew.is_some() && delivery.seq <= self.learnt,
+            repeated: self.view.is_some() && delivery.seq <= self.learnt,
         }
     }
 
     /// The message about one event.
-    fn scored(&self, event: &Event, delivery: &Delivery, finding: Finding) -> Scored {
+    fn scored(&self, read: &Read, delivery: &Delivery, finding: Finding) -> Scored {
+        let (event, by_key) = (&read.event, self.by_key());
         let patrol = self.blueprint.name();
         let chars_max = self.blueprint.excerpt_chars_max();
         Scored {
             v: SCHEMA_VERSION,
-            id: Id::derived(&[event.id.as_bytes().as_slice(), patrol.as_str().as_bytes()]),
+            id: self.id_of(event),
             event: event.id,
-            seq: delivery.seq,
+            seq: read.seq,
             tenant: event.tenant.clone(),
             kind: event.kind,
             ts: event.ts,
             replayed: event.replayed,
             patrol: patrol.clone(),
+            by_key,
             level: finding.level,
             score: finding.score,
             confidence: finding.confidence,
@@ -168,16 +209,34 @@ impl PatrolStage {
         }
     }
 
+    /// The id of the message about an event: scoring twice gives the same.
+    fn id_of(&self, event: &Event) -> Id {
+        let patrol = self.blueprint.name().as_str().as_bytes();
+        let by = self.by_key().map(|class| class.token().as_bytes());
+        let parts: Vec<_> = [event.id.as_bytes(), patrol].into_iter().chain(by).collect();
+        Id::derived(&parts)
+    }
+
     fn publish_scored(
         &self,
-        event: &Event,
+        read: &Read,
         delivery: &Delivery,
         finding: Finding,
     ) -> Result<Publish, String> {
-        let scored = self.scored(event, delivery, finding);
+        let scored = self.scored(read, delivery, finding);
         let subject = Subject::Scored(scored.patrol.clone(), scored.level);
         let message = Publish::new(subject, scored.id, &scored).map_err(|e| e.to_string())?;
         Ok(message.traced(scored.trace))
+    }
+
+    /// What the owners of the event's other keys must know.
+    fn facts(&self, read: &Read) -> Vec<Result<Publish, String>> {
+        match self.view {
+            Some(view) if self.by_key().is_none() => {
+                facts::of(self.blueprint.spec(), &read.event, read.seq, view.shards)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// One message about all ordinary events of a batch.
@@ -213,65 +272,89 @@ impl PatrolStage {
     }
 
     /// Publishes what was found out about the events, in their order.
-    fn tell(&self, events: &[(usize, Event)], batch: &Batch<'_>, out: &mut Output) {
+    fn tell(&self, reads: &[Read], batch: &Batch<'_>, out: &mut Output) {
         let mut ordinary: Vec<(&Event, u64)> = Vec::new();
-        for ((index, event), verdict) in events.iter().zip(&self.verdicts) {
-            let Some(delivery) = batch.deliveries.get(*index) else { continue };
+        for (read, verdict) in reads.iter().zip(&self.verdicts) {
+            let Some(delivery) = batch.deliveries.get(read.index) else { continue };
             let full = self.blueprint.publish_none() == PublishNone::Full;
             let finding = match verdict {
-                Verdict::Found(finding) => (**finding).clone(),
-                Verdict::Ordinary(score) if full => Finding::ordinary(*score),
+                Verdict::Found(finding) => Some((**finding).clone()),
+                Verdict::Ordinary(score) if full => Some(Finding::ordinary(*score)),
                 Verdict::Ordinary(_) => {
-                    ordinary.push((event, delivery.seq));
-                    continue;
+                    ordinary.push((&read.event, read.seq));
+                    None
                 }
                 Verdict::Poison(why) => {
-                    out.fail(*index, Failed::Poison(why.clone()));
+                    out.fail(read.index, Failed::Poison(why.clone()));
                     continue;
                 }
                 Verdict::Failed(why) => {
-                    out.fail(*index, Failed::Transient(why.clone()));
+                    out.fail(read.index, Failed::Transient(why.clone()));
                     continue;
                 }
             };
-            match self.publish_scored(event, delivery, finding) {
-                Ok(message) => out.publish(message),
-                Err(why) => out.fail(*index, Failed::Poison(why)),
+            let found = finding.map(|finding| self.publish_scored(read, delivery, finding));
+            for message in found.into_iter().chain(self.facts(read)) {
+                match message {
+                    Ok(message) => out.publish(message),
+                    Err(why) => out.fail(read.index, Failed::Poison(why)),
+                }
             }
+        }
+        // The owner of the event's shard answers for it: no receipts about facts.
+        if self.by_key().is_some() {
+            return;
         }
         match self.receipt(&ordinary) {
             Ok(receipt) => receipt.into_iter().for_each(|message| out.publish(message)),
             Err(why) => {
                 let seqs: Vec<u64> = ordinary.iter().map(|(_, seq)| *seq).collect();
-                let those = batch.deliveries.iter().enumerate();
-                those.filter(|(_, d)| seqs.contains(&d.seq)).for_each(|(index, _)| {
-                    out.fail(index, Failed::Poison(why.clone()));
-                });
+                for read in reads.iter().filter(|read| seqs.contains(&read.seq)) {
+                    out.fail(read.index, Failed::Poison(why.clone()));
+                }
             }
         }
     }
 }
 
-/// Reads one delivery as an event of a kind.
-fn read(delivery: &Delivery, kind: Kind) -> Result<Event, String> {
-    let event: Event = delivery.decode(Limits::default()).map_err(|e| e.to_string())?;
+/// An event that was read from a delivery.
+struct Read {
+    /// The delivery's index in its batch.
+    index: usize,
+    /// The event's sequence in its stream; of a fact, that of the event it is about.
+    seq: u64,
+    event: Event,
+}
+
+/// Reads one delivery as an event of a kind, or as a fact about one.
+fn read(index: usize, delivery: &Delivery, kind: Kind, fact: bool) -> Result<Read, String> {
+    let (event, seq) = if fact {
+        let Fact { event, seq, .. } = decode(delivery)?;
+        (event, seq)
+    } else {
+        (decode::<Event>(delivery)?, delivery.seq)
+    };
     if event.kind != kind {
         return Err(format!("event is of kind {}, this patrol scores {kind}", event.kind));
     }
     // `mag.<tenant>.event.…`: who may publish for one tenant must not speak for another.
     match delivery.subject.split('.').nth(1) {
-        Some(tenant) if tenant == event.tenant.as_str() => Ok(event),
+        Some(tenant) if tenant == event.tenant.as_str() => Ok(Read { index, seq, event }),
         _ => Err(format!("event says tenant {}, its subject another", event.tenant)),
     }
 }
 
+fn decode<T: Message>(delivery: &Delivery) -> Result<T, String> {
+    delivery.decode(Limits::default()).map_err(|e| e.to_string())
+}
+
 impl Stage for PatrolStage {
     fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
-        let kind = self.blueprint.spec().kind;
-        let mut events: Vec<(usize, Event)> = Vec::with_capacity(batch.deliveries.len());
+        let (kind, fact) = (self.blueprint.spec().kind, self.by_key().is_some());
+        let mut events: Vec<Read> = Vec::with_capacity(batch.deliveries.len());
         for (index, delivery) in batch.deliveries.iter().enumerate() {
-            match read(delivery, kind) {
-                Ok(event) => events.push((index, event)),
+            match read(index, delivery, kind, fact) {
+                Ok(read) => events.push(read),
                 Err(why) => {
                     self.counts.refused += 1;
                     out.fail(index, Failed::Poison(why));
@@ -280,7 +363,7 @@ impl Stage for PatrolStage {
         }
         let seen: Vec<Seen<'_>> = events
             .iter()
-            .filter_map(|(index, event)| Some(self.seen(event, batch.deliveries.get(*index)?)))
+            .filter_map(|r| Some(self.seen(&r.event, batch.deliveries.get(r.index)?)))
             .collect();
         let mut verdicts = std::mem::take(&mut self.verdicts);
         self.scorer.score(&seen, &mut verdicts);
@@ -297,6 +380,7 @@ impl Stage for PatrolStage {
     fn report(&self) -> Value {
         json!({
             "patrol": self.blueprint.name(),
+            "by_key": self.by_key(),
             "runtime": self.blueprint.runtime().name(),
             "model": self.blueprint.model_digest(),
             "patterns": self.blueprint.patterns_digest(),

@@ -2,9 +2,9 @@
 
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Failure, Fields,
-    Gap, Id, Keyed, Kind, Lease, Level, Mode, Outcome, OutcomeStatus, Receipt, Response, Scored,
-    Shard, Source, Status, Tenant, Timestamp, Token, Trust,
+    Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Fact, Failure,
+    Fields, Gap, Id, Keyed, Kind, Lease, Level, Mode, Outcome, OutcomeStatus, Receipt, Response,
+    Scored, Shard, Source, Status, Tenant, Timestamp, Token, Trust,
     decision::{Author, Claim, Evidence},
 };
 use serde_json::{Map, Value};
@@ -15,6 +15,7 @@ pub(crate) fn each(bytes: &[u8], visit: &mut impl Visit) {
     visit.visit("event", "any", &source.event());
     visit.visit("scored", "any", &source.scored());
     visit.visit("receipt", "any", &source.receipt());
+    visit.visit("fact", "any", &source.fact());
     visit.visit("keyed", "any", &source.keyed());
     visit.visit("assessment", "any", &source.assessment());
     visit.visit("alert", "any", &source.alert());
@@ -157,6 +158,7 @@ impl Bytes<'_> {
             ts: self.at(),
             replayed: self.flag(),
             patrol: self.token(),
+            by_key: self.maybe(|s| s.pick(Class::ALL)),
             level: self.pick(Level::ALL),
             score: self.share(),
             confidence: self.share(),
@@ -181,6 +183,16 @@ impl Bytes<'_> {
             patterns: self.text(),
             events: self.list(Self::id),
             seqs: self.list(Self::number),
+        }
+    }
+
+    fn fact(&mut self) -> Fact {
+        Fact {
+            v: 1,
+            class: self.pick(Class::ALL),
+            key: self.text(),
+            seq: self.number(),
+            event: self.event(),
         }
     }
 

@@ -3,9 +3,9 @@
 //! A message that changes its fields gets an example of its own beside the old one.
 
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Failure, Fields,
-    Gap, Id, Keyed, Kind, Lease, Level, Message, Mode, Outcome, OutcomeStatus, Receipt, Response,
-    Scored, Shard, Source, Status, Tenant, Timestamp, Token, Trust,
+    Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Fact, Failure,
+    Fields, Gap, Id, Keyed, Kind, Lease, Level, Message, Mode, Outcome, OutcomeStatus, Receipt,
+    Response, Scored, Shard, Source, Status, Tenant, Timestamp, Token, Trust,
     decision::{Author, Claim, Evidence},
 };
 use serde_json::json;
@@ -23,6 +23,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.visit("event", "event-least", &least_event());
     visit.visit("scored", "scored", &scored());
     visit.visit("receipt", "receipt", &receipt());
+    visit.visit("fact", "fact", &fact());
     visit.visit("keyed", "keyed", &keyed());
     visit.visit("assessment", "assessment", &assessment());
     visit.visit("alert", "alert", &alert());
@@ -126,6 +127,7 @@ pub(crate) fn scored() -> Scored {
         ts: at(0),
         replayed: true,
         patrol: token("sql-guard"),
+        by_key: None,
         level: Level::High,
         score: 0.975,
         confidence: 0.5,
@@ -151,6 +153,10 @@ pub(crate) fn receipt() -> Receipt {
         events: vec![id("event"), id("least")],
         seqs: vec![1, u64::MAX],
     }
+}
+
+pub(crate) fn fact() -> Fact {
+    Fact { v: 1, class: Class::User, key: "ann".to_owned(), seq: 8, event: event() }
 }
 
 pub(crate) fn keyed() -> Keyed {

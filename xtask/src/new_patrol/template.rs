@@ -56,7 +56,7 @@ pub(super) const PATROL: &str = r#"//! # @name@: overlong values in `@kind@` eve
 
 use crate::{
     body,
-    inference::{Embedded, Input, RowMut},
+    inference::{Embedded, Input, Rows},
     patrol::{Evidence, Finding, ModelSays, Patrol, Seen, Spec},
     patrols::{Keyed, Maker},
 };
@@ -78,6 +78,7 @@ pub const SPEC: Spec = Spec {
     name: "@name@",
     kind: Kind::@variant@,
     keys: &[],
+    facts: &[],
     input: Input::Values(1),
     model: Embedded {
         onnx: include_bytes!("../../models/@name@.onnx"),
@@ -92,7 +93,7 @@ pub(super) fn problems(_: &Config) -> Vec<String> {
 
 pub(super) fn maker(config: &Config) -> Maker {
     let thresholds = config.thresholds;
-    Box::new(move || Box::new(@type@ { thresholds }))
+    Box::new(move |_| Box::new(@type@ { thresholds }))
 }
 
 pub(super) fn keyed(_: &Config) -> Option<Keyed> {
@@ -111,8 +112,8 @@ fn longest(fields: &Fields) -> u32 {
 }
 
 impl Patrol for @type@ {
-    fn features(&mut self, seen: &Seen<'_>, row: RowMut<'_>) -> Result<(), String> {
-        if let RowMut::Values([length]) = row {
+    fn features(&mut self, seen: &Seen<'_>, rows: &mut Rows) -> Result<(), String> {
+        if let [length] = rows.values() {
             #[expect(clippy::cast_possible_truncation, reason = "a logarithm is small")]
             let ln = f64::from(longest(seen.body)).ln_1p() as f32;
             *length = ln;

@@ -35,22 +35,18 @@ impl Input {
     }
 }
 
-/// Rows of features, contiguous; the buffer is made once and used for every batch.
+/// Rows of features, contiguous; the buffer keeps its room from batch to batch.
 #[derive(Clone, Debug)]
-pub enum Rows {
-    /// For [`Input::Ids`].
-    Ids(Vec<i32>),
-    /// For [`Input::Values`].
-    Values(Vec<f32>),
+pub struct Rows {
+    width: usize,
+    count: usize,
+    numbers: Numbers,
 }
 
-/// One row, to be filled.
-#[derive(Debug)]
-pub enum RowMut<'a> {
-    /// For [`Input::Ids`].
-    Ids(&'a mut [i32]),
-    /// For [`Input::Values`].
-    Values(&'a mut [f32]),
+#[derive(Clone, Debug)]
+enum Numbers {
+    Ids(Vec<i32>),
+    Values(Vec<f32>),
 }
 
 /// One row, filled.
@@ -63,33 +59,76 @@ pub enum Row<'a> {
 }
 
 impl Rows {
-    /// Room for `count` rows.
+    /// No row yet.
     #[must_use]
-    pub fn new(input: Input, count: usize) -> Self {
-        match input {
-            Input::Ids(width) => Self::Ids(vec![0; width * count]),
-            Input::Values(width) => Self::Values(vec![0.0; width * count]),
+    pub fn new(input: Input) -> Self {
+        let numbers = match input {
+            Input::Ids(_) => Numbers::Ids(Vec::new()),
+            Input::Values(_) => Numbers::Values(Vec::new()),
+        };
+        Self { width: input.width(), count: 0, numbers }
+    }
+
+    /// Rows that are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether no row is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Keeps the first `count` rows and their room.
+    pub fn truncate(&mut self, count: usize) {
+        self.count = self.count.min(count);
+        match &mut self.numbers {
+            Numbers::Ids(all) => all.truncate(self.count * self.width),
+            Numbers::Values(all) => all.truncate(self.count * self.width),
         }
     }
 
-    /// Row `at`, to be filled; empty when out of range.
-    pub fn row_mut(&mut self, at: usize, width: usize) -> RowMut<'_> {
-        let range = at * width..(at + 1) * width;
-        match self {
-            Self::Ids(all) => RowMut::Ids(all.get_mut(range).unwrap_or_default()),
-            Self::Values(all) => RowMut::Values(all.get_mut(range).unwrap_or_default()),
-        }
+    /// Adds a row of zeros and returns it, for [`Input::Ids`]; without a place to write to
+    /// where the model takes values.
+    pub fn ids(&mut self) -> &mut [i32] {
+        let Numbers::Ids(all) = &mut self.numbers else { return &mut [] };
+        grow(all, &mut self.count, self.width)
+    }
+
+    /// Adds a row of zeros and returns it, for [`Input::Values`]; without a place to write to
+    /// where the model takes ids.
+    pub fn values(&mut self) -> &mut [f32] {
+        let Numbers::Values(all) = &mut self.numbers else { return &mut [] };
+        grow(all, &mut self.count, self.width)
     }
 
     /// Row `at`; empty when out of range.
     #[must_use]
-    pub fn row(&self, at: usize, width: usize) -> Row<'_> {
-        let range = at * width..(at + 1) * width;
-        match self {
-            Self::Ids(all) => Row::Ids(all.get(range).unwrap_or_default()),
-            Self::Values(all) => Row::Values(all.get(range).unwrap_or_default()),
+    pub fn row(&self, at: usize) -> Row<'_> {
+        self.part(at, 1)
+    }
+
+    /// `count` rows from `at` on, in one; empty when out of range.
+    pub(super) fn part(&self, at: usize, count: usize) -> Row<'_> {
+        let range = at * self.width..(at + count) * self.width;
+        match &self.numbers {
+            Numbers::Ids(all) => Row::Ids(all.get(range).unwrap_or_default()),
+            Numbers::Values(all) => Row::Values(all.get(range).unwrap_or_default()),
         }
     }
+}
+
+fn grow<'a, T: Copy + Default>(
+    all: &'a mut Vec<T>,
+    count: &mut usize,
+    width: usize,
+) -> &'a mut [T] {
+    let from = all.len();
+    all.resize(from + width, T::default());
+    *count += 1;
+    all.get_mut(from..).unwrap_or_default()
 }
 
 /// Copies rows of ids without the padding that all of them end in; returns the columns left.

@@ -30,16 +30,16 @@ pub(super) fn run(model: &mut Model, rows: &[Row]) -> Result<(), Error> {
     let name = model.name.clone();
     let wrong = |why: String| Error::SelfTest { model: name.clone(), why };
     let input = model.input();
-    let mut buffer = Rows::new(input, rows.len());
+    let mut buffer = Rows::new(input);
     for (at, row) in rows.iter().enumerate() {
         if row.x.len() != input.width() {
             let (has, wants) = (row.x.len(), input.width());
             return Err(wrong(format!("row {at} has {has} features, expected {wants}")));
         }
     }
-    fill(&mut buffer, input, rows);
+    rows.iter().for_each(|row| fill(&mut buffer, input, row));
     let mut scores = Vec::new();
-    model.run(&buffer, rows.len(), &mut scores)?;
+    model.run(&buffer, &mut scores)?;
     for (at, (row, score)) in rows.iter().zip(&scores).enumerate() {
         // Written so that a score that is no number fails too.
         let same = (row.score - score).abs() <= TOLERANCE;
@@ -50,11 +50,11 @@ pub(super) fn run(model: &mut Model, rows: &[Row]) -> Result<(), Error> {
     Ok(())
 }
 
-fn fill(buffer: &mut Rows, input: Input, rows: &[Row]) {
-    let values = rows.iter().flat_map(|row| row.x.iter().copied());
-    match (buffer, input) {
+fn fill(buffer: &mut Rows, input: Input, row: &Row) {
+    let values = row.x.iter().copied();
+    match input {
         #[expect(clippy::cast_possible_truncation, reason = "ids are whole and below 2^24")]
-        (Rows::Ids(all), _) => all.iter_mut().zip(values).for_each(|(to, x)| *to = x as i32),
-        (Rows::Values(all), _) => all.iter_mut().zip(values).for_each(|(to, x)| *to = x),
+        Input::Ids(_) => buffer.ids().iter_mut().zip(values).for_each(|(to, x)| *to = x as i32),
+        Input::Values(_) => buffer.values().iter_mut().zip(values).for_each(|(to, x)| *to = x),
     }
 }

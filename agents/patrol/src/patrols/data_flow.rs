@@ -21,13 +21,11 @@
 //! `evicted`. After a change of owner a shard's profiles are rebuilt from
 //! [`Config::rebuild`] of the stream.
 
-mod keys;
-
-use self::keys::{Budget, Keys};
 use crate::{
     body,
     features::data::{self, Observation, Profile, WIDTH},
-    inference::{Embedded, Input, Row, RowMut},
+    inference::{Embedded, Input, Row, Rows},
+    keys::{Budget, Keys},
     patrol::{Evidence, Finding, ModelSays, Patrol, Seen, Spec},
     patrols::{Keyed, Maker},
 };
@@ -61,6 +59,7 @@ pub const SPEC: Spec = Spec {
     name: "data-flow",
     kind: Kind::Data,
     keys: &[Class::User],
+    facts: &[],
     input: Input::Values(WIDTH),
     model: Embedded {
         onnx: include_bytes!("../../models/data-flow.onnx"),
@@ -78,7 +77,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
 pub(super) fn maker(config: &Config) -> Maker {
     let thresholds = config.thresholds;
     let budget = Budget::new(config.keys_max);
-    Box::new(move || Box::new(DataFlow { thresholds, keys: Keys::new(budget.clone()) }))
+    Box::new(move |_| Box::new(DataFlow { thresholds, keys: Keys::new(budget.clone()) }))
 }
 
 pub(super) fn keyed(config: &Config) -> Option<Keyed> {
@@ -87,7 +86,7 @@ pub(super) fn keyed(config: &Config) -> Option<Keyed> {
 
 struct DataFlow {
     thresholds: Thresholds,
-    keys: Keys,
+    keys: Keys<Profile>,
 }
 
 /// The key of a body: the class goes in, so that a session and a user of one name differ.
@@ -113,18 +112,16 @@ fn access<'a>(seen: &Seen<'a>) -> Result<Observation<'a>, String> {
 }
 
 impl Patrol for DataFlow {
-    fn features(&mut self, seen: &Seen<'_>, row: RowMut<'_>) -> Result<(), String> {
+    fn features(&mut self, seen: &Seen<'_>, rows: &mut Rows) -> Result<(), String> {
         let access = access(seen)?;
         let key = key_of(seen.body);
         let features = if seen.repeated {
             let mut past = self.keys.get(&key).cloned().unwrap_or_else(Profile::default);
             past.observe(&access)
         } else {
-            self.keys.profile(&key).observe(&access)
+            self.keys.next(&key).observe(&access)
         };
-        if let RowMut::Values(out) = row {
-            out.copy_from_slice(&features);
-        }
+        rows.values().iter_mut().zip(features).for_each(|(to, feature)| *to = feature);
         Ok(())
     }
 
@@ -142,7 +139,7 @@ impl Patrol for DataFlow {
         if seen.ts_refused {
             found.reasons.push("its time lies in the future: time of receipt used".to_owned());
         }
-        let past = self.keys.get(&key).map_or(0, Profile::events);
+        let past = self.keys.events(&key);
         if self.keys.evicted() > 0 && past <= 1 {
             found.reasons.push("its past may have been forgotten: too many users".to_owned());
         }

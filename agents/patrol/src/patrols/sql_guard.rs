@@ -19,7 +19,7 @@
 use crate::{
     body,
     features::sql,
-    inference::{Embedded, Input, RowMut},
+    inference::{Embedded, Input, Rows},
     patrol::{Evidence, Finding, ModelSays, Patrol, Seen, Spec},
     patrols::{Keyed, Maker},
 };
@@ -45,6 +45,7 @@ pub const SPEC: Spec = Spec {
     name: "sql-guard",
     kind: Kind::Sql,
     keys: &[],
+    facts: &[],
     input: Input::Ids(sql::WIDTH),
     model: Embedded {
         onnx: include_bytes!("../../models/sql-guard.onnx"),
@@ -67,7 +68,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
 
 pub(super) fn maker(config: &Config) -> Maker {
     let (thresholds, text_bytes_max) = (config.thresholds, config.text_bytes_max);
-    Box::new(move || Box::new(SqlGuard { thresholds, text_bytes_max }))
+    Box::new(move |_| Box::new(SqlGuard { thresholds, text_bytes_max }))
 }
 
 pub(super) fn keyed(_: &Config) -> Option<Keyed> {
@@ -88,11 +89,8 @@ fn text_of(fields: &Fields) -> Result<&str, String> {
 }
 
 impl Patrol for SqlGuard {
-    fn features(&mut self, seen: &Seen<'_>, row: RowMut<'_>) -> Result<(), String> {
-        let text = text_of(seen.body)?;
-        if let RowMut::Ids(out) = row {
-            sql::ids(text, out);
-        }
+    fn features(&mut self, seen: &Seen<'_>, rows: &mut Rows) -> Result<(), String> {
+        sql::ids(text_of(seen.body)?, rows.ids());
         Ok(())
     }
 

@@ -58,7 +58,7 @@ fn guard(config: &patrols::Config) -> Box<dyn Stage> {
 
 fn flow() -> Box<dyn Stage> {
     let config = patrols::Config::default();
-    let all = sharded(&config, &inference::Config::default()).unwrap();
+    let all = sharded(&config, &inference::Config::default(), 64).unwrap();
     let flow = all.iter().find(|sharded| sharded.name.as_str() == "data-flow").unwrap();
     let filters = (flow.filters)(&Tenant::default(), magsentinel_bus_schema::Shard(7));
     assert_eq!(filters, ["mag.default.event.data.7"]);

@@ -37,7 +37,7 @@ fn measure(onnxruntime: Option<PathBuf>) {
     let inference = inference::Config { onnxruntime };
     let blueprint = Blueprint::new(entry, &config, &inference).expect("a blueprint");
     let model = Arc::new(Mutex::new(blueprint.model().expect("a model")));
-    let mut scorer = blueprint.scorer(model);
+    let mut scorer = blueprint.scorer(model, None);
     let body = |n| {
         let text = super::statement(n);
         Fields(

@@ -4,7 +4,6 @@
 //! longest. Strangers (few events) rank lowest, so a flood of invented names pushes out invented
 //! names; keys with a past come next; keys under suspicion go last. Every eviction is counted.
 
-use crate::features::data::Profile;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -24,13 +23,15 @@ const FADE: f32 = 0.97;
 
 /// Keys that all shards of a process may remember together.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     used: Arc<AtomicUsize>,
     max: usize,
 }
 
 impl Budget {
-    pub(super) fn new(max: usize) -> Self {
+    /// Room for `max` keys.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
         Self { used: Arc::default(), max }
     }
 }
@@ -43,43 +44,64 @@ enum Rank {
     Suspicious,
 }
 
-struct Entry {
-    profile: Profile,
+struct Entry<State> {
+    state: State,
+    /// Events of the key so far.
+    events: u32,
     worst: f32,
     place: (Rank, u64),
 }
 
-/// The keys of one shard.
-pub(super) struct Keys {
+/// The keys of one shard, each with its state.
+pub struct Keys<State> {
     budget: Budget,
-    entries: HashMap<Arc<str>, Entry>,
+    entries: HashMap<Arc<str>, Entry<State>>,
     /// In the order of eviction; the number is the turn of the key's latest event.
     order: BTreeMap<(Rank, u64), Arc<str>>,
     turn: u64,
     evicted: u64,
 }
 
-impl Keys {
-    pub(super) fn new(budget: Budget) -> Self {
+impl<State: Default> Keys<State> {
+    /// None yet.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
         let (entries, order) = (HashMap::new(), BTreeMap::new());
         Self { budget, entries, order, turn: 0, evicted: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// Keys that are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn evicted(&self) -> u64 {
+    /// Whether no key is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Keys that were forgotten to make room.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// The profile of a key, without making one.
-    pub(super) fn get(&self, key: &str) -> Option<&Profile> {
-        self.entries.get(key).map(|entry| &entry.profile)
+    /// The state of a key, without making one.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&State> {
+        self.entries.get(key).map(|entry| &entry.state)
     }
 
-    /// The profile of a key, made if need be.
-    pub(super) fn profile(&mut self, key: &str) -> &mut Profile {
+    /// Events of a key so far, 0 for one that is not remembered.
+    #[must_use]
+    pub fn events(&self, key: &str) -> u32 {
+        self.entries.get(key).map_or(0, |entry| entry.events)
+    }
+
+    /// The state of a key that has one more event, made if need be.
+    pub fn next(&mut self, key: &str) -> &mut State {
         self.turn += 1;
         if !self.entries.contains_key(key) {
             self.make_room();
@@ -89,23 +111,25 @@ impl Keys {
             None => key.into(),
         };
         let entry = self.entries.entry(Arc::clone(&name)).or_insert_with(|| Entry {
-            profile: Profile::default(),
+            state: State::default(),
+            events: 0,
             worst: 0.0,
             place: (Rank::Stranger, 0),
         });
+        entry.events = entry.events.saturating_add(1);
         self.order.remove(&entry.place);
         entry.place.1 = self.turn;
         self.order.insert(entry.place, name);
-        &mut entry.profile
+        &mut entry.state
     }
 
     /// Says what an event of a key scored.
-    pub(super) fn settle(&mut self, key: &str, score: f32) {
+    pub fn settle(&mut self, key: &str, score: f32) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.worst = score.max(entry.worst * FADE);
         let rank = if entry.worst >= SUSPICIOUS {
             Rank::Suspicious
-        } else if entry.profile.events() >= EVENTS_KNOWN {
+        } else if entry.events >= EVENTS_KNOWN {
             Rank::Known
         } else {
             Rank::Stranger
@@ -131,7 +155,7 @@ impl Keys {
     }
 }
 
-impl Drop for Keys {
+impl<State> Drop for Keys<State> {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.entries.len(), Ordering::Relaxed);
     }
@@ -140,19 +164,9 @@ impl Drop for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::data::Observation;
 
-    fn seen(keys: &mut Keys, key: &str, score: f32) {
-        let access = Observation {
-            ts_us: 0,
-            action: "select",
-            resource: "t",
-            project: None,
-            rows: Some(1),
-            bytes: None,
-            src: None,
-        };
-        keys.profile(key).observe(&access);
+    fn seen(keys: &mut Keys<()>, key: &str, score: f32) {
+        keys.next(key);
         keys.settle(key, score);
     }
 
