@@ -72,6 +72,7 @@ pub fn sharded(config: &Config) -> Result<Vec<Sharded>, Error> {
         batch_max: config.batch_max,
         max_deliver: MAX_DELIVER,
         rebuild: rebuild(config, book.window_max()),
+        snapshot_every: Span::s(60),
         fenced: true,
         make: Arc::new(move |shard| {
             Ok(Box::new(stage::Analyzer::new(made.clone(), book.clone(), shard)))

@@ -27,7 +27,7 @@ pub use entity::{Class, Entity, Trust};
 pub use event::{Event, Fields, Source};
 pub use id::Id;
 pub use kinds::Kind;
-pub use ops::{DeadLetter, Failure, Gap, Lease};
+pub use ops::{DeadLetter, Failure, Gap, Lease, Snapshot};
 pub use scored::{Fact, Keyed, Level, Receipt, Scored, Thresholds};
 pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
 pub use time::Timestamp;

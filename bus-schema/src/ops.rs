@@ -28,6 +28,24 @@ pub struct Lease {
     /// How many messages of the shard were handled, over all owners.
     #[serde(default)]
     pub handled: u64,
+    /// The newest stored state of the shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+}
+
+/// A shard's state in the object store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    /// Its name in the store.
+    pub name: String,
+    /// Which of the names that a shard's snapshots take in turn.
+    pub slot: u32,
+    /// Stream sequence up to which the state includes everything.
+    pub seq: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, hexadecimal.
+    pub digest: String,
 }
 
 /// A patrol did not see some events in time.

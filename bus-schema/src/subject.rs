@@ -352,6 +352,12 @@ pub fn events_of(tenant: &Tenant, kind: Kind) -> String {
     format!("{ROOT}.{tenant}.event.{kind}.*")
 }
 
+/// Filter for all shards of a patrol's facts of a class.
+#[must_use]
+pub fn facts_of(tenant: &Tenant, patrol: &Token, class: Class) -> String {
+    format!("{ROOT}.{tenant}.fact.{patrol}.{class}.*")
+}
+
 /// Filters for all patrols' scored events of exactly these levels.
 #[must_use]
 pub fn scored_at(tenant: &Tenant, levels: &[Level]) -> Vec<String> {

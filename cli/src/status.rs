@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Result;
 use magsentinel_bus_schema::{Class, Shard, Stream, Subject, Token, subject};
-use magsentinel_patrol::patrols::TABLE;
+use magsentinel_patrol::{patrols::TABLE, stage::consumer_of};
 use magsentinel_runtime::{
     bus::Bus,
     ledger::{self, Audit, Row},
@@ -53,9 +53,15 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
         if rows.iter().any(|row| row.consumer == entry.spec.name) {
             continue;
         }
-        let filters = [subject::events_of(tenant, entry.spec.kind)];
-        let name: Token = entry.spec.name.parse()?;
-        rows.push(ledger::sharded_row(bus, &name, Stream::Events, &filters).await?);
+        for class in entry.spec.keys {
+            let name = consumer_of(entry.spec, *class);
+            let (stream, filter) = if name == entry.spec.token() {
+                (Stream::Events, subject::events_of(tenant, entry.spec.kind))
+            } else {
+                (Stream::Keyed, subject::facts_of(tenant, &entry.spec.token(), *class))
+            };
+            rows.push(ledger::sharded_row(bus, &name, stream, &[filter]).await?);
+        }
     }
     let keyed: Vec<String> = Class::ALL
         .iter()

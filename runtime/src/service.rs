@@ -62,8 +62,11 @@ pub struct Sharded {
     pub batch_max: usize,
     /// Attempts before a message is given up.
     pub max_deliver: u64,
-    /// How far back, in stream time, a new owner reads to rebuild a shard's state.
+    /// How far back, in stream time, a new owner reads to rebuild a shard's state where there
+    /// is no snapshot of it.
     pub rebuild: Span,
+    /// How often the state of a shard that changed is stored, where the core gives one.
+    pub snapshot_every: Span,
     /// Publish under the shard's lease: the server refuses what an owner publishes that has
     /// lost it. Holds for what goes to DECISIONS.
     pub fenced: bool,

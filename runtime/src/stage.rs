@@ -148,6 +148,17 @@ pub trait Stage: Send {
     /// Called about once a second on sharded stages, between batches: for what is due by time.
     fn tick(&mut self, _now: Timestamp, _out: &mut Output) {}
 
+    /// The state of this stage, for the next owner of its shard. `None`: it is rebuilt by
+    /// reading the stream again.
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes over a state. An error says why it cannot be used; the stage is thrown away then.
+    fn restore(&mut self, _snapshot: &[u8]) -> Result<(), String> {
+        Err("this stage keeps no snapshots".to_owned())
+    }
+
     /// Figures of this stage for `$SRV.STATS` and `magsentinel status`, small.
     fn report(&self) -> serde_json::Value {
         serde_json::Value::Null

@@ -4,6 +4,7 @@
 //! longest. Strangers (few events) rank lowest, so a flood of invented names pushes out invented
 //! names; keys with a past come next; keys under suspicion go last. Every eviction is counted.
 
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -127,6 +128,12 @@ impl<State: Default> Keys<State> {
     pub fn settle(&mut self, key: &str, score: f32) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.worst = score.max(entry.worst * FADE);
+        self.rank(key);
+    }
+
+    /// Puts a key into its place in the order of eviction.
+    fn rank(&mut self, key: &str) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
         let rank = if entry.worst >= SUSPICIOUS {
             Rank::Suspicious
         } else if entry.events >= EVENTS_KNOWN {
@@ -140,6 +147,43 @@ impl<State: Default> Keys<State> {
             entry.place.0 = rank;
             self.order.insert(entry.place, name);
         }
+    }
+
+    /// All keys with their states, for [`Keys::restore`].
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Vec<u8>>
+    where
+        State: Serialize,
+    {
+        let stored = self.order.values().filter_map(|name| {
+            let Entry { state, events, worst, place } = self.entries.get(name)?;
+            Some((place.1, (&**name, state, *events, *worst)))
+        });
+        let mut stored: Vec<_> = stored.collect();
+        // By the turn of the latest event, so that the order of eviction is the same again.
+        stored.sort_by_key(|(turn, _)| *turn);
+        let stored: Vec<_> = stored.into_iter().map(|(_, key)| key).collect();
+        rmp_serde::to_vec_named(&stored).ok()
+    }
+
+    /// Takes over what [`Keys::snapshot`] gave.
+    ///
+    /// # Errors
+    /// When it has another form, as that of another release may.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), String>
+    where
+        State: DeserializeOwned,
+    {
+        let stored: Vec<(String, State, u32, f32)> =
+            rmp_serde::from_slice(snapshot).map_err(|e| format!("keys of another form: {e}"))?;
+        for (name, state, events, worst) in stored {
+            *self.next(&name) = state;
+            if let Some(entry) = self.entries.get_mut(name.as_str()) {
+                (entry.events, entry.worst) = (events, worst);
+            }
+            self.rank(&name);
+        }
+        Ok(())
     }
 
     /// Makes room for one more key. A shard that holds none may exceed the budget by one, so
@@ -200,6 +244,27 @@ mod tests {
         (0..9).for_each(|_| seen(&mut keys, "e", 0.0));
         seen(&mut keys, "f", 0.0);
         assert!(keys.get("a").is_none(), "no longer suspicious, idle longest");
+    }
+
+    #[test]
+    fn a_snapshot_keeps_states_ranks_and_the_order_of_eviction() {
+        let mut keys: Keys<u32> = Keys::new(Budget::new(4));
+        for (key, score, events) in [("thief", 0.9, 2), ("clerk", 0.0, 9), ("guest", 0.0, 1)] {
+            for n in 0..events {
+                *keys.next(key) = n;
+                keys.settle(key, score);
+            }
+        }
+        let stored = keys.snapshot().unwrap();
+        let mut again: Keys<u32> = Keys::new(Budget::new(4));
+        again.restore(&stored).unwrap();
+        assert_eq!((again.get("clerk"), again.events("clerk")), (Some(&8), 9));
+        for key in ["x", "y", "z"] {
+            again.next(key);
+        }
+        assert!(again.get("guest").is_none() && again.get("thief").is_some());
+        let why = again.restore(b"not a snapshot").unwrap_err();
+        assert!(why.contains("another form"), "{why}");
     }
 
     #[test]

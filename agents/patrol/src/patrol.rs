@@ -113,6 +113,16 @@ pub trait Patrol: Send {
         body::excerpt(fields, chars_max)
     }
 
+    /// Its state, for the next owner of the shard; `None` where it keeps none.
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes over a state; an error says why it cannot be used.
+    fn restore(&mut self, _snapshot: &[u8]) -> Result<(), String> {
+        Err("this patrol keeps no state".to_owned())
+    }
+
     /// Figures of its state, small.
     fn report(&self) -> Value {
         Value::Null

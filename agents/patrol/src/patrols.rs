@@ -31,8 +31,10 @@ pub struct Shared<'a> {
 /// What a patrol that keeps state has beside.
 #[derive(Clone, Copy, Debug)]
 pub struct Keyed {
-    /// How far back a shard's state is rebuilt when it changes hands.
+    /// How far back a shard's state is rebuilt where there is no snapshot of it.
     pub rebuild: Span,
+    /// How often the state of a shard that changed is stored.
+    pub snapshot_every: Span,
     /// How far an event's time may lie after its receipt and still be believed.
     pub clock_skew_max: Span,
 }

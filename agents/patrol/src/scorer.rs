@@ -251,6 +251,20 @@ impl Scorer {
         self.patrol.excerpt(body, chars_max)
     }
 
+    /// The patrol's state, where it keeps any.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Vec<u8>> {
+        self.patrol.snapshot()
+    }
+
+    /// Takes over a state.
+    ///
+    /// # Errors
+    /// When it is of another form; the state is undefined then.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
+        self.patrol.restore(snapshot)
+    }
+
     /// Figures of the patrol's state.
     #[must_use]
     pub fn report(&self) -> Value {

@@ -67,6 +67,7 @@ pub fn sharded(
                 batch_max: (entry.shared)(config).batch_max,
                 max_deliver: MAX_DELIVER,
                 rebuild: keyed.rebuild,
+                snapshot_every: keyed.snapshot_every,
                 fenced: false,
                 make: Arc::new(make),
             });
@@ -375,6 +376,18 @@ impl Stage for PatrolStage {
         } else {
             self.verdicts = verdicts;
         }
+    }
+
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        let state = self.scorer.snapshot()?;
+        Some(self.learnt.to_le_bytes().into_iter().chain(state).collect())
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
+        let (learnt, state) = snapshot.split_first_chunk().ok_or("a state without its head")?;
+        self.scorer.restore(state)?;
+        self.learnt = u64::from_le_bytes(*learnt);
+        Ok(())
     }
 
     fn report(&self) -> Value {

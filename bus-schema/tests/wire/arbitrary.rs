@@ -4,7 +4,7 @@ use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Fact, Failure,
     Fields, Gap, Id, Keyed, Kind, Lease, Level, Mode, Outcome, OutcomeStatus, Receipt, Response,
-    Scored, Shard, Source, Status, Tenant, Timestamp, Token, Trust,
+    Scored, Shard, Snapshot, Source, Status, Tenant, Timestamp, Token, Trust,
     decision::{Author, Claim, Evidence},
 };
 use serde_json::{Map, Value};
@@ -383,6 +383,16 @@ impl Bytes<'_> {
         }
     }
 
+    fn snapshot(&mut self) -> Snapshot {
+        Snapshot {
+            name: self.text(),
+            slot: self.u32(),
+            seq: self.number(),
+            bytes: self.number(),
+            digest: self.text(),
+        }
+    }
+
     fn lease(&mut self) -> Lease {
         Lease {
             v: 1,
@@ -393,6 +403,7 @@ impl Bytes<'_> {
             ttl_ms: self.number(),
             position: self.number(),
             handled: self.number(),
+            snapshot: self.maybe(Self::snapshot),
         }
     }
 

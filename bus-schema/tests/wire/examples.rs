@@ -337,6 +337,7 @@ pub(crate) fn lease() -> Lease {
         ttl_ms: 5000,
         position: 1234,
         handled: 1200,
+        snapshot: None,
     }
 }
 

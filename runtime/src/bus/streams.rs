@@ -40,6 +40,9 @@ pub struct StreamConfig {
     pub decisions: StreamLimits,
     /// DEADLETTER. Default 1 GiB, 30d.
     pub deadletter: StreamLimits,
+    /// Most bytes of all snapshots of shards' states together; when they are spent, new
+    /// snapshots are refused and shards are rebuilt from the stream instead. Default 1 GiB.
+    pub snapshots_bytes_max: i64,
 }
 
 const GIB: i64 = 1024 * 1024 * 1024;
@@ -59,6 +62,7 @@ impl Default for StreamConfig {
             keyed: limits(2, 1),
             decisions: limits(2, 30),
             deadletter: limits(1, 30),
+            snapshots_bytes_max: GIB,
         }
     }
 }
@@ -68,6 +72,9 @@ impl StreamConfig {
         let mut found = Vec::new();
         if !matches!(self.replicas, 1 | 3 | 5) {
             found.push(format!("streams.replicas: {} must be 1, 3 or 5", self.replicas));
+        }
+        if self.snapshots_bytes_max < 1024 * 1024 {
+            found.push("streams.snapshots_bytes_max: must be at least 1 MiB".to_owned());
         }
         for &stream in Stream::ALL {
             let limits = self.limits(stream);
@@ -139,6 +146,6 @@ impl Bus {
                 self.stream(stream).await?;
             }
         }
-        Ok(())
+        self.ensure_objects().await
     }
 }

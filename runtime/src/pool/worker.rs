@@ -3,15 +3,16 @@
 use super::{consumer, finish};
 use crate::{
     context::Context,
-    delivery, metrics,
+    delivery, gap, metrics,
     service::Pool,
     stage::{Batch, Delivery, Output, Stage},
 };
 use async_nats::jetstream::{
-    consumer::pull,
+    consumer::{PullConsumer, pull},
     message::{Acker, Message},
 };
 use futures::{FutureExt, StreamExt};
+use magsentinel_bus_schema::Stream;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -158,6 +159,7 @@ impl PoolState {
         let Context { bus, .. } = &self.args.context;
         let opened = match consumer::open(bus, &self.args.pool).await {
             Ok(found) => {
+                self.tell_gap(&found).await;
                 consumer::messages(&found, &self.args.pool).await.map_err(|e| e.to_string())
             }
             Err(e) => Err(e.to_string()),
@@ -168,6 +170,21 @@ impl PoolState {
                 tracing::warn!(consumer = %self.args.pool.durable, %error, "waiting for it");
                 self.args.context.pause(Duration::from_millis(500)).await;
             }
+        }
+    }
+
+    /// Tells of messages that the stream has lost while nobody pulled.
+    async fn tell_gap(&mut self, consumer: &PullConsumer) {
+        let PoolWorkerArgs { context, pool, .. } = &self.args;
+        let info = consumer.cached_info();
+        // A work queue forgets what was handled.
+        if pool.stream == Stream::Ingest || info.num_pending == 0 {
+            return;
+        }
+        let Ok(stream) = context.bus.stream(pool.stream).await else { return };
+        let first = stream.cached_info().state.first_sequence;
+        if let Some(range) = gap::missed(info.ack_floor.stream_sequence, first) {
+            gap::tell(context, &pool.durable, pool.stream, range).await;
         }
     }
 

@@ -168,6 +168,33 @@ impl ShardedState {
             .map(|letter| (shard, letter))
     }
 
+    /// The dead letter of an output that is over the server's `max_payload`, at the last
+    /// message that its shard has seen.
+    fn too_large(
+        &self,
+        shard: Shard,
+        message: &Publish,
+        subject: String,
+    ) -> Option<(Shard, Publish)> {
+        let reason = format!(
+            "an output of {} bytes for {subject} is over the server's max_payload",
+            message.payload.len()
+        );
+        let output = Delivery {
+            subject,
+            seq: self.owned.get(&shard).map_or(0, |owned| owned.seen),
+            stored: self.args.context.now(),
+            attempt: 1,
+            content_type: None,
+            message_id: Some(message.id.to_string()),
+            ce_id: None,
+            trace: message.trace.clone(),
+            payload: message.payload.clone(),
+        };
+        let wrong = Wrong { failure: Class::Poison, reason: &reason, element: None };
+        self.dead(shard, &output, &wrong)
+    }
+
     /// Stores everything under the leases of its shards. A shard whose lease has moved on is
     /// dropped, and the rest goes on. False when that failed for good.
     async fn store(&mut self, mut outgoing: Outgoing) -> bool {
@@ -199,8 +226,10 @@ impl ShardedState {
                     lost.into_iter().for_each(|shard| self.lose(shard));
                 }
                 Err(Error::TooLarge { index, subject }) => {
-                    tracing::error!(subject, "output is over max_payload and is lost");
-                    outgoing.remove(index);
+                    // The server will never take it: its beginning is kept as a dead letter.
+                    let (shard, message) = outgoing.remove(index);
+                    let letter = self.too_large(shard, &message, subject);
+                    outgoing.extend(letter);
                 }
                 Err(error) => {
                     tracing::error!(%error, "shards are rebuilt");

@@ -69,6 +69,7 @@ mod tests {
             ttl_ms: 9000,
             position: 0,
             handled: 0,
+            snapshot: None,
         };
         Known { lease, seq: 1, age: Duration::from_secs(age_s) }
     }

@@ -4,12 +4,13 @@ use super::{
     claim,
     feed::{Feed, From},
     leases::Leases,
+    snapshot::restored,
     trouble::Trouble,
 };
 use crate::{
     bus::Fence,
     context::Context,
-    metrics,
+    gap, metrics,
     service::Sharded,
     stage::{Delivery, Stage},
 };
@@ -59,6 +60,10 @@ pub(super) struct Owned {
     /// Up to here an earlier owner, or we before a restart, had handled everything.
     pub(super) rebuild_to: u64,
     pub(super) renewed: Instant,
+    /// Messages of the shard that were handled when its newest snapshot was taken.
+    pub(super) snapshot_of: u64,
+    /// When a snapshot was taken last, or the shard claimed.
+    pub(super) snapshot_at: Instant,
 }
 
 /// State of the actor.
@@ -154,6 +159,7 @@ impl ShardedState {
         if self.ticked.elapsed() >= TICK {
             self.ticked = Instant::now();
             self.tick().await;
+            self.snapshot().await;
         }
         if self.owned.is_empty() {
             return self.args.context.pause(Duration::from_millis(200)).await;
@@ -204,7 +210,9 @@ impl ShardedState {
     /// Claims, renews and gives up shards.
     async fn govern(&mut self) {
         self.governed = Some(Instant::now());
-        self.owned.retain(|_, o| o.renewed.elapsed() < TTL);
+        let expired = self.owned.iter().filter(|(_, o)| o.renewed.elapsed() >= TTL);
+        let expired: Vec<Shard> = expired.map(|(shard, _)| *shard).collect();
+        expired.into_iter().for_each(|shard| self.lose(shard));
         let members = self.members.0.load(Ordering::Relaxed).max(1);
         let me = self.args.context.instance.to_string();
         let owned: Vec<Shard> = self.owned.keys().copied().collect();
@@ -242,7 +250,7 @@ impl ShardedState {
         }
     }
 
-    /// Somebody else owns the shard now: its state is of no use.
+    /// Somebody else owns the shard now, or may: its state is of no use.
     pub(super) fn lose(&mut self, shard: Shard) {
         if self.owned.remove(&shard).is_some() {
             tracing::warn!(service = %self.args.service.name, %shard, "lost the shard");
@@ -260,17 +268,32 @@ impl ShardedState {
         let Ok(written) = self.leases.write(&wanted).await else { return };
         for ((lease, _), seq) in wanted.into_iter().zip(written) {
             let Some(seq) = seq else { continue };
-            let stage = match (self.args.service.make)(lease.shard) {
-                Ok(stage) => stage,
+            let (stage, seen) = match restored(&self.args, &lease).await {
+                Ok(restored) => restored,
                 Err(error) => {
                     tracing::error!(service = %self.args.service.name, error, "no stage");
                     continue;
                 }
             };
             let rebuild_to = lease.position;
-            self.begin_at(rebuild_to).await;
-            let (shard, renewed) = (lease.shard, Instant::now());
-            self.owned.insert(shard, Owned { stage, lease, seq, seen: 0, rebuild_to, renewed });
+            self.tell_gap(rebuild_to).await;
+            match seen {
+                0 => self.begin_at(rebuild_to, self.args.service.rebuild.get()).await,
+                _ => self.begin_at(seen, Duration::ZERO).await,
+            }
+            let (shard, now) = (lease.shard, Instant::now());
+            let snapshot_of = if seen == rebuild_to { lease.handled } else { 0 };
+            let owned = Owned {
+                stage,
+                lease,
+                seq,
+                seen,
+                rebuild_to,
+                renewed: now,
+                snapshot_of,
+                snapshot_at: now,
+            };
+            self.owned.insert(shard, owned);
             self.feed = None;
         }
         tracing::info!(service = %self.args.service.name, shards = self.owned.len(), "owns shards");
@@ -287,20 +310,21 @@ impl ShardedState {
             ttl_ms: u64::try_from(TTL.as_millis()).unwrap_or(u64::MAX),
             position: before.map_or(0, |l| l.position),
             handled: before.map_or(0, |l| l.handled),
+            snapshot: before.and_then(|l| l.snapshot.clone()),
         };
         (lease, known.map_or(0, |k| k.seq))
     }
 
-    /// Moves the start of the next feed back far enough to rebuild a shard whose messages are
-    /// handled up to `position`.
-    async fn begin_at(&mut self, position: u64) {
+    /// Moves the start of the next feed back far enough for a shard to be shown what was stored
+    /// since `back` before the message at `position`.
+    async fn begin_at(&mut self, position: u64, back: Duration) {
         let all = From::Sequence(0);
         let from = match position {
             0 => all,
             _ => match self.stored_at(position).await {
                 Some(us) => {
-                    let rebuild = self.args.service.rebuild.get().as_micros();
-                    From::Stored(us.saturating_sub(i64::try_from(rebuild).unwrap_or(i64::MAX)))
+                    let back = i64::try_from(back.as_micros()).unwrap_or(i64::MAX);
+                    From::Stored(us.saturating_sub(back))
                 }
                 // Aged out: whatever is left is younger, and within reach of a full read.
                 None => all,
@@ -311,6 +335,16 @@ impl ShardedState {
             (Some(From::Sequence(_)), _) | (_, From::Sequence(_)) => all,
             (None, from) => from,
         });
+    }
+
+    /// Tells of messages that the stream has lost while the shard had no owner.
+    async fn tell_gap(&mut self, position: u64) {
+        let ShardedWorkerArgs { context, service, .. } = &self.args;
+        let Ok(stream) = context.bus.stream(service.stream).await else { return };
+        let first = stream.cached_info().state.first_sequence;
+        if let Some(range) = gap::missed(position, first) {
+            gap::tell(context, &service.name, service.stream, range).await;
+        }
     }
 
     async fn stored_at(&mut self, seq: u64) -> Option<i64> {
@@ -363,10 +397,17 @@ impl ShardedState {
     }
 }
 
-/// Adds up the numbers of the shards' reports; of everything else the last stands.
+/// Adds up the numbers of the shards' reports, at every depth; of everything else the last
+/// stands.
 fn add(sum: &mut serde_json::Map<String, serde_json::Value>, report: serde_json::Value) {
     let serde_json::Value::Object(report) = report else { return };
-    for (key, value) in report {
+    for (key, mut value) in report {
+        if let (Some(serde_json::Value::Object(inner)), true) = (sum.get(&key), value.is_object()) {
+            let mut inner = inner.clone();
+            add(&mut inner, value.take());
+            sum.insert(key, inner.into());
+            continue;
+        }
         let both = (sum.get(&key).and_then(|v| v.as_u64()), value.as_u64());
         let value = if let (Some(a), Some(b)) = both { (a + b).into() } else { value };
         sum.insert(key, value);

@@ -215,6 +215,7 @@ fn gaps_patterns_and_dead_letters_are_kept_beside_by_a_second_writer() {
         ttl_ms: 1,
         position: 0,
         handled: 0,
+        snapshot: None,
     };
     let lease = delivery(4, &Subject::Lease(token, Shard(1)), encode(&lease));
     assert_eq!(handle(&mut decisions, &[lease]).failures().len(), 1);

@@ -18,8 +18,8 @@
 //! believed: the time of receipt counts, and the finding says so. A clock that goes back counts
 //! as no time passed. At most [`Config::keys_max`] users are remembered by a process, a bit under
 //! a kilobyte each; beyond that the least suspicious and longest idle are forgotten, counted as
-//! `evicted`. After a change of owner a shard's profiles are rebuilt from
-//! [`Config::rebuild`] of the stream.
+//! `evicted`. A shard's profiles are stored every [`Config::snapshot_every`];
+//! a new owner goes on from there, or else rebuilds them from [`Config::rebuild`] of the stream.
 
 use crate::{
     body,
@@ -40,9 +40,12 @@ patrol_config! {
         /// under a kilobyte of memory each. Beyond it the least suspicious and longest idle are
         /// forgotten, and counted. Default 100000.
         keys_max: usize = 100_000,
-        /// How far back, in stream time, a shard's profiles are rebuilt when it changes hands.
-        /// Default 1h.
+        /// How far back, in stream time, a shard's profiles are rebuilt when it changes hands and
+        /// no snapshot of them can be used. Default 1h.
         rebuild: Span = Span::s(3600),
+        /// How often the profiles of a shard that saw events are stored for its next owner.
+        /// Default 1m.
+        snapshot_every: Span = Span::s(60),
         /// How far an event's time may lie after its receipt and still be believed. Default 10m.
         clock_skew_max: Span = Span::s(600),
     }
@@ -81,7 +84,11 @@ pub(super) fn maker(config: &Config) -> Maker {
 }
 
 pub(super) fn keyed(config: &Config) -> Option<Keyed> {
-    Some(Keyed { rebuild: config.rebuild, clock_skew_max: config.clock_skew_max })
+    Some(Keyed {
+        rebuild: config.rebuild,
+        snapshot_every: config.snapshot_every,
+        clock_skew_max: config.clock_skew_max,
+    })
 }
 
 struct DataFlow {
@@ -144,6 +151,14 @@ impl Patrol for DataFlow {
             found.reasons.push("its past may have been forgotten: too many users".to_owned());
         }
         Some(found)
+    }
+
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        self.keys.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
+        self.keys.restore(snapshot)
     }
 
     fn report(&self) -> Value {
