@@ -3,7 +3,10 @@
 use crate::{exit::BadUsage, settings::Settings};
 use anyhow::{Context as _, Result};
 use magsentinel_bus_schema::Token;
-use magsentinel_patrol::patrols::TABLE;
+use magsentinel_patrol::{
+    patrols::{self, TABLE},
+    stage::consumer_of,
+};
 use magsentinel_runtime::{
     bus::Bus,
     context::Context,
@@ -11,7 +14,7 @@ use magsentinel_runtime::{
     stage::Publish,
 };
 use magsentinel_sensor::{Board, PublishError, Publisher};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Every role, in the order in which events pass them.
 pub fn all() -> Vec<String> {
@@ -39,29 +42,38 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
         "responder" => service.pools = magsentinel_responder::pools(&settings.responder)?,
         "logbook" => service.pools = magsentinel_logbook::pools(&settings.logbook)?,
         patrol => {
-            let of = |token: &Token| token.as_str() == patrol;
             let (patrols, inference) = (&settings.patrols, &settings.inference);
-            if !TABLE.iter().any(|entry| entry.spec.name == patrol) {
-                return Err(unknown(patrol).into());
-            }
-            service.pools = magsentinel_patrol::pools(patrols, inference)?;
-            service.pools.retain(|pool| of(&pool.durable));
-            service.sharded =
-                magsentinel_patrol::sharded(patrols, inference, settings.analyzer.shards)?;
-            service.sharded.retain(|sharded| of(&sharded.name));
-            if service.pools.is_empty() && service.sharded.is_empty() {
-                let key = patrol.replace('-', "_");
+            let entry = patrols::find(patrol).ok_or_else(|| unknown(patrol))?;
+            if !(entry.shared)(patrols).enabled {
+                let key = entry.section;
                 let why = format!("patrol {patrol} is switched off by patrols.{key}.enabled");
                 return Err(BadUsage(why).into());
             }
+            service.pools = magsentinel_patrol::pools(entry, patrols, inference)?;
+            let shards = settings.analyzer.shards;
+            service.sharded = magsentinel_patrol::sharded(entry, patrols, inference, shards)?;
         }
     }
     Ok(service)
 }
 
+/// Under which names a role's process owns shards.
+pub fn sharded_parts(role: &str) -> Vec<Token> {
+    match patrols::find(role) {
+        Some(entry) => {
+            entry.spec.keys.iter().map(|class| consumer_of(entry.spec, *class)).collect()
+        }
+        None if role == "analyzer" => vec![Token::sanitised(role)],
+        None => Vec::new(),
+    }
+}
+
 fn unknown(role: &str) -> BadUsage {
     BadUsage(format!("there is no role {role:?}; the roles are {}", all().join(", ")))
 }
+
+/// How often the sensor says how its tails are doing.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The task that follows the sensor's logs, if there are any.
 fn tails(settings: &Settings) -> Vec<Task> {
@@ -76,7 +88,16 @@ fn tails(settings: &Settings) -> Vec<Task> {
             let tenant = context.bus.tenant().clone();
             let shutdown = context.shutdown.clone();
             let tailing = magsentinel_sensor::tail::tail(&config, &tenant, &door, &board, shutdown);
-            tailing.await.map_err(|e| format!("{:#}", anyhow::Error::from(e)))
+            let reporting = async {
+                loop {
+                    context.report("tail", serde_json::json!(board.read()));
+                    tokio::time::sleep(REPORT_EVERY).await;
+                }
+            };
+            tokio::select! {
+                ended = tailing => ended.map_err(|e| format!("{:#}", anyhow::Error::from(e))),
+                () = reporting => Ok(()),
+            }
         };
         Box::pin(work) as futures::future::BoxFuture<'static, Result<(), String>>
     };

@@ -6,7 +6,7 @@ use crate::{
     settings::Settings,
 };
 use anyhow::Result;
-use magsentinel_bus_schema::{Class, Shard, Stream, Subject, Token, subject};
+use magsentinel_bus_schema::{Class, Kind, Shard, Stream, Subject, Token, subject};
 use magsentinel_patrol::{patrols::TABLE, stage::consumer_of};
 use magsentinel_runtime::{
     bus::Bus,
@@ -60,7 +60,7 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
             } else {
                 (Stream::Keyed, subject::facts_of(tenant, &entry.spec.token(), *class))
             };
-            rows.push(ledger::sharded_row(bus, &name, stream, &[filter]).await?);
+            rows.extend(ledger::sharded_row(bus, &name, stream, &[filter]).await?);
         }
     }
     let keyed: Vec<String> = Class::ALL
@@ -69,7 +69,15 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
         .map(|of_one| format!("{}.*", of_one.trim_end_matches(".0")))
         .collect();
     let analyzer: Token = "analyzer".parse()?;
-    rows.push(ledger::sharded_row(bus, &analyzer, Stream::Keyed, &keyed).await?);
+    rows.extend(ledger::sharded_row(bus, &analyzer, Stream::Keyed, &keyed).await?);
+    for kind in Kind::ALL {
+        let mut patrols = TABLE.iter().filter(|entry| entry.spec.kind == *kind);
+        let scored = patrols.any(|e| rows.iter().any(|row| row.consumer == e.spec.name));
+        if !scored {
+            let row = ledger::unsubscribed(bus, *kind).await?;
+            rows.extend((row.received > 0).then_some(row));
+        }
+    }
     Ok(rows)
 }
 
@@ -96,10 +104,18 @@ fn text(status: &Status) -> String {
         "IN FLIGHT",
         "WAITING",
         "SHED",
+        "UNSUBSCRIBED",
     ])];
     for row in &status.ledger {
-        let counts =
-            [row.received, row.handled, row.dead_lettered, row.in_flight, row.waiting, row.shed];
+        let counts = [
+            row.received,
+            row.handled,
+            row.dead_lettered,
+            row.in_flight,
+            row.waiting,
+            row.shed,
+            row.unsubscribed,
+        ];
         let mut cells = vec![row.stream.to_owned(), row.consumer.clone()];
         cells.extend(counts.map(|n| n.to_string()));
         ledger.push(cells);

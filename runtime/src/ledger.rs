@@ -1,5 +1,5 @@
 //! The loss ledger: per stream and consumer, `received = handled + dead-lettered + shed +
-//! waiting`, over distinct stream sequences, from what JetStream holds rather than from
+//! waiting + unsubscribed`, over distinct stream sequences, from what JetStream holds rather than from
 //! counters of processes that may have died.
 
 use crate::bus::{Bus, Error};
@@ -29,6 +29,8 @@ pub struct Row {
     pub waiting: u64,
     /// Gone by the stream's limits before they were handled.
     pub shed: u64,
+    /// Received, and nobody has asked for them.
+    pub unsubscribed: u64,
 }
 
 impl Row {
@@ -76,6 +78,7 @@ pub async fn rows(bus: &Bus) -> Result<Vec<Row>, Error> {
                 in_flight,
                 waiting,
                 shed: if in_flight + waiting == 0 { 0 } else { shed },
+                unsubscribed: 0,
             });
         }
     }
@@ -94,13 +97,30 @@ async fn count(bus: &Bus, stream: Stream, filters: &[String]) -> Result<u64, Err
     Ok(sum)
 }
 
-/// The ledger of a service that owns shards, from its leases.
+/// The events of a kind that no consumer asks for.
+pub async fn unsubscribed(bus: &Bus, kind: Kind) -> Result<Row, Error> {
+    let filter = subject::events_of(bus.tenant(), kind);
+    let received = count(bus, Stream::Events, &[filter]).await?;
+    Ok(Row {
+        stream: Stream::Events.token(),
+        consumer: format!("nobody ({kind})"),
+        received,
+        handled: 0,
+        dead_lettered: 0,
+        in_flight: 0,
+        waiting: 0,
+        shed: 0,
+        unsubscribed: received,
+    })
+}
+
+/// The ledger of a service that owns shards, from its leases; `None` where it has never run.
 pub async fn sharded_row(
     bus: &Bus,
     service: &Token,
     stream: Stream,
     filters: &[String],
-) -> Result<Row, Error> {
+) -> Result<Option<Row>, Error> {
     let mut leases: BTreeMap<u16, Lease> = BTreeMap::new();
     let filter = vec![subject::leases_of(bus.tenant(), service)];
     bus.read_all(Stream::Decisions, filter, |d| {
@@ -109,6 +129,9 @@ pub async fn sharded_row(
         }
     })
     .await?;
+    if leases.is_empty() {
+        return Ok(None);
+    }
     let mut received = 0;
     let mut handled = 0;
     bus.read_all(stream, filters.to_vec(), |d| {
@@ -125,7 +148,7 @@ pub async fn sharded_row(
     .await?;
     let dead = dead_letters(bus).await?;
     let of = |d: &&(String, String, u64)| d.1 == service.as_str();
-    Ok(Row {
+    Ok(Some(Row {
         stream: stream.token(),
         consumer: service.to_string(),
         received,
@@ -134,7 +157,8 @@ pub async fn sharded_row(
         in_flight: 0,
         waiting: received - handled,
         shed: 0,
-    })
+        unsubscribed: 0,
+    }))
 }
 
 /// Distinct (stream, consumer, sequence) of all dead letters.

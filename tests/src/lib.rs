@@ -119,9 +119,10 @@ impl Mesh {
             let ready = wanted.iter().all(|name| {
                 let of = services.iter().filter(|s| s["name"] == **name);
                 let parts: Vec<_> = of.map(|s| &s["endpoints"][0]["data"]["parts"]).collect();
-                let sharded = ["analyzer", "data-flow"].contains(&name.as_str());
-                let shards = parts.iter().filter_map(|p| p[name]["shards"].as_u64()).sum::<u64>();
-                !parts.is_empty() && (!sharded || shards == 64)
+                let owned = |part: &String| {
+                    parts.iter().filter_map(|p| p[part]["shards"].as_u64()).sum::<u64>()
+                };
+                !parts.is_empty() && sharded_parts(name).iter().all(|part| owned(part) == 64)
             });
             ready.then_some(())
         })
@@ -243,6 +244,18 @@ pub fn magsentinel() -> PathBuf {
     let program = folder.join("magsentinel");
     assert!(program.is_file(), "{} is missing: cargo build --workspace", program.display());
     program
+}
+
+/// Under which names a role owns shards.
+fn sharded_parts(role: &str) -> Vec<String> {
+    match magsentinel_patrol::patrols::find(role) {
+        Some(entry) => {
+            let of = |class| magsentinel_patrol::stage::consumer_of(entry.spec, class).to_string();
+            entry.spec.keys.iter().copied().map(of).collect()
+        }
+        None if role == "analyzer" => vec![role.to_owned()],
+        None => Vec::new(),
+    }
 }
 
 /// What a process needs of our environment; nothing that would configure it.

@@ -12,6 +12,8 @@ pub struct Server {
     child: Child,
     dir: PathBuf,
     port: u16,
+    /// Appended to its configuration.
+    more: String,
 }
 
 /// The provisioned program, else the one on PATH.
@@ -24,9 +26,15 @@ impl Server {
     /// Starts a server with JetStream in a folder, on a free port of its choice.
     #[must_use]
     pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, "")
+    }
+
+    /// The same with more in its configuration.
+    #[must_use]
+    pub fn start_with(dir: &Path, more: &str) -> Self {
         std::fs::create_dir_all(dir).expect("a folder");
-        let child = spawn(dir, -1);
-        let mut server = Self { child, dir: dir.to_path_buf(), port: 0 };
+        let child = spawn(dir, -1, more);
+        let mut server = Self { child, dir: dir.to_path_buf(), port: 0, more: more.to_owned() };
         server.port = server.await_port();
         server
     }
@@ -45,7 +53,7 @@ impl Server {
 
     /// Starts again on the same port and folder.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.dir, i32::from(self.port));
+        self.child = spawn(&self.dir, i32::from(self.port), &self.more);
         self.await_port();
     }
 
@@ -74,14 +82,14 @@ impl Drop for Server {
     }
 }
 
-fn spawn(dir: &Path, port: i32) -> Child {
+fn spawn(dir: &Path, port: i32, more: &str) -> Child {
     let ports = dir.join("ports");
     drop(std::fs::remove_dir_all(&ports));
     std::fs::create_dir_all(&ports).expect("a folder");
     let config = dir.join("nats.conf");
     let text = format!(
         "listen: \"127.0.0.1:{port}\"\nports_file_dir: {ports:?}\n\
-         jetstream {{ store_dir: {:?}, max_file: 40GB }}\n",
+         jetstream {{ store_dir: {:?}, max_file: 40GB }}\n{more}\n",
         dir.join("streams")
     );
     std::fs::write(&config, text).expect("a file");

@@ -65,7 +65,7 @@ pub enum Error {
         wanted: String,
     },
     /// A file cannot be read.
-    #[error("{} cannot be read: {source}; correct the patrol's `model`", path.display())]
+    #[error("{} cannot be read; correct the patrol's `model`", path.display())]
     File {
         /// The file.
         path: PathBuf,

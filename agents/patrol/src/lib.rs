@@ -25,7 +25,7 @@ pub use stage::{pools, sharded};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its model.
-    #[error("patrol {patrol}: {source}")]
+    #[error("patrol {patrol}")]
     Inference {
         /// The patrol.
         patrol: &'static str,
@@ -33,7 +33,7 @@ pub enum Error {
         source: inference::Error,
     },
     /// Its patterns.
-    #[error("patrol {patrol}: {source}")]
+    #[error("patrol {patrol}")]
     Patterns {
         /// The patrol.
         patrol: &'static str,
@@ -55,4 +55,10 @@ impl Error {
         let names: Vec<_> = patrols::TABLE.iter().map(|entry| entry.spec.name).collect();
         Self::Unknown { name: name.to_owned(), known: names.join(", ") }
     }
+}
+
+/// An error with its causes, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }

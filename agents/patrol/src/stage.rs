@@ -3,7 +3,7 @@
 use crate::{
     Error, facts, inference,
     patrol::{Finding, Seen, Spec},
-    patrols::{self, Entry, PublishNone, TABLE},
+    patrols::{self, Entry, PublishNone},
     scorer::{Blueprint, Scorer, Verdict},
 };
 use magsentinel_bus_schema::{
@@ -26,54 +26,44 @@ const MAX_DELIVER: u64 = 5;
 /// Time after which the server hands an unacknowledged event to another worker.
 const ACK_WAIT: Span = Span::s(30);
 
-/// The pools of all enabled patrols that keep no state. Models and patterns are read and
-/// checked here, so that whatever is wrong with them is told before anything starts.
-pub fn pools(config: &patrols::Config, inference: &inference::Config) -> Result<Vec<Pool>, Error> {
-    let stateless = enabled(config).filter(|entry| (entry.keyed)(config).is_none());
-    stateless.map(|entry| pool(entry, config, inference)).collect()
-}
-
-/// The sharded consumers of all enabled patrols that keep state, one per key class; checked
-/// like [`pools`]. `shards` is how many the mesh has.
+/// The sharded consumers of a patrol, one per key class; none where it keeps no state. Model
+/// and patterns are read and checked here, so that whatever is wrong with them is told before
+/// anything starts. `shards` is how many the mesh has.
 pub fn sharded(
+    entry: &'static Entry,
     config: &patrols::Config,
     inference: &inference::Config,
     shards: u16,
 ) -> Result<Vec<Sharded>, Error> {
-    let mut all = Vec::new();
-    for entry in enabled(config) {
-        let Some(keyed) = (entry.keyed)(config) else { continue };
-        let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
-        // One model for all shards of the process: there are many, and each needs it rarely.
-        let model = Arc::new(Mutex::new(blueprint.model()?));
-        for class in entry.spec.keys {
-            let view = View { class: *class, skew: keyed.clock_skew_max.get(), shards };
-            let name = consumer_of(entry.spec, *class);
-            let (stream, filters): (_, ShardFilters) = if facts::classes(entry.spec).contains(class)
-            {
-                (Stream::Keyed, facts_of(blueprint.name(), *class))
-            } else {
-                (Stream::Events, Arc::new(entry.shard_filters))
-            };
-            let (blueprint, model) = (Arc::clone(&blueprint), Arc::clone(&model));
-            let make = move |_| -> Result<Box<dyn Stage>, String> {
-                let scorer = blueprint.scorer(Arc::clone(&model), Some(view.class));
-                Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, Some(view))))
-            };
-            all.push(Sharded {
-                name,
-                stream,
-                filters,
-                batch_max: (entry.shared)(config).batch_max,
-                max_deliver: MAX_DELIVER,
-                rebuild: keyed.rebuild,
-                snapshot_every: keyed.snapshot_every,
-                fenced: false,
-                make: Arc::new(make),
-            });
+    let Some(keyed) = (entry.keyed)(config) else { return Ok(Vec::new()) };
+    let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
+    // One model for all shards of the process: there are many, and each needs it rarely.
+    let model = Arc::new(Mutex::new(blueprint.model()?));
+    let of_class = |class: &Class| {
+        let view = View { class: *class, skew: keyed.clock_skew_max.get(), shards };
+        let (stream, filters): (_, ShardFilters) = if facts::classes(entry.spec).contains(class) {
+            (Stream::Keyed, facts_of(blueprint.name(), *class))
+        } else {
+            (Stream::Events, Arc::new(entry.shard_filters))
+        };
+        let (blueprint, model) = (Arc::clone(&blueprint), Arc::clone(&model));
+        let make = move |_| -> Result<Box<dyn Stage>, String> {
+            let scorer = blueprint.scorer(Arc::clone(&model), Some(view.class));
+            Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, Some(view))))
+        };
+        Sharded {
+            name: consumer_of(entry.spec, *class),
+            stream,
+            filters,
+            batch_max: (entry.shared)(config).batch_max,
+            max_deliver: MAX_DELIVER,
+            rebuild: keyed.rebuild,
+            snapshot_every: keyed.snapshot_every,
+            fenced: false,
+            make: Arc::new(make),
         }
-    }
-    Ok(all)
+    };
+    Ok(entry.spec.keys.iter().map(of_class).collect())
 }
 
 fn facts_of(patrol: &Token, class: Class) -> ShardFilters {
@@ -92,24 +82,24 @@ pub fn consumer_of(spec: &Spec, class: Class) -> Token {
     }
 }
 
-fn enabled(config: &patrols::Config) -> impl Iterator<Item = &'static Entry> {
-    TABLE.iter().filter(|entry| (entry.shared)(config).enabled)
-}
-
-fn pool(
+/// The pool of a patrol, checked like [`sharded`]; none where it keeps state.
+pub fn pools(
     entry: &'static Entry,
     config: &patrols::Config,
     inference: &inference::Config,
-) -> Result<Pool, Error> {
+) -> Result<Vec<Pool>, Error> {
+    if (entry.keyed)(config).is_some() {
+        return Ok(Vec::new());
+    }
     let shared = (entry.shared)(config);
     let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
     let durable = blueprint.name().clone();
     let make = move || -> Result<Box<dyn Stage>, String> {
-        let model = blueprint.model().map_err(|e| e.to_string())?;
+        let model = blueprint.model().map_err(|e| crate::whole(&e))?;
         let scorer = blueprint.scorer(Arc::new(Mutex::new(model)), None);
         Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, None)))
     };
-    Ok(Pool {
+    Ok(vec![Pool {
         durable,
         stream: Stream::Events,
         filters: entry.filters,
@@ -119,7 +109,7 @@ fn pool(
         max_deliver: MAX_DELIVER,
         ack_wait: ACK_WAIT,
         make: Arc::new(make),
-    })
+    }])
 }
 
 /// Events handled, by what became of them.

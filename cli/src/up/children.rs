@@ -13,7 +13,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::process::{Child, Command};
 
@@ -22,10 +22,48 @@ struct Role {
     name: String,
     child: Child,
     log: PathBuf,
+    started: Instant,
+    /// Ends by itself, one soon after the other.
+    failures: u32,
 }
 
-/// All roles.
-pub struct Children(Vec<Role>);
+/// Ends soon after each other that a role may have before the mesh gives up.
+const FAILURES_MAX: u32 = 5;
+/// A role that ran for this long was well: its earlier ends are forgotten.
+const WELL: Duration = Duration::from_secs(60);
+
+/// All roles, and what starts one.
+pub struct Children {
+    roles: Vec<Role>,
+    start: Start,
+}
+
+/// What a role is started with.
+struct Start {
+    global: Global,
+    settings: Settings,
+    tails: Vec<String>,
+}
+
+impl Start {
+    fn role(&self, name: &str, log: &Path) -> Result<Child> {
+        let mut command = command(name, &self.global, &self.settings)?;
+        if name == "sensor" {
+            command.args(self.tails.iter().flat_map(|tail| ["--tail", tail.as_str()]));
+        }
+        let file = File::options().create(true).append(true).open(log)?;
+        command
+            // The pipe stays open as long as we live: when it ends, the role drains.
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            // Ctrl-C is for us alone: we ask the roles to drain, in our order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("role {name} cannot be started"))
+    }
+}
 
 impl Children {
     /// Starts every enabled role.
@@ -36,31 +74,22 @@ impl Children {
             magsentinel_patrol::patrols::find(name)
                 .is_none_or(|entry| (entry.shared)(&settings.patrols).enabled)
         };
-        let start = |name: String| {
+        let (global, settings, tails) = (global.clone(), settings.clone(), args.tail.clone());
+        let names = roles::all().into_iter().filter(enabled).collect::<Vec<_>>();
+        let start = Start { global, settings, tails };
+        let role = |name: String| {
             let log = logs.join(format!("{name}.log"));
-            let mut command = command(&name, global, settings)?;
-            if name == "sensor" {
-                command.args(args.tail.iter().flat_map(|tail| ["--tail", tail.as_str()]));
-            }
-            let file = File::create(&log)?;
-            let child = command
-                // The pipe stays open as long as we live: when it ends, the role drains.
-                .stdin(Stdio::piped())
-                .stdout(file.try_clone()?)
-                .stderr(file)
-                // Ctrl-C is for us alone: we ask the roles to drain, in our order.
-                .process_group(0)
-                .kill_on_drop(true)
-                .spawn()
-                .with_context(|| format!("role {name} cannot be started"))?;
-            Ok(Role { name, child, log })
+            File::create(&log)?;
+            let child = start.role(&name, &log)?;
+            Ok(Role { name, child, log, started: Instant::now(), failures: 0 })
         };
-        roles::all().into_iter().filter(enabled).map(start).collect::<Result<_>>().map(Self)
+        let roles = names.into_iter().map(role).collect::<Result<_>>()?;
+        Ok(Self { roles, start })
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.roles.len()
     }
 
     /// Waits until every role answers and every shard has an owner.
@@ -70,7 +99,7 @@ impl Children {
             self.check()?;
             let services = micro::ask_all(bus, "STATS", None).await?;
             let missing: Vec<&str> = self
-                .0
+                .roles
                 .iter()
                 .filter(|role| !is_ready(&services, &role.name, shards))
                 .map(|role| role.name.as_str())
@@ -86,30 +115,55 @@ impl Children {
     }
 
     /// An error when a role has ended by itself, with the end of its log.
-    pub fn check(&mut self) -> Result<()> {
-        for role in &mut self.0 {
+    fn check(&mut self) -> Result<()> {
+        for role in &mut self.roles {
             if let Some(status) = role.child.try_wait()? {
-                let log = std::fs::read_to_string(&role.log).unwrap_or_default();
-                let mut tail: Vec<&str> = log.lines().rev().take(5).collect();
-                tail.reverse();
-                bail!("role {} ended ({status}):\n  {}", role.name, tail.join("\n  "));
+                bail!("role {} ended ({status}):\n  {}", role.name, role.last_words());
             }
         }
         Ok(())
     }
 
+    /// Starts again what has ended by itself, and tells of it. An error when a role ends again
+    /// and again.
+    pub fn restart(&mut self) -> Result<Vec<String>> {
+        let mut told = Vec::new();
+        for role in &mut self.roles {
+            let Some(status) = role.child.try_wait()? else { continue };
+            role.failures = if role.started.elapsed() > WELL { 1 } else { role.failures + 1 };
+            let words = role.last_words();
+            if role.failures > FAILURES_MAX {
+                bail!("role {} ended again and again ({status}):\n  {words}", role.name);
+            }
+            role.child = self.start.role(&role.name, &role.log)?;
+            role.started = Instant::now();
+            told.push(format!("role {} ended ({status}) and was started again", role.name));
+        }
+        Ok(told)
+    }
+
     /// Asks all to drain and waits for them.
     pub async fn stop(mut self) {
-        for role in &self.0 {
+        for role in &self.roles {
             terminate(&role.child);
         }
-        for role in &mut self.0 {
+        for role in &mut self.roles {
             let ended = tokio::time::timeout(Duration::from_secs(30), role.child.wait()).await;
             if ended.is_err() {
                 eprintln!("role {} did not drain in 30s and is ended", role.name);
                 drop(role.child.kill().await);
             }
         }
+    }
+}
+
+impl Role {
+    /// The end of its log.
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut tail: Vec<&str> = log.lines().rev().take(5).collect();
+        tail.reverse();
+        tail.join("\n  ")
     }
 }
 
@@ -120,13 +174,10 @@ fn is_ready(services: &[Value], name: &str, shards: u16) -> bool {
         .find(|s| s.get("name").and_then(Value::as_str) == Some(name))
         .and_then(|s| s.pointer("/endpoints/0/data"));
     let Some(data) = data else { return false };
-    let sharded = name == "analyzer"
-        || magsentinel_patrol::patrols::find(name).is_some_and(|e| !e.spec.keys.is_empty());
-    if !sharded {
-        return true;
-    }
-    let owned = data.pointer(&format!("/parts/{name}/shards")).and_then(Value::as_u64);
-    owned == Some(u64::from(shards))
+    roles::sharded_parts(name).iter().all(|part| {
+        let owned = data.pointer(&format!("/parts/{part}/shards")).and_then(Value::as_u64);
+        owned == Some(u64::from(shards))
+    })
 }
 
 /// `magsentinel run ROLE` with our settings; the commander with a model is a program of its own.

@@ -19,7 +19,7 @@ pub async fn play(
     say: impl Fn(String),
 ) -> Result<()> {
     if args.no_scenario || !args.tail.is_empty() {
-        say(args.tail.iter().map(|tail| format!("watching {tail}")).collect::<Vec<_>>().join("\n"));
+        args.tail.iter().for_each(|tail| say(format!("watching {tail}")));
         return Ok(());
     }
     let recording = match &args.scenario {

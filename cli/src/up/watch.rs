@@ -153,7 +153,9 @@ pub async fn until_done(
                 quiet = 0;
             }
             _ = check.tick() => {
-                children.check()?;
+                for told in children.restart()? {
+                    eprintln!("{told}");
+                }
                 quiet += u32::from(is_played);
                 if once && is_played && quiet > 3 && (follow.is_done() || quiet > 30) {
                     return Ok(());

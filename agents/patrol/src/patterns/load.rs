@@ -17,7 +17,7 @@ use std::{
 pub enum Error {
     /// The extra directory, or a file in it, cannot be read.
     #[error(
-        "patterns in {} cannot be read: {source}; correct the patrol's `patterns`",
+        "patterns in {} cannot be read; correct the patrol's `patterns`",
         path.display()
     )]
     Read {

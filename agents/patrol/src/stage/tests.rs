@@ -50,16 +50,18 @@ fn handle(stage: &mut dyn Stage, deliveries: &[Delivery]) -> Output {
 }
 
 fn guard(config: &patrols::Config) -> Box<dyn Stage> {
-    let pools = pools(config, &inference::Config::default()).unwrap();
-    let pool = pools.iter().find(|pool| pool.durable.as_str() == "sql-guard").unwrap();
+    let entry = patrols::find("sql-guard").unwrap();
+    let pools = pools(entry, config, &inference::Config::default()).unwrap();
+    let [pool] = pools.as_slice() else { panic!("one pool") };
     assert_eq!((pool.filters)(&Tenant::default()), ["mag.default.event.sql.*"]);
     (pool.make)().unwrap()
 }
 
 fn flow() -> Box<dyn Stage> {
     let config = patrols::Config::default();
-    let all = sharded(&config, &inference::Config::default(), 64).unwrap();
-    let flow = all.iter().find(|sharded| sharded.name.as_str() == "data-flow").unwrap();
+    let entry = patrols::find("data-flow").unwrap();
+    let all = sharded(entry, &config, &inference::Config::default(), 64).unwrap();
+    let [flow] = all.as_slice() else { panic!("one key class") };
     let filters = (flow.filters)(&Tenant::default(), magsentinel_bus_schema::Shard(7));
     assert_eq!(filters, ["mag.default.event.data.7"]);
     (flow.make)(magsentinel_bus_schema::Shard(7)).unwrap()
