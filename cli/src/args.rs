@@ -47,6 +47,9 @@ pub enum Command {
     Features(ScoreArgs),
     /// Every service's state, and the loss ledger
     Status(StatusArgs),
+    /// Publish a patrol's model and patterns to a running mesh, signed; or take them back
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Check the configuration and everything it names, without starting
     Check(CheckArgs),
     /// What the logbook knows of incidents
@@ -54,6 +57,48 @@ pub enum Command {
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),
+}
+
+/// What to do with bundles.
+#[derive(Subcommand)]
+pub enum BundleCommand {
+    /// Make a key for signing: the seed goes to the file, the public key is printed
+    Key {
+        /// Where the seed is written; must not exist yet
+        file: PathBuf,
+    },
+    /// Sign and publish: the patrol's processes check it and use it from their next batch on
+    Publish(PublishArgs),
+    /// What is published for a patrol, oldest first
+    List {
+        /// Name of the patrol
+        patrol: String,
+    },
+    /// Use the bundle before the newest again
+    Rollback {
+        /// Name of the patrol
+        patrol: String,
+    },
+    /// Use what is built in or configured again
+    Withdraw {
+        /// Name of the patrol
+        patrol: String,
+    },
+}
+
+#[derive(Args, Clone)]
+pub struct PublishArgs {
+    /// Name of the patrol
+    pub patrol: String,
+    /// File with the seed to sign with; its public key must be one of `inference.bundles.signers`
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// ONNX file; its self test lies beside it as `<name>.selftest.json`
+    #[arg(long, value_name = "FILE", required_unless_present = "patterns")]
+    pub model: Option<PathBuf>,
+    /// Directory of Sigma rules, to be used instead of those that are built in
+    #[arg(long, value_name = "DIR")]
+    pub patterns: Option<PathBuf>,
 }
 
 #[derive(Args, Clone)]

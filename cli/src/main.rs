@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "a program exports nothing: `pub` says who uses it inside")]
 
 mod args;
+mod bundle;
 mod check;
 mod exit;
 mod incident;
@@ -53,6 +54,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Score(args) => score::score(&global, &args),
         Command::Features(args) => score::features(&global, &args),
         Command::Status(args) => status::run(&global, args).await,
+        Command::Bundle(command) => bundle::run(&global, command).await,
         Command::Check(args) => check::run(&global, &args).await,
         Command::Incident(args) => incident::run(&global, args),
         Command::Reference(args) => reference::run(&args),

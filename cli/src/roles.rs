@@ -49,9 +49,9 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
                 let why = format!("patrol {patrol} is switched off by patrols.{key}.enabled");
                 return Err(BadUsage(why).into());
             }
-            service.pools = magsentinel_patrol::pools(entry, patrols, inference)?;
             let shards = settings.analyzer.shards;
-            service.sharded = magsentinel_patrol::sharded(entry, patrols, inference, shards)?;
+            let all = magsentinel_patrol::consumers(entry, patrols, inference, shards)?;
+            (service.pools, service.sharded, service.tasks) = (all.pools, all.sharded, all.tasks);
         }
     }
     Ok(service)

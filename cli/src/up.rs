@@ -40,6 +40,7 @@ pub async fn run(global: &Global, args: UpArgs) -> Result<()> {
     let mut global = global.clone();
     global.set.push(format!("logbook.path={}", data.join("logbook.db").display()));
     global.set.push(format!("sensor.state_dir={}", data.join("positions").display()));
+    global.set.push(format!("inference.bundles.signers=[\"{}\"]", development_key(&data)?));
     let mut stopping = shutdown::on_signals().context("cannot listen for signals")?;
     let server = match &args.nats {
         Some(_) => None,
@@ -93,6 +94,18 @@ async fn mesh(
     say("draining".to_owned());
     children.stop().await;
     result
+}
+
+/// The public half of this folder's own key for signing bundles, made when it is missing.
+fn development_key(data: &std::path::Path) -> Result<String> {
+    let file = data.join("bundle.nk");
+    if !file.exists() {
+        return crate::bundle::new_key(&file);
+    }
+    let seed = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
+    magsentinel_runtime::bundle::public_key(&seed).map_err(|why| {
+        anyhow::anyhow!("{}: {why}; remove it, to have it made anew", file.display())
+    })
 }
 
 fn default_data() -> Result<PathBuf> {

@@ -1,7 +1,7 @@
 //! The NATS connection: how it is made, and how messages are published so that none is lost.
 
 mod connect;
-mod objects;
+pub(crate) mod objects;
 mod read;
 mod send;
 mod streams;

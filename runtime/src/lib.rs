@@ -4,6 +4,7 @@
 //! An agent hands a [`service::Service`] to [`service::run`]; what it does to a message is a
 //! [`stage::Stage`], a pure function from a batch to what is to be published.
 
+pub mod bundle;
 pub mod bus;
 pub mod clock;
 pub mod context;

@@ -188,6 +188,7 @@ fn plans(
         plans.push(Plan::Sharded(ShardedWorkerArgs {
             context: context.clone(),
             service: Arc::new(sharded),
+            process: service.name.clone(),
             shards: service.shards,
             trouble: Arc::default(),
         }));

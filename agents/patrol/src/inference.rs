@@ -10,7 +10,7 @@ mod selftest;
 pub use rows::{Input, Row, Rows};
 pub use selftest::{Row as SelfTestRow, TOLERANCE};
 
-use magsentinel_runtime::settings::Section;
+use magsentinel_runtime::{bundle::BundleConfig, settings::Section};
 use ort::{
     environment::Environment,
     session::{
@@ -36,10 +36,16 @@ pub struct Config {
     /// Path of a native ONNX Runtime library (`libonnxruntime.so`, 1.24 or later). Default: none,
     /// which runs models with tract, built in: slower per event, smaller in memory.
     pub onnxruntime: Option<PathBuf>,
+    /// Models and patterns that are published while the mesh runs.
+    pub bundles: BundleConfig,
 }
 
 impl Section for Config {
     const NAME: &'static str = "inference";
+
+    fn problems(&self) -> Vec<String> {
+        self.bundles.problems().into_iter().map(|problem| format!("bundles.{problem}")).collect()
+    }
 }
 
 /// Why a model cannot be used.
@@ -195,6 +201,7 @@ pub struct Embedded {
 pub struct Source {
     name: String,
     onnx: Cow<'static, [u8]>,
+    selftest: Cow<'static, str>,
     rows: Vec<SelfTestRow>,
     digest: String,
 }
@@ -203,22 +210,47 @@ impl Source {
     /// The embedded model, or the file at `path`, whose self test lies beside it with the
     /// ending `.selftest.json` instead of `.onnx`.
     pub fn read(name: &str, embedded: Embedded, path: Option<&Path>) -> Result<Self, Error> {
-        let (name, onnx, test) = match path {
+        let (name, onnx, selftest) = match path {
             None => {
-                let onnx = Cow::Borrowed(embedded.onnx);
-                (name.to_owned(), onnx, embedded.selftest.to_owned())
+                let selftest = Cow::Borrowed(embedded.selftest);
+                (name.to_owned(), Cow::Borrowed(embedded.onnx), selftest)
             }
             Some(path) => {
                 let beside = path.with_extension("selftest.json");
                 let unread = |path: &Path, source| Error::File { path: path.to_owned(), source };
                 let onnx = std::fs::read(path).map_err(|e| unread(path, e))?;
                 let test = std::fs::read_to_string(&beside).map_err(|e| unread(&beside, e))?;
-                (path.display().to_string(), Cow::Owned(onnx), test)
+                (path.display().to_string(), Cow::Owned(onnx), Cow::Owned(test))
             }
         };
-        let rows = selftest::read(&name, &test)?;
+        Self::of(name, onnx, selftest)
+    }
+
+    /// A model from its bytes and its self test.
+    pub fn new(name: &str, onnx: Vec<u8>, selftest: String) -> Result<Self, Error> {
+        Self::of(name.to_owned(), Cow::Owned(onnx), Cow::Owned(selftest))
+    }
+
+    fn of(
+        name: String,
+        onnx: Cow<'static, [u8]>,
+        selftest: Cow<'static, str>,
+    ) -> Result<Self, Error> {
+        let rows = selftest::read(&name, &selftest)?;
         let digest = digest_of(&[&onnx]);
-        Ok(Self { name, onnx, rows, digest })
+        Ok(Self { name, onnx, selftest, rows, digest })
+    }
+
+    /// The ONNX file.
+    #[must_use]
+    pub fn onnx(&self) -> &[u8] {
+        &self.onnx
+    }
+
+    /// The self test, JSON.
+    #[must_use]
+    pub fn selftest(&self) -> &str {
+        &self.selftest
     }
 
     /// First 16 hexadecimal digits of the SHA-256 of the model's bytes.
@@ -313,7 +345,10 @@ impl Model {
             _ => return Err("the rows are of another type than its input".to_owned()),
         };
         let tensor = tensor.map_err(|e| e.to_string())?;
-        let run = self.session.run(ort::inputs![tensor]).map_err(|e| e.to_string())?;
+        // By name: ort 2.0.0-rc.14 never frees a tensor that is given by position, some 280
+        // bytes a run.
+        let named = ort::inputs![self.input.name() => tensor];
+        let run = self.session.run(named).map_err(|e| e.to_string())?;
         let output = run.get(OUTPUT).ok_or("it gave no score")?;
         let (_, found) = output.try_extract_tensor::<f32>().map_err(|e| e.to_string())?;
         if found.len() != count {

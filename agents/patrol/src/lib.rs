@@ -1,10 +1,11 @@
 //! Patrols: small detectors that score every event of a kind, in microseconds, with an ONNX
 //! model and a set of Sigma patterns.
 //!
-//! [`patrols`] is the table; one file below it is one patrol. [`pools`] and [`sharded`] hand
+//! [`patrols`] is the table; one file below it is one patrol. [`consumers`] hands
 //! them to the runtime; [`score`] runs them over rows of a file.
 
 mod body;
+pub mod bundle;
 mod facts;
 pub mod features;
 pub mod inference;
@@ -19,7 +20,7 @@ pub mod stage;
 pub use body::ANNOTATIONS;
 pub use patrols::Config;
 pub use score::{features_rows, score_rows};
-pub use stage::{pools, sharded};
+pub use stage::consumers;
 
 /// Why a patrol cannot run.
 #[derive(Debug, thiserror::Error)]

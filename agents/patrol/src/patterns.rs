@@ -12,7 +12,7 @@
 mod load;
 mod normal;
 
-pub use load::Error;
+pub use load::{Error, read_dir};
 pub use normal::Normal;
 
 use crate::body;

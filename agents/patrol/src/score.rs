@@ -28,8 +28,8 @@ pub fn score_rows<I: Iterator<Item = Fields>>(
     rows: I,
 ) -> Result<ScoredRows<I>, Error> {
     let entry = patrols::find(patrol).ok_or_else(|| Error::unknown(patrol))?;
-    let blueprint = Blueprint::new(entry, config, inference)?;
-    let model = Arc::new(Mutex::new(blueprint.model()?));
+    let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
+    let model = Arc::new(Mutex::new(blueprint.armed()?));
     let scorers = instances(entry).map(|class| blueprint.scorer(Arc::clone(&model), class));
     Ok(ScoredRows {
         rows,

@@ -5,6 +5,7 @@
 
 use crate::{
     Error,
+    bundle::{self, Bundle},
     inference::{self, Model, Rows, Runtime, Source},
     patrol::{Evidence, Finding, Patrol, Seen, Spec},
     patrols::{self, Entry, Maker, PublishNone},
@@ -15,24 +16,52 @@ use serde_json::Value;
 use std::{
     fmt,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 /// Events whose rows the model sees together.
 pub const CHUNK: usize = 64;
+
+/// What a patrol scores with: a model and its patterns, always swapped together.
+pub struct Arms {
+    source: Source,
+    book: Arc<Book>,
+}
+
+impl Arms {
+    /// Digest of the model.
+    #[must_use]
+    pub fn model_digest(&self) -> &str {
+        self.source.digest()
+    }
+
+    /// Digest of the patterns.
+    #[must_use]
+    pub fn patterns_digest(&self) -> &str {
+        self.book.digest()
+    }
+}
+
+/// Arms with their model loaded.
+pub struct Armed {
+    arms: Arc<Arms>,
+    model: Model,
+}
 
 /// Everything that scorers of one patrol share.
 pub struct Blueprint {
     spec: &'static Spec,
     name: Token,
     runtime: Runtime,
-    source: Source,
-    book: Arc<Book>,
     maker: Maker,
     excerpt_chars_max: usize,
     publish_none: PublishNone,
+    /// What is built in or configured.
+    standard: Arc<Arms>,
+    /// What is to be used now.
+    current: RwLock<Arc<Arms>>,
     /// The model that was loaded to see whether it can be, for the first scorer.
-    spare: Mutex<Option<Model>>,
+    spare: Mutex<Option<Armed>>,
 }
 
 impl fmt::Debug for Blueprint {
@@ -56,16 +85,17 @@ impl Blueprint {
         let runtime = Runtime::of(inference).map_err(wrong)?;
         let source = Source::read(spec.name, spec.model, shared.model).map_err(wrong)?;
         let model = Model::load(&runtime, &source, spec.input).map_err(wrong)?;
+        let standard = Arc::new(Arms { source, book: Arc::new(book) });
         Ok(Self {
             spec,
             name: spec.token(),
             runtime,
-            source,
-            book: Arc::new(book),
             maker: (entry.maker)(config),
             excerpt_chars_max: shared.excerpt_chars_max,
             publish_none: shared.publish_none,
-            spare: Mutex::new(Some(model)),
+            current: RwLock::new(Arc::clone(&standard)),
+            spare: Mutex::new(Some(Armed { arms: Arc::clone(&standard), model })),
+            standard,
         })
     }
 
@@ -79,18 +109,6 @@ impl Blueprint {
     #[must_use]
     pub fn name(&self) -> &Token {
         &self.name
-    }
-
-    /// Digest of the model.
-    #[must_use]
-    pub fn model_digest(&self) -> &str {
-        self.source.digest()
-    }
-
-    /// Digest of the patterns.
-    #[must_use]
-    pub fn patterns_digest(&self) -> &str {
-        self.book.digest()
     }
 
     /// The backend that runs the model.
@@ -107,27 +125,61 @@ impl Blueprint {
         self.publish_none
     }
 
+    fn current(&self) -> Arc<Arms> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps model and patterns for those of a bundle; what it does not hold stays what is
+    /// built in or configured. `None` swaps all of them back. Scorers use them from their next
+    /// batch on; an event is scored by one or the other.
+    ///
+    /// # Errors
+    /// When the bundle cannot be used: nothing has changed then.
+    pub fn rearm(&self, bundle: Option<&[u8]>) -> Result<(), bundle::Error> {
+        let arms = match bundle {
+            None => Arc::clone(&self.standard),
+            Some(bytes) => {
+                let bundle = Bundle::read(self.spec.name, bytes)?;
+                let source = bundle.source(self.spec.name)?;
+                let book = match &bundle.patterns {
+                    Some(files) => Arc::new(Book::of_files(self.spec.kind, files)?),
+                    None => Arc::clone(&self.standard.book),
+                };
+                let source = source.unwrap_or_else(|| self.standard.source.clone());
+                Arc::new(Arms { source, book })
+            }
+        };
+        let model = Model::load(&self.runtime, &arms.source, self.spec.input)?;
+        let armed = Armed { arms: Arc::clone(&arms), model };
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(armed);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = arms;
+        Ok(())
+    }
+
     /// A model of its own for one scorer.
-    pub fn model(&self) -> Result<Model, Error> {
+    pub fn armed(&self) -> Result<Armed, Error> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        spare.map_or_else(
-            || {
-                Model::load(&self.runtime, &self.source, self.spec.input)
-                    .map_err(|source| Error::Inference { patrol: self.spec.name, source })
-            },
-            Ok,
-        )
+        let arms = self.current();
+        match spare {
+            Some(armed) if Arc::ptr_eq(&armed.arms, &arms) => Ok(armed),
+            _ => {
+                let model = Model::load(&self.runtime, &arms.source, self.spec.input);
+                let wrong = |source| Error::Inference { patrol: self.spec.name, source };
+                model.map_err(wrong).map(|model| Armed { arms, model })
+            }
+        }
     }
 
     /// A scorer with empty state, for the keys of a class where the patrol keeps any. Scorers
     /// may share a model; each takes its turn with it.
     #[must_use]
-    pub fn scorer(&self, model: Arc<Mutex<Model>>, class: Option<Class>) -> Scorer {
+    pub fn scorer(self: &Arc<Self>, armed: Arc<Mutex<Armed>>, class: Option<Class>) -> Scorer {
+        let arms = self.current();
         Scorer {
-            spec: self.spec,
+            blueprint: Arc::clone(self),
             patrol: (self.maker)(class),
-            model,
-            book: Arc::clone(&self.book),
+            armed,
+            arms,
             rows: Rows::new(self.spec.input),
             scores: Vec::with_capacity(CHUNK),
             accepted: Vec::with_capacity(CHUNK),
@@ -158,10 +210,11 @@ struct Accepted {
 
 /// One patrol with its model, its patterns and its state.
 pub struct Scorer {
-    spec: &'static Spec,
+    blueprint: Arc<Blueprint>,
     patrol: Box<dyn Patrol>,
-    model: Arc<Mutex<Model>>,
-    book: Arc<Book>,
+    armed: Arc<Mutex<Armed>>,
+    /// What the latest batch was scored with.
+    arms: Arc<Arms>,
     rows: Rows,
     scores: Vec<f32>,
     /// The rows of each event that has a verdict coming.
@@ -172,7 +225,7 @@ pub struct Scorer {
 
 impl fmt::Debug for Scorer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scorer").field("patrol", &self.spec.name).finish_non_exhaustive()
+        f.debug_struct("Scorer").field("patrol", self.blueprint.name()).finish_non_exhaustive()
     }
 }
 
@@ -202,12 +255,7 @@ impl Scorer {
                 }
             });
         }
-        let run = {
-            // The model has no state, so one whose user panicked is as good as before.
-            let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-            model.run(&self.rows, &mut self.scores)
-        };
-        let failed = run.err().map(|e| e.to_string());
+        let failed = self.run().err().map(|e| crate::whole(&e));
         let accepted = std::mem::take(&mut self.accepted);
         for Accepted { event, rows } in &accepted {
             let verdict = match (&failed, chunk.get(*event)) {
@@ -219,6 +267,18 @@ impl Scorer {
             }
         }
         self.accepted = accepted;
+    }
+
+    /// Runs the model on all rows: the one to be used now.
+    fn run(&mut self) -> Result<(), Error> {
+        // The model has no state, so one whose user panicked is as good as before.
+        let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&armed.arms, &self.blueprint.current()) {
+            *armed = self.blueprint.armed()?;
+        }
+        self.arms = Arc::clone(&armed.arms);
+        let run = armed.model.run(&self.rows, &mut self.scores);
+        run.map_err(|source| Error::Inference { patrol: self.blueprint.spec.name, source })
     }
 
     fn verdict(&mut self, seen: &Seen<'_>, rows: &Range<usize>) -> Verdict {
@@ -239,11 +299,17 @@ impl Scorer {
             self.normal.set(text, bytes_max);
         }
         let normal = text.map(|_| &self.normal);
-        self.book.matches(seen.body, normal, &mut self.hits);
+        self.arms.book.matches(seen.body, normal, &mut self.hits);
         let row = self.rows.row(rows.start + part);
         let evidence = Evidence { score, row, part, hits: &self.hits, normal };
         let found = self.patrol.judge(seen, &evidence);
         found.map_or(Verdict::Ordinary(score), |finding| Verdict::Found(Box::new(finding)))
+    }
+
+    /// What the latest batch was scored with.
+    #[must_use]
+    pub fn arms(&self) -> &Arms {
+        &self.arms
     }
 
     /// The part of a body that a reader should see.

@@ -3,7 +3,7 @@
 use crate::{
     Error, facts, inference,
     patrol::{Finding, Seen, Spec},
-    patrols::{self, Entry, PublishNone},
+    patrols::{self, Entry, Keyed, PublishNone},
     scorer::{Blueprint, Scorer, Verdict},
 };
 use magsentinel_bus_schema::{
@@ -11,7 +11,8 @@ use magsentinel_bus_schema::{
     Subject, Token, entity::entities_of,
 };
 use magsentinel_runtime::{
-    service::{Pool, ShardFilters, Sharded},
+    bundle,
+    service::{Pool, ShardFilters, Sharded, Task},
     settings::Span,
     stage::{Batch, Delivery, Failed, Output, Publish, Stage},
 };
@@ -26,19 +27,49 @@ const MAX_DELIVER: u64 = 5;
 /// Time after which the server hands an unacknowledged event to another worker.
 const ACK_WAIT: Span = Span::s(30);
 
-/// The sharded consumers of a patrol, one per key class; none where it keeps no state. Model
-/// and patterns are read and checked here, so that whatever is wrong with them is told before
-/// anything starts. `shards` is how many the mesh has.
-pub fn sharded(
+/// Everything that one patrol does in a process.
+pub struct Consumers {
+    /// Its pool, where it keeps no state.
+    pub pools: Vec<Pool>,
+    /// Its consumers of shards, one per key class, where it does.
+    pub sharded: Vec<Sharded>,
+    /// What follows its bundle, where any signer is trusted.
+    pub tasks: Vec<Task>,
+}
+
+/// The consumers of a patrol. Model and patterns are read and checked here, so that whatever is
+/// wrong with them is told before anything starts. `shards` is how many the mesh has.
+pub fn consumers(
     entry: &'static Entry,
     config: &patrols::Config,
     inference: &inference::Config,
     shards: u16,
-) -> Result<Vec<Sharded>, Error> {
-    let Some(keyed) = (entry.keyed)(config) else { return Ok(Vec::new()) };
+) -> Result<Consumers, Error> {
     let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
+    let (pools, sharded) = match (entry.keyed)(config) {
+        None => (vec![pool(entry, config, &blueprint)], Vec::new()),
+        Some(keyed) => (Vec::new(), shard_owners(entry, config, keyed, &blueprint, shards)?),
+    };
+    let mut tasks = Vec::new();
+    if !inference.bundles.signers.is_empty() {
+        let blueprint = Arc::clone(&blueprint);
+        let name = blueprint.name().clone();
+        let accept =
+            move |bytes: Option<&[u8]>| blueprint.rearm(bytes).map_err(|e| crate::whole(&e));
+        tasks.push(bundle::task(name, inference.bundles.clone(), Arc::new(accept)));
+    }
+    Ok(Consumers { pools, sharded, tasks })
+}
+
+fn shard_owners(
+    entry: &'static Entry,
+    config: &patrols::Config,
+    keyed: Keyed,
+    blueprint: &Arc<Blueprint>,
+    shards: u16,
+) -> Result<Vec<Sharded>, Error> {
     // One model for all shards of the process: there are many, and each needs it rarely.
-    let model = Arc::new(Mutex::new(blueprint.model()?));
+    let armed = Arc::new(Mutex::new(blueprint.armed()?));
     let of_class = |class: &Class| {
         let view = View { class: *class, skew: keyed.clock_skew_max.get(), shards };
         let (stream, filters): (_, ShardFilters) = if facts::classes(entry.spec).contains(class) {
@@ -46,9 +77,9 @@ pub fn sharded(
         } else {
             (Stream::Events, Arc::new(entry.shard_filters))
         };
-        let (blueprint, model) = (Arc::clone(&blueprint), Arc::clone(&model));
+        let (blueprint, armed) = (Arc::clone(blueprint), Arc::clone(&armed));
         let make = move |_| -> Result<Box<dyn Stage>, String> {
-            let scorer = blueprint.scorer(Arc::clone(&model), Some(view.class));
+            let scorer = blueprint.scorer(Arc::clone(&armed), Some(view.class));
             Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, Some(view))))
         };
         Sharded {
@@ -82,24 +113,16 @@ pub fn consumer_of(spec: &Spec, class: Class) -> Token {
     }
 }
 
-/// The pool of a patrol, checked like [`sharded`]; none where it keeps state.
-pub fn pools(
-    entry: &'static Entry,
-    config: &patrols::Config,
-    inference: &inference::Config,
-) -> Result<Vec<Pool>, Error> {
-    if (entry.keyed)(config).is_some() {
-        return Ok(Vec::new());
-    }
+fn pool(entry: &'static Entry, config: &patrols::Config, blueprint: &Arc<Blueprint>) -> Pool {
     let shared = (entry.shared)(config);
-    let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
+    let blueprint = Arc::clone(blueprint);
     let durable = blueprint.name().clone();
     let make = move || -> Result<Box<dyn Stage>, String> {
-        let model = blueprint.model().map_err(|e| crate::whole(&e))?;
-        let scorer = blueprint.scorer(Arc::new(Mutex::new(model)), None);
+        let armed = blueprint.armed().map_err(|e| crate::whole(&e))?;
+        let scorer = blueprint.scorer(Arc::new(Mutex::new(armed)), None);
         Ok(Box::new(PatrolStage::new(Arc::clone(&blueprint), scorer, None)))
     };
-    Ok(vec![Pool {
+    Pool {
         durable,
         stream: Stream::Events,
         filters: entry.filters,
@@ -109,7 +132,7 @@ pub fn pools(
         max_deliver: MAX_DELIVER,
         ack_wait: ACK_WAIT,
         make: Arc::new(make),
-    }])
+    }
 }
 
 /// Events handled, by what became of them.
@@ -194,8 +217,8 @@ impl PatrolStage {
             reasons: finding.reasons,
             entities: entities_of(event.kind, &event.body, event.source.trust),
             excerpt: self.scorer.excerpt(&event.body, chars_max),
-            model: self.blueprint.model_digest().to_owned(),
-            patterns: self.blueprint.patterns_digest().to_owned(),
+            model: self.scorer.arms().model_digest().to_owned(),
+            patterns: self.scorer.arms().patterns_digest().to_owned(),
             trace: event.trace.clone().or_else(|| delivery.trace.clone()),
         }
     }
@@ -242,8 +265,8 @@ impl PatrolStage {
             id: Id::derived(&parts),
             tenant: first.tenant.clone(),
             patrol: patrol.clone(),
-            model: self.blueprint.model_digest().to_owned(),
-            patterns: self.blueprint.patterns_digest().to_owned(),
+            model: self.scorer.arms().model_digest().to_owned(),
+            patterns: self.scorer.arms().patterns_digest().to_owned(),
             events: ordinary.iter().map(|(event, _)| event.id).collect(),
             seqs: ordinary.iter().map(|(_, seq)| *seq).collect(),
         };
@@ -385,8 +408,8 @@ impl Stage for PatrolStage {
             "patrol": self.blueprint.name(),
             "by_key": self.by_key(),
             "runtime": self.blueprint.runtime().name(),
-            "model": self.blueprint.model_digest(),
-            "patterns": self.blueprint.patterns_digest(),
+            "model": self.scorer.arms().model_digest(),
+            "patterns": self.scorer.arms().patterns_digest(),
             "ordinary": self.counts.ordinary,
             "found": self.counts.found,
             "flagged": self.counts.flagged,

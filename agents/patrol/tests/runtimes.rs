@@ -37,7 +37,7 @@ fn rows(patrol: &str) -> Vec<Fields> {
 fn scores_of_this_process() {
     let Ok(backend) = std::env::var(CHILD) else { return };
     let onnxruntime = (backend != "tract").then(|| PathBuf::from(backend));
-    let inference = inference::Config { onnxruntime };
+    let inference = inference::Config { onnxruntime, ..inference::Config::default() };
     let config = patrols::Config::default();
     for entry in patrols::TABLE {
         let name = entry.spec.name;

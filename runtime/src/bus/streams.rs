@@ -40,9 +40,10 @@ pub struct StreamConfig {
     pub decisions: StreamLimits,
     /// DEADLETTER. Default 1 GiB, 30d.
     pub deadletter: StreamLimits,
-    /// Most bytes of all snapshots of shards' states together; when they are spent, new
-    /// snapshots are refused and shards are rebuilt from the stream instead. Default 1 GiB.
-    pub snapshots_bytes_max: i64,
+    /// Most bytes of each object store: of all snapshots of shards' states together, and of all
+    /// bundles. When they are spent, new objects are refused: shards are rebuilt from the stream
+    /// instead, and a bundle is not published. Default 1 GiB.
+    pub objects_bytes_max: i64,
 }
 
 const GIB: i64 = 1024 * 1024 * 1024;
@@ -62,7 +63,7 @@ impl Default for StreamConfig {
             keyed: limits(2, 1),
             decisions: limits(2, 30),
             deadletter: limits(1, 30),
-            snapshots_bytes_max: GIB,
+            objects_bytes_max: GIB,
         }
     }
 }
@@ -73,8 +74,8 @@ impl StreamConfig {
         if !matches!(self.replicas, 1 | 3 | 5) {
             found.push(format!("streams.replicas: {} must be 1, 3 or 5", self.replicas));
         }
-        if self.snapshots_bytes_max < 1024 * 1024 {
-            found.push("streams.snapshots_bytes_max: must be at least 1 MiB".to_owned());
+        if self.objects_bytes_max < 1024 * 1024 {
+            found.push("streams.objects_bytes_max: must be at least 1 MiB".to_owned());
         }
         for &stream in Stream::ALL {
             let limits = self.limits(stream);
@@ -146,6 +147,6 @@ impl Bus {
                 self.stream(stream).await?;
             }
         }
-        self.ensure_objects().await
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! owner goes on where the state was, and reads again only what came after.
 
 use super::worker::{Owned, ShardedState, ShardedWorkerArgs};
-use crate::stage::Stage;
+use crate::{bus::objects::Bucket, stage::Stage};
 use magsentinel_bus_schema::{Lease, Shard, Snapshot};
 use sha2::{Digest, Sha256};
 use std::time::Instant;
@@ -27,7 +27,8 @@ impl ShardedState {
         let Some(bytes) = owned.stage.snapshot() else { return };
         let (handled, seq) = (owned.lease.handled, owned.seen);
         let snapshot = describe(&owned.lease, seq, &bytes);
-        let stored = self.args.context.bus.put_snapshot(&snapshot.name, &bytes).await;
+        let stored =
+            self.args.context.bus.put_object(Bucket::Snapshots, &snapshot.name, &bytes).await;
         match stored {
             Ok(()) => {
                 owned.snapshot_of = handled;
@@ -49,7 +50,12 @@ pub(super) async fn restored(
 ) -> Result<(Box<dyn Stage>, u64), String> {
     let mut stage = (args.service.make)(lease.shard)?;
     let Some(snapshot) = &lease.snapshot else { return Ok((stage, 0)) };
-    let why = match args.context.bus.get_snapshot(&snapshot.name, snapshot.bytes).await {
+    let why = match args
+        .context
+        .bus
+        .get_object(Bucket::Snapshots, &snapshot.name, snapshot.bytes)
+        .await
+    {
         Err(error) => error.to_string(),
         Ok(bytes) if digest_of(&bytes) != snapshot.digest => {
             format!("{} is not what the lease names", snapshot.name)

@@ -14,7 +14,7 @@ use crate::{
     service::Sharded,
     stage::{Delivery, Stage},
 };
-use magsentinel_bus_schema::{Lease, Shard};
+use magsentinel_bus_schema::{Lease, Shard, Token};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     collections::BTreeMap,
@@ -39,6 +39,8 @@ pub(crate) struct ShardedWorker;
 pub(crate) struct ShardedWorkerArgs {
     pub(crate) context: Context,
     pub(crate) service: Arc<Sharded>,
+    /// Under which the processes that share the shards answer to a ping.
+    pub(crate) process: Token,
     pub(crate) shards: u16,
     pub(crate) trouble: Arc<Mutex<Trouble>>,
 }
@@ -92,7 +94,7 @@ impl Drop for Members {
 impl Members {
     /// Counts once, and then again and again.
     async fn count(args: &ShardedWorkerArgs) -> Self {
-        let (bus, name) = (args.context.bus.clone(), args.service.name.to_string());
+        let (bus, name) = (args.context.bus.clone(), args.process.to_string());
         let known = Arc::new(AtomicUsize::new(crate::micro::count(&bus, &name).await));
         let counted = Arc::clone(&known);
         let task = tokio::spawn(async move {

@@ -52,8 +52,13 @@ impl Book {
         if let Some(dir) = extra {
             files.extend(read_dir(dir)?);
         }
+        Self::of_files(kind, &files)
+    }
+
+    /// Compiles rules from files, given by name and text.
+    pub fn of_files(kind: Kind, files: &[(String, String)]) -> Result<Self, Error> {
         let mut rules: Vec<(String, SigmaRule)> = Vec::new();
-        for (file, text) in &files {
+        for (file, text) in files {
             let wrong = |why| Error::Rule { file: file.clone(), why };
             for rule in parse(text).map_err(wrong)? {
                 let id = rule.id.clone().or_else(|| rule.name.clone());
@@ -73,7 +78,8 @@ impl Book {
     }
 }
 
-fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, Error> {
+/// The rules of a directory, in the order of their names.
+pub fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, Error> {
     let failed = |path: &Path, source| Error::Read { path: path.to_owned(), source };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| failed(dir, e))? {

@@ -51,8 +51,8 @@ fn handle(stage: &mut dyn Stage, deliveries: &[Delivery]) -> Output {
 
 fn guard(config: &patrols::Config) -> Box<dyn Stage> {
     let entry = patrols::find("sql-guard").unwrap();
-    let pools = pools(entry, config, &inference::Config::default()).unwrap();
-    let [pool] = pools.as_slice() else { panic!("one pool") };
+    let all = consumers(entry, config, &inference::Config::default(), 64).unwrap();
+    let [pool] = all.pools.as_slice() else { panic!("one pool") };
     assert_eq!((pool.filters)(&Tenant::default()), ["mag.default.event.sql.*"]);
     (pool.make)().unwrap()
 }
@@ -60,8 +60,8 @@ fn guard(config: &patrols::Config) -> Box<dyn Stage> {
 fn flow() -> Box<dyn Stage> {
     let config = patrols::Config::default();
     let entry = patrols::find("data-flow").unwrap();
-    let all = sharded(entry, &config, &inference::Config::default(), 64).unwrap();
-    let [flow] = all.as_slice() else { panic!("one key class") };
+    let all = consumers(entry, &config, &inference::Config::default(), 64).unwrap();
+    let [flow] = all.sharded.as_slice() else { panic!("one key class") };
     let filters = (flow.filters)(&Tenant::default(), magsentinel_bus_schema::Shard(7));
     assert_eq!(filters, ["mag.default.event.data.7"]);
     (flow.make)(magsentinel_bus_schema::Shard(7)).unwrap()

@@ -34,9 +34,10 @@ fn measure(onnxruntime: Option<PathBuf>) {
     let name = if onnxruntime.is_some() { "native" } else { "tract" };
     let config = patrols::Config::default();
     let entry = find("sql-guard").expect("sql-guard");
-    let inference = inference::Config { onnxruntime };
+    let inference = inference::Config { onnxruntime, ..inference::Config::default() };
     let blueprint = Blueprint::new(entry, &config, &inference).expect("a blueprint");
-    let model = Arc::new(Mutex::new(blueprint.model().expect("a model")));
+    let blueprint = Arc::new(blueprint);
+    let model = Arc::new(Mutex::new(blueprint.armed().expect("a model")));
     let mut scorer = blueprint.scorer(model, None);
     let body = |n| {
         let text = super::statement(n);
