@@ -9,6 +9,7 @@
 //! A row ([`ids`]) holds scalars, 1..3-grams over tokens ([`lex`]) and 4-grams over shapes of
 //! characters. What is plainly harmless (letters, digits, `-` and `_` only) needs no row.
 
+mod client;
 mod decode;
 mod json;
 mod lex;
@@ -18,6 +19,7 @@ mod raw;
 mod words;
 
 pub use super::slots::BUCKETS;
+pub use client::{Call, Client, Sign};
 pub use parts::{Limits, Part, Parts, Place, Window};
 pub use raw::raw_http;
 
