@@ -125,6 +125,10 @@ pub struct ScoreArgs {
     pub patrol: String,
     /// Event bodies: JSON lines or CSV, gz or not; `-` reads JSON lines from standard input
     pub file: PathBuf,
+    /// Rows hold whole HTTP requests as text in `raw` (api-watch): each is taken apart first,
+    /// and comes back as a body with the row's other fields
+    #[arg(long)]
+    pub raw_http: bool,
 }
 
 #[derive(Args, Clone)]
