@@ -65,7 +65,11 @@ def payloads(data, rng):
     count = collections.Counter()
     for row in sources.read(data / "sql" / "sql.jsonl.gz"):
         name = row["source"]
-        if row["label"] not in (1, 2) or name not in ("httpparams", "payloadbox", "sqlmap_templates"):
+        if row["label"] not in (1, 2) or name not in (
+            "httpparams",
+            "payloadbox",
+            "sqlmap_templates",
+        ):
             continue
         if count[name] >= 3000 and row["label"] == 1:
             continue
@@ -88,7 +92,19 @@ def parameters(data, rng):
 
 
 ALLOWED = re.compile(r"MIT|Apache|BSD|Unlicense|Zlib|CC0|ISC")
-TEXT_FILES = ("*.md", "*.rs", "*.toml", "*.html", "*.js", "*.json", "*.css", "*.yml", "*.txt", "*.h", "*.c")
+TEXT_FILES = (
+    "*.md",
+    "*.rs",
+    "*.toml",
+    "*.html",
+    "*.js",
+    "*.json",
+    "*.css",
+    "*.yml",
+    "*.txt",
+    "*.h",
+    "*.c",
+)
 PIECES = 14_000
 
 
@@ -105,9 +121,21 @@ def dependency_texts(root, lock, seed):
         if not ALLOWED.search(str(licence.get("license", ""))):
             continue
         for pattern in TEXT_FILES:
-            found = [f for f in sorted(crate.rglob(pattern)) if not re.search(r"test|fuzz", str(f.relative_to(crate)))]
+            found = [
+                f
+                for f in sorted(crate.rglob(pattern))
+                if not re.search(r"test|fuzz", str(f.relative_to(crate)))
+            ]
             files += rng.sample(found, min(3, len(found)))
     return pieces(rng, files, PIECES, "dependency_texts")
+
+
+def folder_texts(root, seed):
+    """Pieces of whatever texts a folder holds, for evaluation only."""
+    rng = random.Random(seed)
+    patterns = ("*.py", "*.md", "*.rst", "*.txt", "*.html", "*.js", "*.css", "*.xml", "*.json")
+    files = [file for pattern in patterns for file in sorted(root.rglob(pattern))]
+    return pieces(rng, files, 6000, "other_texts")
 
 
 def pieces(rng, files, count, source):

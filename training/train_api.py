@@ -224,6 +224,8 @@ def collect(args):
     rows = list(api_sources.bodies(args.data))
     if args.texts:
         rows += api_sources.dependency_texts(args.texts, args.lock, SEED + 4)
+    if args.unseen_texts:
+        rows += api_sources.folder_texts(args.unseen_texts, SEED + 5)
     rows += api_attack.rows(int(GENERATED_ATTACKS * args.size), SEED)
     rows += api_benign.rows(int(GENERATED_BENIGN * args.size), SEED + 1)
     rows += [dict(row, source="unseen_seed") for row in api_attack.rows(4000, SEED + 2)]
@@ -233,7 +235,7 @@ def collect(args):
 
 def gather(args, rows):
     """The rows of features of all bodies, and what is known of each body."""
-    bodies = [row["body"] for row in rows]
+    bodies = [{"method": "GET", "path": "/"} | row["body"] for row in rows]
     ids, owner = features.row_sets(args.features_cmd, "api-watch", bodies, np.uint16)
     return {
         "ids": ids,
@@ -250,6 +252,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
     parser.add_argument("--texts", type=pathlib.Path, help="cargo's folder of unpacked crates")
+    parser.add_argument("--unseen-texts", type=pathlib.Path, help="texts to evaluate on only")
     parser.add_argument("--lock", type=pathlib.Path, default=pathlib.Path("../Cargo.lock"))
     parser.add_argument("--folds", nargs="*", help="run these folds (none named: all)")
     parser.add_argument("--model", default="embedding", choices=list(api_models.KINDS))

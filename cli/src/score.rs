@@ -98,6 +98,7 @@ fn rows(
     let rows = recording
         .rows(Some(kind), settings.sensor.line_bytes_max)
         .with_context(|| format!("{name} cannot be read"))?;
+    let rows = if args.raw_http { rows.unshaped() } else { rows };
     let noted = Noted::default();
     let wrong = Rc::clone(&noted);
     let raw_http = args.raw_http;

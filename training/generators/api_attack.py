@@ -32,7 +32,9 @@ def disguise(rng, text, family):
     if draw < 0.06:
         text = mixed(rng, text) if family in ("xss", "sql_injection") else text
     elif draw < 0.09:
-        text = text.replace(" ", pick(rng, ["/**/", "\t", "  ", "\n", "+", "%20", "${IFS}", "\x0b"]))
+        text = text.replace(
+            " ", pick(rng, ["/**/", "\t", "  ", "\n", "+", "%20", "${IFS}", "\x0b"])
+        )
     elif draw < 0.14:
         text = quote(text, safe="")
     elif draw < 0.17:
@@ -87,18 +89,24 @@ def payload(rng):
 
 
 def in_path(text):
-    return "".join(c if c in "/;=:@!$&'()*+,~|<>\"{}`^[]." or c.isalnum() else quote(c, safe="")
-                   for c in text)
+    return "".join(
+        c if c in "/;=:@!$&'()*+,~|<>\"{}`^[]." or c.isalnum() else quote(c, safe="") for c in text
+    )
 
 
 def multipart(rng, name, text, file=None, kind=None):
     edge = "----WebKitFormBoundary" + payloads.tag(rng) * 2
     file = f'; filename="{file}"' if file is not None else ""
     kind = f"Content-Type: {kind}\r\n" if kind else ""
-    body = (f'--{edge}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n{kind}\r\n'
-            f"{text}\r\n--{edge}--\r\n")
-    return {"path": "/", "headers": {"content-type": f"multipart/form-data; boundary={edge}"},
-            "body": body}
+    body = (
+        f'--{edge}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n{kind}\r\n'
+        f"{text}\r\n--{edge}--\r\n"
+    )
+    return {
+        "path": "/",
+        "headers": {"content-type": f"multipart/form-data; boundary={edge}"},
+        "body": body,
+    }
 
 
 def value_body(rng, text):
@@ -136,8 +144,21 @@ def body(rng):
         return family, {"path": "/" + in_path(text).lstrip("/")}
     text = embedded(rng, text)
     if draw < 0.28:
-        name = pick(rng, ["referer", "x-forwarded-for", "user-agent", "x-api-version", "accept",
-                          "host", "authorization", "content-type", "origin", "x-" + word(rng)])
+        name = pick(
+            rng,
+            [
+                "referer",
+                "x-forwarded-for",
+                "user-agent",
+                "x-api-version",
+                "accept",
+                "host",
+                "authorization",
+                "content-type",
+                "origin",
+                "x-" + word(rng),
+            ],
+        )
         return family, {"path": "/", "headers": {name: text}}
     if draw < 0.36 or family in ("xxe", "deserialization") and draw < 0.75:
         if rng.random() < 0.5:

@@ -54,9 +54,12 @@ patrol_config! {
         /// half a kilobyte of memory each. Beyond it the least suspicious and longest idle are
         /// forgotten, and counted. Default 200000.
         keys_max: usize = 200_000,
-        /// How far back, in stream time, a shard's clients are rebuilt when it changes hands.
-        /// Default 30m.
+        /// How far back, in stream time, a shard's clients are rebuilt when it changes hands and
+        /// no snapshot of them can be used. Default 30m.
         rebuild: Span = Span::s(1800),
+        /// How often the clients of a shard that saw events are stored for its next owner.
+        /// Default 1m.
+        snapshot_every: Span = Span::s(60),
         /// How far an event's time may lie after its receipt and still be believed. Default 10m.
         clock_skew_max: Span = Span::s(600),
     }
@@ -124,7 +127,11 @@ pub(super) fn maker(config: &Config) -> Maker {
 }
 
 pub(super) fn keyed(config: &Config) -> Option<Keyed> {
-    Some(Keyed { rebuild: config.rebuild, clock_skew_max: config.clock_skew_max })
+    Some(Keyed {
+        rebuild: config.rebuild,
+        snapshot_every: config.snapshot_every,
+        clock_skew_max: config.clock_skew_max,
+    })
 }
 
 struct ApiWatch {
@@ -160,6 +167,7 @@ fn call<'a>(seen: &Seen<'a>) -> Call<'a> {
         path,
         query: if query.is_empty() { inline } else { query },
         status: body::count(fields, &["status"]).ok().flatten().filter(|s| (100..600).contains(s)),
+        host: header(fields, "host").unwrap_or_default(),
         agent: header(fields, "user-agent").unwrap_or_default(),
         user: account(fields),
         known: header(fields, "authorization").is_some()
@@ -282,6 +290,14 @@ impl Patrol for ApiWatch {
         let gap = if sent.is_empty() { "" } else { " " };
         let parts = [method, " ", path, mark, query, gap, sent];
         parts.iter().flat_map(|part| part.chars()).take(chars_max).collect()
+    }
+
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        self.keys.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
+        self.keys.restore(snapshot)
     }
 
     fn report(&self) -> Value {

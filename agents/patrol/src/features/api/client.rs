@@ -6,6 +6,7 @@
 //! fifths of it, 0.85 at seven fifths.
 
 use crate::features::data::sketch::{Bits, Decayed, hash};
+use serde::{Deserialize, Serialize};
 
 /// One request, as far as its client's behaviour goes.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct Call<'a> {
     pub query: &'a str,
     /// Status of the answer; `None` when nobody saw it.
     pub status: Option<u64>,
+    /// The host that was asked.
+    pub host: &'a str,
     /// What the client calls its program.
     pub agent: &'a str,
     /// Account that it named, where known.
@@ -61,23 +64,25 @@ const ASSETS: [&str; 20] = [
 
 /// Parameters that count pages: steps through them are no enumeration of things.
 const PAGES: [&str; 12] = [
-    "page", "p", "offset", "start", "from", "skip", "limit", "cursor", "size", "per_page", "pg", "_",
+    "page", "p", "offset", "start", "from", "skip", "limit", "cursor", "size", "per_page", "pg",
+    "_",
 ];
 
 /// Baselines: where each counter scores one half.
 const BURST: f32 = 11.0;
-const FLOOD: f32 = 140.0;
+const FLOOD: f32 = 600.0;
 const FAILED_LOGINS: f32 = 4.5;
 const LOGIN_ACCOUNTS: f32 = 4.5;
 const LOGIN_POSTS: f32 = 12.0;
-const MISSING: f32 = 6.0;
+const MISSING: f32 = 5.0;
 const REFUSED: f32 = 4.5;
 const BAD: f32 = 8.0;
 const STEPS: f32 = 10.0;
 const PAGES_SEEN: f32 = 15.0;
 
 /// A client's recent past, a bit over 300 bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Client {
     last_us: i64,
     /// Requests but for assets, over seconds, a minute and ten minutes.
@@ -109,7 +114,7 @@ pub struct Client {
 }
 
 /// Numbers that rise step by step in one place.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Run {
     shape: u32,
     last: u64,
@@ -244,26 +249,71 @@ impl Client {
         let people = self.agents.distinct().clamp(1.0, 4.0);
         let good = now(self.good);
         let mostly = |part: f32| part / (part + good).max(1.0);
-        let failed = now(self.failed);
+        let (failed, accounts) = (now(self.failed), now(self.accounts));
         let failing = failed / (failed + now(self.entered)).max(1.0);
         let [run, _] = self.runs;
         let burst = now(self.same).min(now(self.brief)) / people;
-        let pages = if good >= 1.0 || now(self.long) > 0.0 { now(self.pages) / people } else { 0.0 };
+        let pages =
+            if good >= 1.0 || now(self.long) > 0.0 { now(self.pages) / people } else { 0.0 };
         let if_ = |condition: bool, value: f32| if condition { value } else { 0.0 };
         let steps = run.steps + 1.5 * run.refused;
         [
-            sign("request_burst", &["T1498", "T1499"], "requests to one place within seconds", burst, BURST),
-            sign("request_flood", &["T1499"], "requests within a minute", now(self.minute) / people, FLOOD),
-            sign("credential_stuffing", &["T1110.004"], "accounts with failed logins",
-                if_(failing > 0.5, now(self.accounts)), LOGIN_ACCOUNTS),
-            sign("brute_force", &["T1110"], "failed logins", if_(failing > 0.7, failed), FAILED_LOGINS),
-            sign("brute_force", &["T1110"], "tries to log in within a minute", now(self.logins) / people, LOGIN_POSTS),
-            sign("scan", &["T1595.003"], "distinct paths that are not there",
-                if_(mostly(now(self.missing)) > 0.35, now(self.missing)), MISSING),
-            sign("forbidden_access", &["T1190"], "distinct paths that were refused",
-                if_(mostly(now(self.refused)) > 0.4, now(self.refused)), REFUSED),
-            sign("fuzzing", &["T1595.002"], "requests answered with an error",
-                if_(mostly(now(self.bad)) > 0.5, now(self.bad)), BAD),
+            sign(
+                "request_burst",
+                &["T1498", "T1499"],
+                "requests to one place within seconds",
+                burst,
+                BURST,
+            ),
+            sign(
+                "request_flood",
+                &["T1499"],
+                "requests within a minute",
+                now(self.minute) / people,
+                FLOOD,
+            ),
+            sign(
+                "credential_stuffing",
+                &["T1110.004"],
+                "accounts with failed logins",
+                if_(failing > 0.5, accounts),
+                LOGIN_ACCOUNTS,
+            ),
+            sign(
+                "brute_force",
+                &["T1110"],
+                "failed logins",
+                if_(failing > 0.7 && accounts < failed / 2.0, failed),
+                FAILED_LOGINS,
+            ),
+            sign(
+                "brute_force",
+                &["T1110"],
+                "tries to log in within a minute",
+                now(self.logins) / people,
+                LOGIN_POSTS,
+            ),
+            sign(
+                "scan",
+                &["T1595.003"],
+                "distinct paths that are not there",
+                if_(mostly(now(self.missing)) > 0.35, now(self.missing)),
+                MISSING,
+            ),
+            sign(
+                "forbidden_access",
+                &["T1190"],
+                "distinct paths that were refused",
+                if_(mostly(now(self.refused)) > 0.4, now(self.refused)),
+                REFUSED,
+            ),
+            sign(
+                "fuzzing",
+                &["T1595.002"],
+                "requests answered with an error",
+                if_(mostly(now(self.bad)) > 0.5, now(self.bad)),
+                BAD,
+            ),
             sign("id_enumeration", &["T1119"], "numbers tried one after the other", steps, STEPS),
             sign("scraping", &["T1213"], "pages of one kind within a minute", pages, PAGES_SEEN),
         ]
@@ -284,9 +334,9 @@ fn sign(
 
 /// Whether a request tries to log in.
 fn login(call: &Call<'_>) -> bool {
-    const WORDS: [&str; 10] = [
-        "login", "signin", "sign-in", "logon", "auth", "token", "session", "wp-login", "xmlrpc",
-        "password",
+    const WORDS: [&str; 13] = [
+        "login", "log-in", "log_in", "signin", "sign-in", "sign_in", "logon", "auth", "token",
+        "session", "wp-login", "xmlrpc", "password",
     ];
     let sends = matches!(call.method, "POST" | "PUT" | "post");
     let lower = call.path.get(..call.path.len().min(200)).unwrap_or(call.path).to_ascii_lowercase();
@@ -296,7 +346,7 @@ fn login(call: &Call<'_>) -> bool {
 /// The place of a request: its path with numbers left out, and the number that names a thing:
 /// whether it counts pages, and itself.
 fn shape_of(call: &Call<'_>) -> (u32, Option<(bool, u64)>) {
-    let mut shape = 0u64;
+    let mut shape = hash(call.host);
     let mut number = None;
     for segment in call.path.split('/').filter(|segment| !segment.is_empty()) {
         let token = segment.len() >= 16 && segment.bytes().any(|byte| byte.is_ascii_digit());
@@ -348,7 +398,14 @@ mod tests {
             self.now += pause_ms * 1000;
             let (path, query) = path.split_once('?').unwrap_or((path, ""));
             let call = Call {
-                ts_us: self.now, method, path, query, status: Some(status), agent: "a", user: "",
+                ts_us: self.now,
+                method,
+                path,
+                query,
+                status: Some(status),
+                host: "h",
+                agent: "a",
+                user: "",
                 known: false,
             };
             let sign = self.client.observe(&call);
@@ -370,13 +427,48 @@ mod tests {
             (0..20).for_each(|n| each(&mut life, n));
             life.category()
         };
-        assert_eq!(run(&|l, n| { l.call(800, "GET", &format!("/x{n}a/admin"), 404); }), "scan");
-        assert_eq!(run(&|l, _| { l.call(1500, "POST", "/api/login", 401); }), "brute_force");
-        assert_eq!(run(&|l, n| { l.call(3000, "GET", &format!("/api/users/{}", 100 + n), 200); }), "id_enumeration");
-        assert_eq!(run(&|l, n| { l.call(900, "GET", &format!("/admin/a{n}b"), 403); }), "forbidden_access");
-        assert_eq!(run(&|l, _| { l.call(40, "GET", "/search", 200); }), "request_burst");
-        assert_eq!(run(&|l, n| { l.call(400, "GET", &format!("/item/t{}x{n}y", n * 7), 200); }), "none");
-        assert_eq!(run(&|l, _| { l.call(700, "POST", "/search", 500); }), "fuzzing");
+        assert_eq!(
+            run(&|l, n| {
+                l.call(800, "GET", &format!("/x{n}a/admin"), 404);
+            }),
+            "scan"
+        );
+        assert_eq!(
+            run(&|l, _| {
+                l.call(1500, "POST", "/api/login", 401);
+            }),
+            "brute_force"
+        );
+        assert_eq!(
+            run(&|l, n| {
+                l.call(3000, "GET", &format!("/api/users/{}", 100 + n), 200);
+            }),
+            "id_enumeration"
+        );
+        assert_eq!(
+            run(&|l, n| {
+                l.call(900, "GET", &format!("/admin/a{n}b"), 403);
+            }),
+            "forbidden_access"
+        );
+        assert_eq!(
+            run(&|l, _| {
+                l.call(40, "GET", "/search", 200);
+            }),
+            "request_burst"
+        );
+        assert_eq!(
+            run(&|l, n| {
+                l.call(400, "GET", &format!("/item/t{}x{n}y", n * 7), 200);
+            }),
+            "none"
+        );
+        assert_eq!(
+            run(&|l, _| {
+                l.call(700, "POST", "/search", 500);
+            }),
+            "fuzzing"
+        );
     }
 
     #[test]
@@ -407,7 +499,12 @@ mod tests {
         let mut life = Life::new();
         for ts in [i64::MIN, 0, i64::MAX, -1, i64::MAX, 5] {
             life.now = ts;
-            life.call(0, "GET", "/1/18446744073709551616/99999999999999999999?id=-1&id=1e9", 999_999);
+            life.call(
+                0,
+                "GET",
+                "/1/18446744073709551616/99999999999999999999?id=-1&id=1e9",
+                999_999,
+            );
         }
         assert!(size_of::<Client>() <= 512, "{}", size_of::<Client>());
         assert_eq!(life.category(), "none");

@@ -209,11 +209,14 @@ pub(super) fn base64(text: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
 pub(super) fn looks_base64(text: &[u8]) -> bool {
     let body = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let Some(body) = text.get(..body).filter(|body| body.len() >= 20) else { return false };
-    let all = body.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b' '));
+    let all = body
+        .iter()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b' '));
     // A `+` that a client did not escape was read as a blank.
     let blanks = body.iter().filter(|byte| **byte == b' ').count();
     let slashes = body.iter().filter(|byte| **byte == b'/').count();
-    all && slashes * 10 <= body.len() + 10 && blanks * 24 <= body.len()
+    all && slashes * 10 <= body.len() + 10
+        && blanks * 24 <= body.len()
         && body.iter().any(u8::is_ascii_uppercase)
         && body.iter().any(u8::is_ascii_lowercase)
         && (body.iter().any(u8::is_ascii_digit) || body.len() < text.len() || body.len() > 60)
@@ -248,14 +251,20 @@ mod tests {
         }
         assert_eq!(text("a+b%2B1", Written::Form).0, "a b+1");
         assert_eq!(text("a+b", Written::Percent).0, "a+b");
-        assert_eq!(text("100% of %zz &c \\n &#; \\u{zz} %u12", Written::Plain).0,
-            "100% of %zz &c \\n &#; \\u{zz} %u12");
+        assert_eq!(
+            text("100% of %zz &c \\n &#; \\u{zz} %u12", Written::Plain).0,
+            "100% of %zz &c \\n &#; \\u{zz} %u12"
+        );
     }
 
     #[test]
     fn base64_of_text_is_read_and_other_base64_left() {
-        let read = |t: &str| base64(t.as_bytes(), 300).map(|b| String::from_utf8_lossy(&b).into_owned());
-        assert_eq!(read("PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg=="), Some("<script>alert(1)</script>".into()));
+        let read =
+            |t: &str| base64(t.as_bytes(), 300).map(|b| String::from_utf8_lossy(&b).into_owned());
+        assert_eq!(
+            read("PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg=="),
+            Some("<script>alert(1)</script>".into())
+        );
         assert_eq!(read("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"), None);
         assert!(looks_base64(b"PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg=="));
         assert!(!looks_base64(b"/var/www/html/index/config/database"));

@@ -13,7 +13,9 @@ pub(super) fn begins(text: &[u8]) -> bool {
     let mut rest = text.iter().filter(|byte| !byte.is_ascii_whitespace());
     match (rest.next(), rest.next()) {
         (Some(b'{'), Some(b'"' | b'}')) => true,
-        (Some(b'['), Some(b'"' | b'{' | b'[' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')) => true,
+        (Some(b'['), Some(b'"' | b'{' | b'[' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')) => {
+            true
+        }
         _ => false,
     }
 }
@@ -111,7 +113,8 @@ mod tests {
 
     #[test]
     fn names_and_texts_are_found() {
-        let (found, good) = texts(r#"{"a": ["x\"y", 1.5e3, true], "b\u0027": {"c": "\u003cb>\n"}}"#);
+        let (found, good) =
+            texts(r#"{"a": ["x\"y", 1.5e3, true], "b\u0027": {"c": "\u003cb>\n"}}"#);
         assert!(good);
         assert_eq!(found, ["a:", "x\"y", "b':", "c:", "<b>\n"]);
     }

@@ -213,7 +213,9 @@ impl Lexer<'_> {
     fn apostrophe(&mut self) -> bool {
         let before = |steps: usize| {
             let place = self.at.checked_sub(steps);
-            place.and_then(|place| self.bytes.get(place)).is_some_and(|b| b.is_ascii_alphabetic() || *b >= 0x80)
+            place
+                .and_then(|place| self.bytes.get(place))
+                .is_some_and(|b| b.is_ascii_alphabetic() || *b >= 0x80)
         };
         if !before(1) {
             return false;
@@ -222,7 +224,12 @@ impl Lexer<'_> {
         let letters = |b: &&u8| b.is_ascii_alphabetic() || **b >= 0x80;
         let tail = rest.iter().take_while(letters).count();
         let after = rest.get(tail).copied();
-        let ends = matches!(after, None | Some(b' ' | b'.' | b',' | b'!' | b'?' | b')' | b'-' | b'\n' | b'\r' | b';' | b':'));
+        let ends = matches!(
+            after,
+            None | Some(
+                b' ' | b'.' | b',' | b'!' | b'?' | b')' | b'-' | b'\n' | b'\r' | b';' | b':'
+            )
+        );
         let short = !before(3);
         let within = match rest.get(..tail).unwrap_or_default() {
             [b's' | b't' | b'd' | b'm' | b'S' | b'T'] | b"re" | b"ve" | b"ll" => ends,
@@ -296,7 +303,8 @@ impl Lexer<'_> {
             let upper = word.iter().filter(|byte| byte.is_ascii_uppercase()).count();
             let lower = word.iter().filter(|byte| byte.is_ascii_lowercase()).count();
             let first = word.first().is_some_and(u8::is_ascii_uppercase);
-            self.lexed.mixed_case += usize::from(upper > usize::from(first) && lower > 0 && upper > 1);
+            self.lexed.mixed_case +=
+                usize::from(upper > usize::from(first) && lower > 0 && upper > 1);
             if word.eq_ignore_ascii_case(b"like") && self.since != Since::Nothing {
                 self.since = Since::Compared;
             } else {
@@ -319,9 +327,14 @@ impl Lexer<'_> {
             _ if word.first().is_some_and(|byte| *byte >= 0x80) => FOREIGN,
             _ if word.len() >= 16 && digits > 1 || word.len() > 40 => OPAQUE,
             _ if self.peek(0) == Some(b'(') => CALL,
-            _ if self.peek(0) == Some(b'@') && self.peek(1).is_some_and(|b| b.is_ascii_alphanumeric()) => {
+            _ if self.peek(0) == Some(b'@')
+                && self.peek(1).is_some_and(|b| b.is_ascii_alphanumeric()) =>
+            {
                 self.at += 1;
-                while self.peek(0).is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-') {
+                while self
+                    .peek(0)
+                    .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+                {
                     self.at += 1;
                 }
                 MAIL
@@ -360,9 +373,13 @@ mod tests {
 
     #[test]
     fn what_attacks_are_made_of_is_recognised() {
-        assert!(has("' or '1'='1", SAME) && has("1 or 7=7", SAME) && has("x' or 'a' like 'a", SAME));
+        assert!(
+            has("' or '1'='1", SAME) && has("1 or 7=7", SAME) && has("x' or 'a' like 'a", SAME)
+        );
         assert!(!has("a=1&b=1", SAME) && has("1=2", OTHER));
-        assert!(has("<x onfoo=1>", HANDLER) && !has("online = yes", HANDLER) || has("a onx=1", NAME));
+        assert!(
+            has("<x onfoo=1>", HANDLER) && !has("online = yes", HANDLER) || has("a onx=1", NAME)
+        );
         assert!(has("../x", UP) && has("..;/../a", UP_MANY) && has("....//....//a", UP_MANY));
         assert!(has("http://169.254.169.254/", ADDRESS_CLOUD) && has("127.0.0.1", ADDRESS_OWN));
         assert!(has("system('id')", words::find(b"system").unwrap()));

@@ -48,7 +48,11 @@ fn field(part: &[u8]) -> Field<'_> {
     let content = part.get(content..).unwrap_or_default();
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     let content = content.strip_suffix(b"\r").unwrap_or(content);
-    Field { name: value(head, b"name=").unwrap_or_default(), file: value(head, b"filename="), content }
+    Field {
+        name: value(head, b"name=").unwrap_or_default(),
+        file: value(head, b"filename="),
+        content,
+    }
 }
 
 /// The value of a parameter of the part's header, quoted or not.

@@ -134,7 +134,14 @@ impl Parts {
                 content_type
             }
             Some(other) => {
-                reader.add("header", Place::Header, b"", text_of(other).as_bytes(), Written::Percent, 0);
+                reader.add(
+                    "header",
+                    Place::Header,
+                    b"",
+                    text_of(other).as_bytes(),
+                    Written::Percent,
+                    0,
+                );
                 String::new()
             }
         };
@@ -325,7 +332,14 @@ impl Reader<'_> {
                         self.add("file", Place::Content, file, field.content, Written::Plain, 0);
                     }
                     None => {
-                        self.add("field", Place::Value, field.name, field.content, Written::Plain, 0);
+                        self.add(
+                            "field",
+                            Place::Value,
+                            field.name,
+                            field.content,
+                            Written::Plain,
+                            0,
+                        );
                     }
                 }
             }
@@ -447,9 +461,18 @@ fn structural(name: &str, value: &[u8]) -> bool {
     let known = ["accept", "sec-", "if-", "cache-control", "pragma", "connection", "host", "te"]
         .iter()
         .any(|start| name.starts_with(start))
-        || ["content-length", "content-type", "dnt", "priority", "upgrade-insecure-requests",
-            "keep-alive", "range", "transfer-encoding", "upgrade"]
-            .contains(&name);
+        || [
+            "content-length",
+            "content-type",
+            "dnt",
+            "priority",
+            "upgrade-insecure-requests",
+            "keep-alive",
+            "range",
+            "transfer-encoding",
+            "upgrade",
+        ]
+        .contains(&name);
     let quotes = name.starts_with("sec-") || name.starts_with("if-");
     let plain = |byte: &u8| match byte {
         b'"' | b'(' | b')' | b'?' => quotes,
@@ -484,9 +507,9 @@ fn tame(bytes: &[u8], place: Place) -> bool {
 
 fn hash(bytes: &[u8], place: Place) -> u64 {
     let start = 0xCBF2_9CE4_8422_2325u64 ^ place as u64;
-    bytes.iter().fold(start, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
-    })
+    bytes
+        .iter()
+        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }
 
 /// Lower case, single blanks, and marks for what is no blank.

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn a_request_is_taken_apart() {
-        let text = "POST /a/b?x=1&y=%27 HTTP/1.1\r\nHost: h\r\nAccept: a\r\nAccept: b\r\n\r\nk=v\r\n\r\nw";
+        let text =
+            "POST /a/b?x=1&y=%27 HTTP/1.1\r\nHost: h\r\nAccept: a\r\nAccept: b\r\n\r\nk=v\r\n\r\nw";
         assert_eq!(
             read(text),
             json!({"method": "POST", "path": "/a/b", "query": "x=1&y=%27", "body": "k=v\r\n\r\nw",
@@ -103,7 +104,9 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_taken_as_far_as_it_goes() {
-        for (text, path) in [("", ""), ("/only", "/only"), ("GET", "GET"), ("<script> x", "<script> x")] {
+        for (text, path) in
+            [("", ""), ("/only", "/only"), ("GET", "GET"), ("<script> x", "<script> x")]
+        {
             assert_eq!(read(text)["path"], *path, "{text}");
         }
         assert_eq!(read("GET /x\r\nnonsense\r\n:empty\r\nA: 1")["headers"]["A"], "1");

@@ -34,7 +34,10 @@ fn every_place_of_a_request_is_read_and_decoded() {
         (json!({"headers": {"Cookie": "a=b; c=%3Cb%20onx=1>"}}), "cookie c=<b onx=1>"),
         (json!({"headers": {"X-Foo": attack}}), "header x-foo=<b onx=1>"),
         (json!({"headers": {"Accept": attack}}), "header accept=<b onx=1>"),
-        (json!({"headers": {"Authorization": "Basic YTo8YiBvbng9MT4gYWJj"}}), "header authorization=a:<b onx=1> abc"),
+        (
+            json!({"headers": {"Authorization": "Basic YTo8YiBvbng9MT4gYWJj"}}),
+            "header authorization=a:<b onx=1> abc",
+        ),
         (json!({"body": format!("a=1&b={escaped}")}), "form b=<b onx=1>"),
         (json!({"body": r#"{"a": {"b": ["<b onx=1\u003e"]}}"#}), "json b=<b onx=1>"),
         (json!({"body": {"a": attack}}), "json a=<b onx=1>"),
@@ -42,7 +45,10 @@ fn every_place_of_a_request_is_read_and_decoded() {
         (json!({"query": "j=%7B%22a%22%3A%22%3Cb%20onx%3D1%3E%22%7D"}), "query a=<b onx=1>"),
         (json!({"query": "b=PGIgb254PTE+YWJjZGVmZw=="}), "query b=<b onx=1>abcdefg"),
         (json!({"body": "<b onx=1>"}), "body =<b onx=1>"),
-        (json!({"body": "--x\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n<b onx=1>\r\n--x--"}), "field n=<b onx=1>"),
+        (
+            json!({"body": "--x\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n<b onx=1>\r\n--x--"}),
+            "field n=<b onx=1>",
+        ),
     ] {
         let found = shown(body.clone());
         assert!(found.iter().any(|part| part == wanted), "{body} gives {found:?}, not {wanted}");
@@ -70,7 +76,11 @@ fn what_is_plainly_harmless_needs_no_row() {
 fn padding_hides_nothing_and_costs_little() {
     let attack = "<script>alert(document.cookie)</script>";
     let filler = "lorem (ipsum) dolor; sit, amet. ".repeat(400);
-    for body in [format!("{filler}{attack}"), format!("{attack}{filler}"), format!("{filler}{attack}{filler}")] {
+    for body in [
+        format!("{filler}{attack}"),
+        format!("{attack}{filler}"),
+        format!("{filler}{attack}{filler}"),
+    ] {
         let rows = shown(json!({"path": "/", "body": body}));
         assert!(rows.len() <= LIMITS.rows_max && rows.iter().any(|r| r.contains("alert(doc")));
     }
@@ -103,7 +113,11 @@ fn rows_hold_each_id_once_and_padding_at_the_end() {
 #[test]
 fn what_is_no_request_is_told() {
     let mut parts = Parts::default();
-    for (body, why) in [(json!({}), "no path"), (json!({"path": 5}), "path is"), (json!({"query": []}), "query is")] {
+    for (body, why) in [
+        (json!({}), "no path"),
+        (json!({"path": 5}), "path is"),
+        (json!({"query": []}), "query is"),
+    ] {
         let body = Fields(body.as_object().cloned().unwrap_or_default());
         assert!(parts.read(&body, LIMITS).is_err_and(|e| e.contains(why)), "{body:?}");
     }
