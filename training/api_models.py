@@ -4,6 +4,8 @@ Embedding and logistic regression see the ids of a row; the LSTM sees the charac
 body's decoded value, which is what the first sketch of this project proposed.
 """
 
+from urllib.parse import unquote_plus
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,3 +83,18 @@ def lstm(params, letters, _keep=None):
 
 KINDS = {"embedding": (bag_init, bag), "linear": (linear_init, linear), "lstm": (lstm_init, lstm)}
 INPUT = {"embedding": "ids", "linear": "ids", "lstm": "characters"}
+
+LETTERS_MAX = 160
+
+
+def characters(rows):
+    """For the LSTM one row per body: its texts, decoded once, to the first characters."""
+    made = np.zeros((len(rows), LETTERS_MAX), np.uint8)
+    for at, row in enumerate(rows):
+        body = row["body"]
+        texts = [str(body.get(key, "")) for key in ("query", "body")]
+        texts += [str(value) for value in (body.get("headers") or {}).values()]
+        text = "\n".join(unquote_plus(t) for t in [*texts, body.get("path", "")] if t)
+        letters = np.frombuffer(text.encode("ascii", "replace")[:LETTERS_MAX], np.uint8)
+        made[at, : len(letters)] = np.minimum(letters, LETTERS - 1)
+    return made, np.arange(len(rows))

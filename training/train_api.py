@@ -265,7 +265,7 @@ def main():
     rows = collect(args)
     pool = gather(args, rows)
     if api_models.INPUT[args.model] == "characters":
-        pool["characters"] = api_models.characters(rows, pool)
+        pool["characters"], pool["owner"] = api_models.characters(rows)
     permitted = api_sources.permitted(pool["names"])
     print(f"{len(rows)} bodies, {len(pool['owner'])} rows, {permitted.sum()} bodies to train on")
     report = {"model": args.model, "folds": {}}

@@ -78,8 +78,9 @@ def payload(rng):
     """A family and one of its payloads."""
     names = list(payloads.FAMILIES)
     weights = [payloads.FAMILIES[name][1] for name in names]
-    family = rng.choices([*names, "sql_injection"], [*weights, SQL_WEIGHT])[0]
-    if family == "sql_injection":
+    family = rng.choices([*names, "sqlmap"], [*weights, SQL_WEIGHT])[0]
+    if family == "sqlmap":
+        family = "sql_injection"
         text = sql_attack.value(rng) if rng.random() < 0.85 else sql_attack.bare(rng)
         if rng.random() < 0.4:
             text = sql_attack.disguise(rng, text)

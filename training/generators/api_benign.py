@@ -453,7 +453,7 @@ def value(rng):
     if draw < 0.945:
         return topical(rng)
     if draw < 0.95:
-        return inverted(rng)
+        return pick(rng, [inverted, phrase, phrase])(rng)
     if draw < 0.96:
         return name(rng)
     if draw < 0.97:
@@ -475,6 +475,24 @@ def latin(rng, text):
     return quote_plus(text.encode("latin-1", "replace"))
 
 
+# Small words of several languages; many are also commands, keywords or names of code.
+PARTICLES = """del de la las los el su sus para con por no os as do da dos das die der das und oder ist nicht ne pas le les
+ des du ou et que en un une il lo gli di nel set top mit von zu im am an auf y o e a i if or and not more less man who date
+ sort type id is at to in on for the this that self all any or by up out""".split()
+
+
+def phrase(rng):
+    """Names and phrases in which small words stand between others."""
+    words = []
+    for _ in range(rng.randint(1, 4)):
+        words.append(word(rng).capitalize() if rng.random() < 0.6 else word(rng))
+        words.append(pick(rng, PARTICLES))
+        if rng.random() < 0.3:
+            words.append(pick(rng, PARTICLES))
+    words.append(word(rng).capitalize())
+    return " ".join(words)
+
+
 def topical(rng):
     """Words of attacks in ordinary company."""
     words = [
@@ -482,7 +500,7 @@ def topical(rng):
     ]
     if rng.random() < 0.2:
         words = [w.capitalize() for w in words]
-    return pick(rng, [" ", " ", " ", "-", "_", ", ", "/", " and ", " & ", " | ", ": "]).join(words)
+    return pick(rng, [" ", " ", " ", "-", "_", ", ", "/", " and ", " & ", ": "]).join(words)
 
 
 def path(rng):
@@ -514,6 +532,14 @@ def path(rng):
     return "/" + quote(short(rng), safe="/'(),;@$!*")
 
 
+# Names that frameworks give to fields and files.
+FRAMEWORK = """__VIEWSTATE __EVENTTARGET __EVENTARGUMENT __EVENTVALIDATION __VIEWSTATEGENERATOR __RequestVerificationToken
+ __typename __v _id _csrf _method _token __utma __cfduid __Host-session __Secure-id __init__.py __main__.py __tests__
+ csrfmiddlewaretoken authenticity_token utf8 javax.faces.ViewState _wpnonce g-recaptcha-response __proto __args __kwargs
+ SAMLResponse RelayState wp-settings-1 data[User][name] items[0][id] $select $filter $top @odata.type $schema $ref
+ _ga _gid _fbp __gads __gpi __stripe_mid ASP.NET_SessionId PHPSESSID JSESSIONID connect.sid laravel_session""".split()
+
+
 def parameter_name(rng):
     return pick(
         rng,
@@ -537,7 +563,9 @@ def parameter_name(rng):
             lambda: f"({word(rng)})",
             lambda: f"utf8",
             lambda: f"_{word(rng)}",
-            lambda: f"dojo.preventCache",
+            lambda: "dojo.preventCache",
+            lambda: pick(rng, FRAMEWORK),
+            lambda: pick(rng, FRAMEWORK),
         ],
     )()
 
@@ -649,6 +677,9 @@ def body(rng):
                 f"{name(rng)}.{kind}",
                 f"C:\\Users\\{word(rng)}\\{word(rng)}.{kind}",
                 f"IMG_{rng.randint(1, 9999)}.{kind}",
+                f"__{word(rng)}__.py",
+                pick(rng, FRAMEWORK),
+                f"{word(rng)}.test.{kind}",
                 f"截图{rng.randint(1, 99)}.{kind}",
             ],
         )
@@ -657,7 +688,7 @@ def body(rng):
     key = word(rng)
     draw = rng.random()
     if draw < 0.06:
-        text = pick(rng, [inverted, name, sentence, short, inverted])(rng)
+        text = pick(rng, [inverted, name, sentence, short, phrase, phrase])(rng)
         pair = f"{key}={latin(rng, text)}"
         return {"path": "/", "query": pair} if rng.random() < 0.5 else {"path": "/", "body": pair}
     if draw < 0.35:

@@ -928,7 +928,51 @@ def agent(rng):
     )
 
 
+def query(rng):
+    """Injections as people write them by hand, with columns and tables that have names."""
+    columns = ",".join(pick(rng, ["name", "pass", "password", "user", "email", "login", "id", "null", "1", "2", "3", "card", "version()", "user()", "database()", "@@version", "table_name", "group_concat(table_name)", "concat(user,0x3a,pass)", word(rng)]) for _ in range(rng.randint(1, 6)))
+    table = pick(rng, ["users", "admin", "accounts", "members", "information_schema.tables", "mysql.user", "dual", "customers", "user", "wp_users", "sqlite_master", word(rng)])
+    end = pick(rng, ["--", "-- -", "-- ", "#", "--+", "/*", "", "", ";--", "%23", ")--"])
+    start = pick(rng, ["", num(rng), f"-{num(rng)}", word(rng), "x", "admin", f"{word(rng)}@{word(rng)}.com"])
+    out = pick(rng, ["'", "'", "'", '"', "')", "'))", ")", "", ""])
+    quote = pick(rng, ["'", '"', ""])
+    n, t = num(rng), tag(rng)
+    forms = [
+        f"{start}{out} union {pick(rng, ['', '', 'all ', 'distinct '])}select {columns} from {table}{end}",
+        f"{start}{out} union select {columns}{end}",
+        f"{start}{out} union all select {columns} from {table} where {word(rng)}={n}{end}",
+        f"{start}{out} or {n}={n}{end}",
+        f"{start}{out} or '{t}'='{t}",
+        f"{start}{out} or '{t}'='{t}'{end}",
+        f"{start}{out} and {n}={num(rng)}{end}",
+        f"{start}{out} or 1=1 limit 1{end}",
+        f"{start}{out} or true{end}",
+        f"{start}{out} or {quote}{word(rng)}{quote} like {quote}{word(rng)}%{quote}{end}",
+        f"{start}{out} and (select count(*) from {table})>{n}{end}",
+        f"{start}{out} and sleep({n}){end}",
+        f"{start}{out} or sleep({n})='",
+        f"{start}{out}; drop table {table}{end}",
+        f"{start}{out}; insert into {table} values ({n},'{t}'){end}",
+        f"{start}{out}; update {table} set password='{t}'{end}",
+        f"{start}{out}; waitfor delay '0:0:{n}'{end}",
+        f"{start}{out} order by {rng.randint(1, 40)}{end}",
+        f"{start}{out} and ascii(substring((select {columns} from {table} limit 0,1),1,1))>{n}{end}",
+        f"{start}{out} and extractvalue(1,concat(0x7e,(select {columns})))" + end,
+        f"(select {columns} from {table} where {word(rng)}={n})",
+        f"if(now()=sysdate(),sleep({n}),0)",
+        f"{start}'{end}" if end.strip() else f"{start}' or ''='",
+        f"{start}{out}||(select {columns} from {table})||'",
+        f"{start}{out} procedure analyse(){end}",
+        f"{start}{out} into outfile '/var/www/{word(rng)}.php'{end}",
+        f"{start}{out} having 1=1{end}",
+        f"{start}{out} and exists(select * from {table}){end}",
+    ]
+    text = pick(rng, forms)
+    return pick(rng, [str.upper, str.lower, str.lower, str])(text) if rng.random() < 0.7 else text
+
+
 FAMILIES = {
+    "sql_injection": (query, 3),
     "xss": (xss, 5),
     "path_traversal": (traversal, 3),
     "command_injection": (command, 4),
