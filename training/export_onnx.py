@@ -32,7 +32,7 @@ def _save(path, nodes, inputs, weights, doc):
     onnx.save(model, path)
 
 
-def sql_guard(path, params, width):
+def bag_of_ids(path, params, width, doc):
     """ids [N, width] int32 → sum and maximum of embeddings → two layers → score [N, 1].
 
     Row zero of the table (padding) is zero and counts for nothing. Eight columns, no more, no less:
@@ -73,7 +73,7 @@ def sql_guard(path, params, width):
         node("Sigmoid", ["logit"], ["score"]),
     ]
     inputs = [helper.make_tensor_value_info("ids", TensorProto.INT32, ["N", width])]
-    _save(path, nodes, inputs, weights, "sql-guard: SQL injection in a statement or a value")
+    _save(path, nodes, inputs, weights, doc)
 
 
 def data_flow(path, params, width):

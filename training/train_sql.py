@@ -331,7 +331,8 @@ def main():
 def export(args, params, slope, shift, width):
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
     path = args.out / "sql-guard.onnx"
-    export_onnx.sql_guard(path, scaled, width)
+    doc = "sql-guard: SQL injection in a statement or a value"
+    export_onnx.bag_of_ids(path, scaled, width, doc)
     bodies = [
         json.loads(line)
         for line in (pathlib.Path(__file__).parent / "selftest_sql.jsonl")

@@ -133,7 +133,7 @@ pub struct UpArgs {
 
 #[derive(Args, Clone)]
 pub struct RunArgs {
-    /// sensor, a patrol (sql-guard, data-flow), analyzer, commander, responder or logbook
+    /// sensor, a patrol (sql-guard, data-flow, api-watch), analyzer, commander, responder or logbook
     pub role: String,
     /// Watch a log: `postgres=/path`, `sshd=/path` or `access=/path` (sensor only)
     #[arg(long, value_name = "FORMAT=PATH")]
@@ -170,6 +170,10 @@ pub struct ScoreArgs {
     pub patrol: String,
     /// Event bodies: JSON lines or CSV, gz or not; `-` reads JSON lines from standard input
     pub file: PathBuf,
+    /// Rows hold whole HTTP requests as text in `raw` (api-watch): each is taken apart first,
+    /// and comes back as a body with the row's other fields
+    #[arg(long)]
+    pub raw_http: bool,
 }
 
 #[derive(Args, Clone)]

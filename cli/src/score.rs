@@ -7,8 +7,8 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use magsentinel_bus_schema::Fields;
-use magsentinel_patrol::patrols;
+use magsentinel_bus_schema::{Fields, Kind};
+use magsentinel_patrol::{features::api::raw_http, patrols};
 use magsentinel_sensor::replay::rows::Recording;
 use serde_json::Value;
 use std::{
@@ -75,6 +75,16 @@ fn progress() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
+/// The request in a row's `raw` taken apart, with the row's other fields beside.
+fn parsed(mut row: Fields) -> Option<Fields> {
+    let raw = row.0.remove("raw")?;
+    let mut body = raw_http(raw.as_str()?);
+    for (name, value) in row.0 {
+        body.0.entry(name).or_insert(value);
+    }
+    Some(body)
+}
+
 /// The rows of a file, by its name: CSV or JSON lines, gz or not; `-` is standard input.
 fn rows(
     settings: &Settings,
@@ -88,11 +98,20 @@ fn rows(
     let rows = recording
         .rows(Some(kind), settings.sensor.line_bytes_max)
         .with_context(|| format!("{name} cannot be read"))?;
+    let rows = if args.raw_http { rows.unshaped() } else { rows };
     let noted = Noted::default();
     let wrong = Rc::clone(&noted);
+    let raw_http = args.raw_http;
+    if raw_http && kind != Kind::Api {
+        return Err(BadUsage(format!("--raw-http is for patrols of api events, not {kind}")).into());
+    }
     let rows = rows.filter_map(move |row| {
         let why = match row {
-            Ok(Ok(row)) => return Some(row.body),
+            Ok(Ok(row)) if !raw_http => return Some(row.body),
+            Ok(Ok(row)) => match parsed(row.body) {
+                Some(body) => return Some(body),
+                None => format!("{name}: a row has no text `raw`"),
+            },
             Ok(Err(bad)) => format!("{name}, row {}: {}", bad.number, bad.reason),
             Err(e) => format!("{name} cannot be read to its end: {e}"),
         };

@@ -43,7 +43,7 @@ fn problems(rendered: &str, without: &str) -> Vec<String> {
             problems.push(format!("{pods} pods, but {} times `{each}`", count(rendered, each)));
         }
     }
-    for patrol in ["sql-guard", "data-flow"] {
+    for patrol in ["sql-guard", "data-flow", "api-watch"] {
         if !rendered.contains(&format!("name: check-magsentinel-patrol-{patrol}")) {
             problems.push(format!("no Deployment for patrol {patrol}"));
         }

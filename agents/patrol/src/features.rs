@@ -5,5 +5,8 @@
 //! a model can never be trained on anything but what it will be asked about. A change of a
 //! feature's meaning, order or number needs a retrained model in the same commit.
 
+pub mod api;
 pub mod data;
+mod slots;
 pub mod sql;
+mod words;

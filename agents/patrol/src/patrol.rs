@@ -105,6 +105,16 @@ pub trait Patrol: Send {
         None
     }
 
+    /// Puts the body's text into normal form for patterns; false when it has none. A patrol
+    /// whose text is not simply one of the body's fields makes its own lines here.
+    fn normal(&mut self, seen: &Seen<'_>, normal: &mut Normal) -> bool {
+        let text = self.text(seen);
+        if let Some((text, bytes_max)) = text {
+            normal.set(text, bytes_max);
+        }
+        text.is_some()
+    }
+
     /// Weighs the evidence; `None` when the event is ordinary.
     fn judge(&mut self, seen: &Seen<'_>, evidence: &Evidence<'_>) -> Option<Finding>;
 

@@ -174,6 +174,8 @@ patrols! {
     sql_guard,
     /// Exfiltration in one user's accesses to data.
     data_flow,
+    /// Attacks in HTTP requests, and clients that misbehave.
+    api_watch,
 }
 
 impl Section for Config {

@@ -294,11 +294,8 @@ impl Scorer {
             }
         }
         self.hits.clear();
-        let text = self.patrol.text(seen);
-        if let Some((text, bytes_max)) = text {
-            self.normal.set(text, bytes_max);
-        }
-        let normal = text.map(|_| &self.normal);
+        let has_text = self.patrol.normal(seen, &mut self.normal);
+        let normal = has_text.then_some(&self.normal);
         self.arms.book.matches(seen.body, normal, &mut self.hits);
         let row = self.rows.row(rows.start + part);
         let evidence = Evidence { score, row, part, hits: &self.hits, normal };

@@ -24,6 +24,11 @@ fn rows(patrol: &str) -> Vec<Fields> {
                 let text = texts[n as usize % texts.len()].repeat(1 + n as usize % 5);
                 body(json!({"text": format!("{text} {n}")}))
             }
+            "api-watch" => {
+                let text = texts[n as usize % texts.len()];
+                body(json!({"client": format!("c{}", n % 9), "path": format!("/a/{n}"),
+                            "query": format!("q={text} <{n}>"), "body": {"a": text, "n": "x;y"}}))
+            }
             _ => body(json!({
                 "ts": 1_700_000_000 + n * n, "user": format!("u{}", n % 7), "action": "select",
                 "resource": format!("t{}", n % 11), "rows": (n * n * n) % 50_000,

@@ -6,7 +6,7 @@
 //! that nobody reported is a feature of its own, never a guess.
 
 mod action;
-mod sketch;
+pub(in crate::features) mod sketch;
 
 pub use action::{CLASSES, Class, class, is_sensitive};
 use serde::{Deserialize, Serialize};

@@ -19,23 +19,19 @@ mod decode;
 mod lex;
 mod words;
 
+pub use super::slots::BUCKETS;
+
+use super::slots::{Slots, log2};
 use lex::{Lexed, Start};
 
 /// Slots of one event: the second dimension of the model's input `ids`.
 pub const WIDTH: usize = 256;
-
-/// Exclusive upper bound of every id; the rows of the model's embedding table.
-pub const BUCKETS: u32 = 16_384;
 
 /// Bytes kept from the beginning of a longer text.
 pub const HEAD_BYTES: usize = 1024;
 
 /// Bytes kept from the end of a longer text.
 pub const TAIL_BYTES: usize = 1024;
-
-/// Ids below this are scalars: kind × [`SCALAR_STEPS`] + step + 1.
-const RESERVED: u32 = 256;
-const SCALAR_STEPS: u32 = 12;
 
 /// The last slot that each lane may fill; what one lane leaves free, the next may use.
 const RAW_END: usize = 136;
@@ -68,14 +64,19 @@ pub fn ids(text: &str, out: &mut [i32]) {
 
     let mut slots = Slots::new(out);
     scalars(&mut slots, text, &decoded, &raw, quoted.as_ref());
-    slots.grams(&raw, 0x51, RAW_END);
+    slots.grams(raw.padded(), 0x51, RAW_END);
     if let Some(quoted) = &quoted {
-        slots.grams(quoted, 0xA7, QUOTED_END);
+        slots.grams(quoted.padded(), 0xA7, QUOTED_END);
     }
-    slots.shape(bytes);
+    slots.shape(bytes, SHAPE_BYTES, WIDTH);
 }
 
-/// The scalars; each is one id out of [`SCALAR_STEPS`] of its own.
+/// The place of a word in the list of SQL words, whatever its case.
+pub(super) fn word(word: &[u8]) -> Option<u16> {
+    words::find(word)
+}
+
+/// The scalars; each is one id out of a dozen of its own.
 fn scalars(
     slots: &mut Slots<'_>,
     text: &str,
@@ -122,109 +123,7 @@ fn scalars(
         raw.constants.min(3) + 4 * quoted.map_or(0, |lexed| lexed.constants.min(1)),
         quoted.map_or(0, |lexed| 1 + lexed.keywords.min(10)),
     ];
-    for (kind, value) in (0u32..).zip(values) {
-        let step = u32::try_from(value).unwrap_or(u32::MAX).min(SCALAR_STEPS - 1);
-        slots.put(1 + kind * SCALAR_STEPS + step, WIDTH);
-    }
-}
-
-/// Number of bits of a length: 0, 1, 2, 2, 3 …, at most 11.
-fn log2(length: usize) -> usize {
-    (usize::BITS - length.leading_zeros()).min(11) as usize
-}
-
-/// The slots of one event, filled from the front; `seen` makes an id occur once.
-struct Slots<'a> {
-    out: std::slice::IterMut<'a, i32>,
-    filled: usize,
-    seen: [u64; BUCKETS as usize / 64],
-}
-
-impl<'a> Slots<'a> {
-    fn new(out: &'a mut [i32]) -> Self {
-        out.fill(0);
-        Self { out: out.iter_mut(), filled: 0, seen: [0; BUCKETS as usize / 64] }
-    }
-
-    /// Puts an id into the next slot unless it is there already or `end` slots are filled.
-    fn put(&mut self, id: u32, end: usize) {
-        if self.filled >= end {
-            return;
-        }
-        let Some(word) = self.seen.get_mut(id as usize / 64) else { return };
-        let bit = 1u64 << (id % 64);
-        if *word & bit != 0 {
-            return;
-        }
-        *word |= bit;
-        if let Some(slot) = self.out.next() {
-            *slot = i32::try_from(id).unwrap_or(0);
-            self.filled += 1;
-        }
-    }
-
-    fn hashed(&mut self, salt: u32, value: u64, end: usize) {
-        let mut hash = value ^ (u64::from(salt) << 56);
-        hash = (hash ^ (hash >> 29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        hash = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        let range = u64::from(BUCKETS - RESERVED);
-        let id = (((hash >> 32) * range) >> 32) as u32;
-        self.put(RESERVED + id, end);
-    }
-
-    /// 1..3-grams over tokens with a mark at either end, taken from the two ends inwards.
-    fn grams(&mut self, lexed: &Lexed, salt: u32, end: usize) {
-        let tokens = lexed.padded();
-        let count = tokens.len().saturating_sub(2);
-        for step in 0..count {
-            if self.filled >= end {
-                return;
-            }
-            let at = if step % 2 == 0 { step / 2 } else { count - 1 - step / 2 };
-            let Some(&[first, second, third]) = tokens.get(at..at + 3) else { return };
-            let (first, second, third) = (u64::from(first), u64::from(second), u64::from(third));
-            self.hashed(salt, second, end);
-            self.hashed(salt, first << 16 | second | 1 << 48, end);
-            self.hashed(salt, first << 32 | second << 16 | third | 2 << 48, end);
-            if at + 1 == count {
-                self.hashed(salt, second << 16 | third | 1 << 48, end);
-            }
-        }
-    }
-
-    /// 4-grams over the folded characters at both ends of the text.
-    fn shape(&mut self, bytes: &[u8]) {
-        if bytes.len() <= 2 * SHAPE_BYTES {
-            self.shape_of(bytes);
-            return;
-        }
-        self.shape_of(bytes.get(..SHAPE_BYTES).unwrap_or_default());
-        self.shape_of(bytes.get(bytes.len() - SHAPE_BYTES..).unwrap_or_default());
-    }
-
-    fn shape_of(&mut self, bytes: &[u8]) {
-        let mut window = u32::from(b'^');
-        let mut age = 0u32;
-        let mut last = b'^';
-        for byte in bytes.iter().chain(b"$") {
-            let folded = match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | 0x80.. => b'a',
-                b'0'..=b'9' => b'0',
-                0..=b' ' | 0x7f => b' ',
-                mark => *mark,
-            };
-            let foldable = matches!(folded, b'a' | b'0' | b' ');
-            if foldable && folded == last {
-                continue;
-            }
-            last = folded;
-            window = window << 8 | u32::from(folded);
-            age = if foldable { age + 1 } else { 0 };
-            if age < 4 {
-                self.hashed(0xE3, u64::from(window), WIDTH);
-            }
-        }
-    }
+    slots.scalars(&values, WIDTH);
 }
 
 #[cfg(test)]

@@ -43,6 +43,34 @@ impl Normal {
         }
     }
 
+    /// Takes lines that are in a normal form already: one part of the text each, so that no
+    /// expression reaches over the end of a line. Block comments are left out in the second form
+    /// only where they end on their line.
+    pub fn set_lines(&mut self, lines: &str) {
+        (self.bytes, self.cut) = (lines.len(), false);
+        self.kept.clear();
+        self.kept.push_str(lines);
+        self.dropped.clear();
+        if !lines.contains("/*") {
+            return;
+        }
+        let mut rest = lines;
+        while let Some((before, after)) = rest.split_once("/*") {
+            self.dropped.push_str(before);
+            match after.split_once("*/") {
+                Some((inner, tail)) if !inner.contains('\n') => {
+                    self.dropped.push(' ');
+                    rest = tail;
+                }
+                _ => {
+                    self.dropped.push_str("/*");
+                    rest = after;
+                }
+            }
+        }
+        self.dropped.push_str(rest);
+    }
+
     /// Everything, without the marks of block comments.
     #[must_use]
     pub fn kept(&self) -> &str {

@@ -66,6 +66,7 @@ fn annotations_are_never_read() {
             json!({"ts": ts, "user": "app", "action": action, "resource": "orders", "rows": rows})
         })
         .collect();
+    let api = ["q=<script>alert(1)</script>", "page=2", "id=1'+or+1=1--+", "f=../../../etc/passwd"];
     let bodies = |with: fn(usize) -> Value| {
         let sql = sql.iter().map(|text| json!({"text": text, "kind": "param"}));
         let annotate = move |(at, mut row): (usize, Value)| {
@@ -76,11 +77,14 @@ fn annotations_are_never_read() {
         };
         let sql: Vec<_> = sql.enumerate().map(annotate).collect();
         let data: Vec<_> = data.iter().cloned().enumerate().map(annotate).collect();
-        (sql, data)
+        let api = api.iter().map(|query| json!({"path": "/", "query": query, "client": "c"}));
+        let api: Vec<_> = api.enumerate().map(annotate).collect();
+        (sql, data, api)
     };
     let verdicts = |with| {
-        let (sql, data) = bodies(with);
+        let (sql, data, api) = bodies(with);
         let rows = score("sql-guard", sql).into_iter().chain(score("data-flow", data));
+        let rows = rows.chain(score("api-watch", api));
         rows.map(|row| row["scored"].clone()).collect::<Vec<_>>()
     };
     let bare = verdicts(|_| json!({}));

@@ -65,6 +65,7 @@ impl Recording {
             ended: false,
             header: self.is_csv().then(Vec::new),
             kind,
+            shaped: true,
             number: 0,
         })
     }
@@ -105,6 +106,7 @@ pub struct Rows {
     /// The columns of a CSV file; empty before its first line was read.
     header: Option<Vec<String>>,
     kind: Option<Kind>,
+    shaped: bool,
     number: u64,
 }
 
@@ -145,6 +147,14 @@ impl Iterator for Rows {
 }
 
 impl Rows {
+    /// Gives rows out as they are, without what every body of their kind needs: for those that
+    /// are made into bodies elsewhere.
+    #[must_use]
+    pub fn unshaped(mut self) -> Self {
+        self.shaped = false;
+        self
+    }
+
     fn piece(&mut self) -> io::Result<Option<Piece>> {
         while self.pieces.is_empty() && !self.ended {
             let mut chunk = vec![0; 64 * 1024];
@@ -185,7 +195,9 @@ impl Rows {
         let given = ts.or(own).filter(|v| !v.is_null() && v.as_str() != Some(""));
         let ts = given.as_ref().map(Timestamp::from_value).transpose();
         let ts = ts.map_err(|e| format!("ts is {e}"))?;
-        shape(kind, &mut body)?;
+        if self.shaped {
+            shape(kind, &mut body)?;
+        }
         Ok(Row { number: self.number, kind, ts, body })
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A hash of a name that stays the same over releases: FNV-1a, then mixed.
 #[must_use]
-pub(super) fn hash(text: &str) -> u64 {
+pub(in crate::features) fn hash(text: &str) -> u64 {
     let mut hash = 0xCBF2_9CE4_8422_2325u64;
     for byte in text.bytes().take(256) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
@@ -17,7 +17,7 @@ pub(super) fn hash(text: &str) -> u64 {
 /// A set of `64 × WORDS` bits: first seen or not, and roughly how many distinct values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Bits<const WORDS: usize>(#[serde(with = "words")] [u64; WORDS]);
+pub(in crate::features) struct Bits<const WORDS: usize>(#[serde(with = "words")] [u64; WORDS]);
 
 impl<const WORDS: usize> Default for Bits<WORDS> {
     fn default() -> Self {
@@ -27,7 +27,7 @@ impl<const WORDS: usize> Default for Bits<WORDS> {
 
 impl<const WORDS: usize> Bits<WORDS> {
     /// Adds a hash; true when its bit was not set, so the value is surely new.
-    pub(super) fn add(&mut self, hash: u64) -> bool {
+    pub(in crate::features) fn add(&mut self, hash: u64) -> bool {
         let at = hash as usize % (WORDS * 64);
         let bit = 1u64 << (at % 64);
         let Some(word) = self.0.get_mut(at / 64) else { return false };
@@ -37,14 +37,14 @@ impl<const WORDS: usize> Bits<WORDS> {
     }
 
     /// Distinct values, by linear counting; at most what a set full but for one bit tells.
-    pub(super) fn distinct(&self) -> f32 {
+    pub(in crate::features) fn distinct(&self) -> f32 {
         let size = (WORDS * 64) as f32;
         let set: u32 = self.0.iter().map(|word| word.count_ones()).sum();
         let free = (size - set as f32).max(1.0);
         size * (size / free).ln()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::features) fn clear(&mut self) {
         self.0 = [0; WORDS];
     }
 }
@@ -53,14 +53,14 @@ impl<const WORDS: usize> Bits<WORDS> {
 mod words {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer, const WORDS: usize>(
+    pub(in crate::features) fn serialize<S: Serializer, const WORDS: usize>(
         words: &[u64; WORDS],
         to: S,
     ) -> Result<S::Ok, S::Error> {
         words.as_slice().serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>, const WORDS: usize>(
+    pub(in crate::features) fn deserialize<'de, D: Deserializer<'de>, const WORDS: usize>(
         from: D,
     ) -> Result<[u64; WORDS], D::Error> {
         let words = Vec::<u64>::deserialize(from)?;
@@ -71,22 +71,22 @@ mod words {
 /// A sum that halves every `half_life` microseconds of event time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Decayed(f32);
+pub(in crate::features) struct Decayed(f32);
 
 impl Decayed {
     /// What the sum is after `elapsed_us`; the clock never runs backwards here.
-    pub(super) fn after(self, elapsed_us: i64, half_life_us: f64) -> f32 {
+    pub(in crate::features) fn after(self, elapsed_us: i64, half_life_us: f64) -> f32 {
         self.0 * (-(elapsed_us.max(0) as f64) / half_life_us).exp2() as f32
     }
 
-    pub(super) fn add(&mut self, elapsed_us: i64, half_life_us: f64, value: f32) {
+    pub(in crate::features) fn add(&mut self, elapsed_us: i64, half_life_us: f64, value: f32) {
         self.0 = (self.after(elapsed_us, half_life_us) + value).min(1e30);
     }
 }
 
 /// Mean and variance of logarithms; the last hundred or so values weigh most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Sizes {
+pub(in crate::features) struct Sizes {
     #[serde(rename = "n")]
     count: f32,
     #[serde(rename = "m")]
@@ -105,12 +105,12 @@ impl Sizes {
     /// How many values the assumed spread is worth.
     const PRIOR_COUNT: f32 = 4.0;
 
-    pub(super) fn count(self) -> f32 {
+    pub(in crate::features) fn count(self) -> f32 {
         self.count
     }
 
     /// Standard deviations above the mean; 0 without any history.
-    pub(super) fn excess(self, value: f32) -> f32 {
+    pub(in crate::features) fn excess(self, value: f32) -> f32 {
         if self.count < 1.0 {
             return 0.0;
         }
@@ -121,11 +121,11 @@ impl Sizes {
     }
 
     /// How far the value lies above the largest seen, in natural logarithms; 0 without history.
-    pub(super) fn beyond(self, value: f32) -> f32 {
+    pub(in crate::features) fn beyond(self, value: f32) -> f32 {
         if self.count < 1.0 { 0.0 } else { value - self.largest }
     }
 
-    pub(super) fn add(&mut self, value: f32) {
+    pub(in crate::features) fn add(&mut self, value: f32) {
         self.count = (self.count + 1.0).min(1e6);
         let share = 1.0 / self.count.min(Self::MEMORY);
         let off = value - self.mean;

@@ -1,5 +1,7 @@
 //! The words that the lexer keeps by name; every other word is just an identifier.
 
+use crate::features::words::Words;
+
 /// Words of SQL dialects with which statements and injections are built, lower case. A token's
 /// code is its place here plus [`super::lex::WORD_BASE`]: appending keeps old codes, moving or
 /// removing a word needs a retrained model.
@@ -295,55 +297,12 @@ const WORDS: [&str; 289] = [
     "json",
 ];
 
-/// Slots of the hash table over [`WORDS`]; a power of two, at most half full.
-const SLOTS: usize = 1024;
-
-/// Longest word kept, in bytes.
-const LONGEST: usize = 18;
-
-const TABLE: [u16; SLOTS] = table();
-
-#[expect(clippy::indexing_slicing, reason = "evaluated when compiling, indices below the lengths")]
-const fn table() -> [u16; SLOTS] {
-    assert!(WORDS.len() * 2 < SLOTS);
-    let mut table = [0u16; SLOTS];
-    let mut word = 0;
-    while word < WORDS.len() {
-        assert!(WORDS[word].len() <= LONGEST);
-        let mut slot = hash(WORDS[word].as_bytes());
-        while table[slot] != 0 {
-            slot = (slot + 1) % SLOTS;
-        }
-        table[slot] = word as u16 + 1;
-        word += 1;
-    }
-    table
-}
-
-/// FNV-1a over the word folded to lower case, reduced to a slot.
-const fn hash(word: &[u8]) -> usize {
-    let mut hash = 0x811C_9DC5u32;
-    let mut rest = word;
-    while let [byte, tail @ ..] = rest {
-        hash = (hash ^ byte.to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
-        rest = tail;
-    }
-    (hash ^ (hash >> 15)) as usize % SLOTS
-}
+/// The list, found by word.
+static TABLE: Words<1024> = Words::new(&WORDS);
 
 /// The place of a word in the list, whatever its case.
-pub(super) fn find(word: &[u8]) -> Option<u16> {
-    if word.len() < 2 || word.len() > LONGEST {
-        return None;
-    }
-    let mut slot = hash(word);
-    loop {
-        let place = usize::from(*TABLE.get(slot)?).checked_sub(1)?;
-        if WORDS.get(place)?.as_bytes().eq_ignore_ascii_case(word) {
-            return u16::try_from(place).ok();
-        }
-        slot = (slot + 1) % SLOTS;
-    }
+pub(in crate::features) fn find(word: &[u8]) -> Option<u16> {
+    TABLE.find(word)
 }
 
 /// Whether a name, not listed above, belongs to a database's own machinery.

@@ -1,0 +1,536 @@
+//! A request taken apart into the texts that an attacker can choose.
+
+use super::{
+    OVERLAP, WINDOW,
+    decode::{self, Undone, Written},
+    json, multipart, words,
+};
+use crate::body;
+use magsentinel_bus_schema::Fields;
+use serde_json::Value;
+use std::{borrow::Cow, collections::HashSet, ops::Range};
+
+/// How much of a request is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most bytes of one field of the event (path, query, body, a header); of a longer one its
+    /// two halves.
+    pub field_bytes_max: usize,
+    /// Most parts.
+    pub parts_max: usize,
+    /// Most rows for the model; of more, those with most marks.
+    pub rows_max: usize,
+}
+
+/// Where a part stands, as far as it changes what is ordinary there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The path.
+    Path,
+    /// A name: of a parameter, field, cookie, file.
+    Name,
+    /// A value: of a parameter, field, cookie, JSON leaf.
+    Value,
+    /// A header.
+    Header,
+    /// The header that names the client's program.
+    Agent,
+    /// Free content: an uploaded file, a body of no known form.
+    Content,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    place: Place,
+    origin: &'static str,
+    name: Range<usize>,
+    text: Range<usize>,
+    undone: Undone,
+}
+
+/// One part, for people and patterns.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Where it stands.
+    pub place: Place,
+    /// `path`, `query`, `cookie`, `header`, `json`, `form`, `field`, `file`, `body`.
+    pub origin: &'static str,
+    /// Its name, decoded; may be empty.
+    pub name: &'a [u8],
+    /// What it says, decoded.
+    pub text: &'a [u8],
+}
+
+/// A stretch of a part that the model sees as one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    part: usize,
+    from: usize,
+    end: usize,
+}
+
+/// The parts of one request. Its buffers are kept from one request to the next.
+#[derive(Debug, Default)]
+pub struct Parts {
+    arena: Vec<u8>,
+    parts: Vec<Kept>,
+    windows: Vec<Window>,
+    seen: HashSet<u64>,
+    /// Bytes of fields that were not read.
+    cut_bytes: usize,
+    /// Parts and windows that were not looked at.
+    left_out: usize,
+}
+
+/// Nesting of JSON in texts of JSON that is followed.
+const DEPTH_MAX: usize = 3;
+
+/// Bytes of a Base64 text that are looked into.
+const BASE64_BYTES_MAX: usize = 3072;
+
+impl Parts {
+    /// Takes a request apart. An error says which field is no part of a request.
+    pub fn read(&mut self, fields: &Fields, limits: Limits) -> Result<(), String> {
+        self.arena.clear();
+        self.parts.clear();
+        self.windows.clear();
+        self.seen.clear();
+        (self.cut_bytes, self.left_out) = (0, 0);
+        let path = body::text(fields, &["path", "uri", "url"])?;
+        let query = body::text(fields, &["query"])?;
+        let method = body::text(fields, &["method"])?;
+        let headers = body::field(fields, "headers");
+        let sent = body::field(fields, "body");
+        if path.is_none() && query.is_none() && headers.is_none() && sent.is_none() {
+            return Err("body has no path, query, headers or body: an api event must carry a \
+                        request"
+                .to_owned());
+        }
+        let mut reader = Reader { parts: self, limits };
+        if let Some(path) = path {
+            let (path, inline) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
+            reader.add("path", Place::Path, b"", path.as_bytes(), Written::Percent, 0);
+            if let Some(inline) = inline {
+                reader.pairs("query", inline.as_bytes());
+            }
+        }
+        if let Some(query) = query {
+            reader.pairs("query", query.as_bytes());
+        }
+        if let Some(method) = method.filter(|m| !m.bytes().all(|b| b.is_ascii_alphabetic())) {
+            reader.add("method", Place::Header, b"", method.as_bytes(), Written::Plain, 0);
+        }
+        let content_type = match headers {
+            None => String::new(),
+            Some(Value::Object(map)) => {
+                let mut content_type = String::new();
+                for (name, value) in map {
+                    let value = text_of(value);
+                    if name.eq_ignore_ascii_case("content-type") {
+                        content_type = value.to_ascii_lowercase();
+                    }
+                    reader.header(name, &value);
+                }
+                content_type
+            }
+            Some(other) => {
+                reader.add(
+                    "header",
+                    Place::Header,
+                    b"",
+                    text_of(other).as_bytes(),
+                    Written::Percent,
+                    0,
+                );
+                String::new()
+            }
+        };
+        if let Some(sent) = sent {
+            reader.sent(text_of(sent).as_bytes(), &content_type);
+        }
+        self.choose(limits.rows_max);
+        Ok(())
+    }
+
+    /// The rows of the request; the suspicious ones first where there were too many.
+    #[must_use]
+    pub fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    /// Writes the features of a window.
+    pub fn ids(&self, window: Window, out: &mut [i32]) {
+        let Some(part) = self.parts.get(window.part) else { return };
+        let bytes = self.arena.get(window.from..window.end).unwrap_or_default();
+        let inner = window.from > part.text.start || window.end < part.text.end;
+        super::ids(bytes, part.place, part.undone, inner, out);
+    }
+
+    /// The part of a window, with only the window's text.
+    #[must_use]
+    pub fn part_of(&self, window: Window) -> Option<Part<'_>> {
+        let kept = self.parts.get(window.part)?;
+        let text = self.arena.get(window.from..window.end)?;
+        Some(Part { text, ..self.part(kept) })
+    }
+
+    fn part(&self, kept: &Kept) -> Part<'_> {
+        Part {
+            place: kept.place,
+            origin: kept.origin,
+            name: self.arena.get(kept.name.clone()).unwrap_or_default(),
+            text: self.arena.get(kept.text.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Every part, harmless ones too.
+    pub fn iter(&self) -> impl Iterator<Item = Part<'_>> {
+        self.parts.iter().map(|kept| self.part(kept))
+    }
+
+    /// What was not looked at, for the reasons of a finding: bytes of fields, and rows.
+    #[must_use]
+    pub fn left_out(&self) -> (usize, usize) {
+        (self.cut_bytes, self.left_out)
+    }
+
+    /// One line per part, `origin name: text`, as patterns see them: lower case, single blanks,
+    /// line ends within a part as `␍` and `␊`, a zero byte as `␀`.
+    pub fn lines(&self, out: &mut String) {
+        out.clear();
+        for part in self.iter() {
+            out.push_str(part.origin);
+            out.push(' ');
+            fold(part.name, out);
+            out.push_str(": ");
+            fold(part.text, out);
+            out.push('\n');
+        }
+    }
+
+    /// Keeps the `rows_max` windows with most marks, in their order.
+    fn choose(&mut self, rows_max: usize) {
+        if self.windows.len() <= rows_max {
+            return;
+        }
+        let marks = |window: &Window| {
+            let bytes = self.arena.get(window.from..window.end).unwrap_or_default();
+            bytes.iter().map(|byte| u32::from(weight(*byte))).sum::<u32>()
+        };
+        let mut ranked: Vec<(u32, usize)> =
+            self.windows.iter().enumerate().map(|(at, window)| (marks(window), at)).collect();
+        ranked.sort_unstable_by_key(|(marks, at)| (std::cmp::Reverse(*marks), *at));
+        ranked.truncate(rows_max);
+        ranked.sort_unstable_by_key(|(_, at)| *at);
+        let chosen = ranked.iter().filter_map(|(_, at)| self.windows.get(*at).copied()).collect();
+        self.left_out += self.windows.len() - rows_max;
+        self.windows = chosen;
+    }
+}
+
+/// How much a byte says for an attack when only some windows can be looked at.
+fn weight(byte: u8) -> u8 {
+    match byte {
+        b'<' | b'>' | b'\'' | b'(' | b')' | b'$' | b'`' | b'|' | b';' | b'\\' => 3,
+        b'"' | b'{' | b'}' | b'=' | b'&' | b'/' | b'%' | b'*' | b'#' | b'@' | b'[' | b']' => 1,
+        _ => 0,
+    }
+}
+
+fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Null => Cow::Borrowed(""),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+struct Reader<'a> {
+    parts: &'a mut Parts,
+    limits: Limits,
+}
+
+impl Reader<'_> {
+    /// A field cut to its two halves, where it is too long.
+    fn cut<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let most = self.limits.field_bytes_max;
+        if text.len() <= most {
+            return Cow::Borrowed(text);
+        }
+        self.parts.cut_bytes += text.len() - most;
+        let half = most / 2;
+        let head = text.get(..half).unwrap_or_default();
+        let tail = text.get(text.len() - half..).unwrap_or_default();
+        Cow::Owned([head, b"\n", tail].concat())
+    }
+
+    /// `name=value` pairs of a query or form.
+    fn pairs(&mut self, origin: &'static str, text: &[u8]) {
+        let text = self.cut(text);
+        for pair in text.split(|byte| *byte == b'&') {
+            let at = pair.iter().position(|byte| *byte == b'=');
+            let (name, value) = match at {
+                Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..)),
+                None => (&b""[..], Some(pair)),
+            };
+            let value = value.unwrap_or_default();
+            self.add(origin, Place::Name, b"", name, Written::Form, 0);
+            self.add(origin, Place::Value, name, value, Written::Form, 0);
+        }
+    }
+
+    fn header(&mut self, name: &str, value: &str) {
+        let lower = name.to_ascii_lowercase();
+        let value = value.as_bytes();
+        match lower.as_str() {
+            "cookie" => {
+                let value = self.cut(value);
+                for pair in value.split(|byte| *byte == b';') {
+                    let pair = pair.trim_ascii();
+                    let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(0);
+                    let name = pair.get(..at).unwrap_or_default();
+                    let text = pair.get(if at > 0 { at + 1 } else { 0 }..).unwrap_or_default();
+                    self.add("cookie", Place::Name, b"", name, Written::Percent, 0);
+                    self.add("cookie", Place::Value, name, text, Written::Percent, 0);
+                }
+            }
+            "user-agent" => {
+                self.add("header", Place::Agent, lower.as_bytes(), value, Written::Percent, 0);
+            }
+            "authorization" => {
+                let token = value.iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1);
+                let basic = value.get(..6).is_some_and(|v| v.eq_ignore_ascii_case(b"basic "));
+                let token = value.get(token..).unwrap_or_default();
+                let read = if basic { decode::base64(token, BASE64_BYTES_MAX) } else { None };
+                let value = read.as_deref().unwrap_or(value);
+                self.add("header", Place::Header, lower.as_bytes(), value, Written::Plain, 0);
+            }
+            _ if structural(&lower, value) => {}
+            _ => self.add("header", Place::Header, lower.as_bytes(), value, Written::Percent, 0),
+        }
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            self.add("header", Place::Name, b"", name.as_bytes(), Written::Percent, 0);
+        }
+    }
+
+    /// The body that was sent, by its looks first and its declared type second: what a client
+    /// declares is its own choice.
+    fn sent(&mut self, text: &[u8], content_type: &str) {
+        let text = &*self.cut(text);
+        if text.trim_ascii().is_empty() {
+            return;
+        }
+        let declared = content_type.starts_with("multipart/");
+        if let Some(boundary) = multipart::boundary(text)
+            && (declared || multipart::find(text, b"form-data").is_some())
+        {
+            for field in multipart::fields(text, boundary, self.limits.parts_max) {
+                self.add("field", Place::Name, b"", field.name, Written::Plain, 0);
+                match field.file {
+                    Some(file) => {
+                        self.add("filename", Place::Name, b"", file, Written::Percent, 0);
+                        self.add("file", Place::Content, file, field.content, Written::Plain, 0);
+                    }
+                    None => {
+                        self.add(
+                            "field",
+                            Place::Value,
+                            field.name,
+                            field.content,
+                            Written::Plain,
+                            0,
+                        );
+                    }
+                }
+            }
+            return;
+        }
+        if json::begins(text) && self.json("json", b"", text, 0) {
+            return;
+        }
+        let trimmed = text.trim_ascii_start();
+        let equals = text.iter().position(|byte| *byte == b'=');
+        let name = equals.and_then(|at| text.get(..at)).unwrap_or_default();
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.[]%$+:".contains(byte);
+        let form = content_type.contains("urlencoded") && !trimmed.starts_with(b"<?")
+            || equals.is_some() && name.iter().all(plain) && name.len() <= 64;
+        if form {
+            return self.pairs("form", text);
+        }
+        self.add("body", Place::Content, b"", text, Written::Plain, 0);
+    }
+
+    /// The names and texts of a JSON document; false when it is none.
+    fn json(&mut self, origin: &'static str, name: &[u8], text: &[u8], depth: usize) -> bool {
+        let (parts, windows, arena) =
+            (self.parts.parts.len(), self.parts.windows.len(), self.parts.arena.len());
+        let mut last = name.to_vec();
+        let good = json::scan(text, &mut |found| match found {
+            json::Found::Name(name) => {
+                self.add(origin, Place::Name, b"", name, Written::Plain, depth + 1);
+                last.clear();
+                last.extend_from_slice(name);
+            }
+            json::Found::Text(text) => {
+                self.add(origin, Place::Value, &last, text, Written::Plain, depth + 1);
+            }
+        });
+        if !good {
+            self.parts.parts.truncate(parts);
+            self.parts.windows.truncate(windows);
+            self.parts.arena.truncate(arena);
+            self.parts.seen.clear();
+        }
+        good
+    }
+
+    /// Decodes a part, follows JSON and Base64 in it, and keeps it with its windows.
+    fn add(
+        &mut self,
+        origin: &'static str,
+        place: Place,
+        name: &[u8],
+        text: &[u8],
+        written: Written,
+        depth: usize,
+    ) {
+        if text.is_empty() {
+            return;
+        }
+        if self.parts.parts.len() >= self.limits.parts_max {
+            self.parts.left_out += 1;
+            return;
+        }
+        let text = &*self.cut(text);
+        let at = self.parts.arena.len();
+        decode::decode(name, Written::Form, &mut self.parts.arena);
+        let from = self.parts.arena.len();
+        let undone = decode::decode(text, written, &mut self.parts.arena);
+        let text = self.parts.arena.get(from..).unwrap_or_default();
+        if place != Place::Path && depth < DEPTH_MAX {
+            if json::begins(text) {
+                let text = text.to_vec();
+                let name = self.parts.arena.get(at..from).unwrap_or_default().to_vec();
+                self.parts.arena.truncate(at);
+                if self.json(origin, &name, &text, depth) {
+                    return;
+                }
+                self.parts.arena.extend_from_slice(&name);
+                self.parts.arena.extend_from_slice(&text);
+            } else if place != Place::Name && decode::looks_base64(text) {
+                let read = decode::base64(text, BASE64_BYTES_MAX);
+                self.keep(place, origin, at..from, from, undone, false);
+                if let Some(read) = read {
+                    self.add(origin, place, name, &read, Written::Plain, DEPTH_MAX);
+                }
+                return;
+            }
+        }
+        self.keep(place, origin, at..from, from, undone, true);
+    }
+
+    fn keep(
+        &mut self,
+        place: Place,
+        origin: &'static str,
+        name: Range<usize>,
+        from: usize,
+        undone: Undone,
+        rows: bool,
+    ) {
+        let end = self.parts.arena.len();
+        let part = self.parts.parts.len();
+        self.parts.parts.push(Kept { place, origin, name, text: from..end, undone });
+        let mut start = from;
+        while rows && start < end {
+            let stop = if end - start <= WINDOW { end } else { start + WINDOW };
+            let bytes = self.parts.arena.get(start..stop).unwrap_or_default();
+            if !tame(bytes, place) && self.parts.seen.insert(hash(bytes, place)) {
+                self.parts.windows.push(Window { part, from: start, end: stop });
+            }
+            if stop == end {
+                break;
+            }
+            start = stop - OVERLAP;
+        }
+    }
+}
+
+/// Whether a header says only what the protocol lets it say.
+fn structural(name: &str, value: &[u8]) -> bool {
+    let known = ["accept", "sec-", "if-", "cache-control", "pragma", "connection", "host", "te"]
+        .iter()
+        .any(|start| name.starts_with(start))
+        || [
+            "content-length",
+            "content-type",
+            "dnt",
+            "priority",
+            "upgrade-insecure-requests",
+            "keep-alive",
+            "range",
+            "transfer-encoding",
+            "upgrade",
+        ]
+        .contains(&name);
+    let quotes = name.starts_with("sec-") || name.starts_with("if-");
+    let plain = |byte: &u8| match byte {
+        b'"' | b'(' | b')' | b'?' => quotes,
+        _ => byte.is_ascii_alphanumeric() || b" ,;=./*+_:-".contains(byte),
+    };
+    known && value.iter().all(plain) && !value.windows(2).any(|pair| pair == b"..")
+}
+
+/// Whether nothing can come of a text: letters, digits and the marks of names, numbers and
+/// dates, and none of the words that attacks are made of.
+fn tame(bytes: &[u8], place: Place) -> bool {
+    if bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+        return true;
+    }
+    let path = place == Place::Path;
+    let plain = |byte: &u8| match byte {
+        b'/' => path,
+        b' ' | b',' | b'.' | b':' | b'@' | b'+' | b'-' | b'_' => true,
+        _ => byte.is_ascii_alphanumeric() || *byte >= 0xc3,
+    };
+    let low = |byte: &u8| plain(byte) || *byte >= 0x80;
+    if !bytes.iter().all(low) {
+        return false;
+    }
+    let hidden = |pair: &[u8]| matches!(pair, b".." | b"//" | b"/.");
+    if bytes.windows(2).any(hidden) {
+        return false;
+    }
+    let mut words = bytes.split(|b| !(b.is_ascii_alphanumeric() || *b == b'_' || *b >= 0x80));
+    !words.any(|word| words::find(word).is_some())
+}
+
+fn hash(bytes: &[u8], place: Place) -> u64 {
+    let start = 0xCBF2_9CE4_8422_2325u64 ^ place as u64;
+    bytes
+        .iter()
+        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+/// Lower case, single blanks, and marks for what is no blank.
+fn fold(bytes: &[u8], out: &mut String) {
+    let mut blank = false;
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            let folded = match letter {
+                '\r' => '␍',
+                '\n' => '␊',
+                '\0' => '␀',
+                '\t' | ' ' | '\x0b' | '\x0c' => ' ',
+                letter => letter.to_ascii_lowercase(),
+            };
+            if folded != ' ' || !blank {
+                out.push(folded);
+            }
+            blank = folded == ' ';
+        }
+        if !chunk.invalid().is_empty() {
+            out.push('?');
+        }
+    }
+}

