@@ -163,7 +163,8 @@ impl Card {
         if units.all.is_empty() {
             return;
         }
-        let _ = writeln!(self.text, "\n| source | what | number | share |\n| --- | --- | --- | --- |");
+        let _ =
+            writeln!(self.text, "\n| source | what | number | share |\n| --- | --- | --- | --- |");
         for unit in &units.all {
             let (rows, share) = (unit.tally.rows, percent(unit.tally));
             let _ = writeln!(self.text, "| {} | {} | {rows} | {share} |", unit.source, unit.what);

@@ -169,11 +169,8 @@ mod tests {
     #[test]
     fn unknown_rows_and_unseen_rows_are_left_out() {
         let mut group = group("gold");
-        let verdicts = |flagged, first| Verdicts {
-            score: 0.4,
-            flagged,
-            rivals: [first, None, None],
-        };
+        let verdicts =
+            |flagged, first| Verdicts { score: 0.4, flagged, rivals: [first, None, None] };
         group.add(1, &verdicts(true, Some(false)));
         group.add(1, &verdicts(false, None));
         group.add(0, &verdicts(true, Some(true)));

@@ -3,11 +3,7 @@
 //! Rows of a source come in order of time. A unit is *found* when a row of it is flagged within
 //! the steps that its goal names, and *disturbed* when it is benign and a row of it is flagged.
 
-use crate::{
-    figures::Tally,
-    rows::Row,
-    scoring::Score,
-};
+use crate::{figures::Tally, rows::Row, scoring::Score};
 use magsentinel_bus_schema::{Class, Kind, entity};
 use std::collections::{BTreeMap, BTreeSet};
 

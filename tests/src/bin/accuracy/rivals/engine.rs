@@ -142,8 +142,7 @@ impl Engine {
 
     fn intervenes(&self, transaction: Handle) -> bool {
         let null = std::ptr::null_mut();
-        let mut said =
-            Intervention { status: 200, pause: 0, url: null, log: null, disruptive: 0 };
+        let mut said = Intervention { status: 200, pause: 0, url: null, log: null, disruptive: 0 };
         // SAFETY: the transaction is alive. The log text of a denied request is never freed:
         // a few hundred bytes each, in a process that soon ends.
         let any = unsafe { (self.call.intervention)(transaction, &mut said) };
