@@ -1,6 +1,7 @@
 """Trains `sql-guard`: features from the Rust code, validation on whole sources left out, ONNX.
 
 python train_sql.py --data DIR --out ../agents/patrol/models [--features-cmd "…"] [--folds]
+    [--left-out DIR]
 """
 
 import argparse
@@ -73,6 +74,9 @@ def linear_logits(params, ids, keep=None):
     return rows.sum(1) / jnp.sqrt(jnp.maximum(mask.sum(1), 1)) + params["b"][0]
 
 
+FORMS = {"embedding": (init, logits), "linear": (linear_init, linear_logits)}
+
+
 @functools.partial(jax.jit, static_argnames=("forward",))
 def step(forward, params, moments, ids, labels, weights, key, at, rate, decay, drop):
     keep = jax.random.uniform(key, ids.shape) > drop
@@ -109,8 +113,11 @@ def train(
     drop=0.1,
     batch=256,
 ):
-    """Adam over batches of similar length; short texts are not padded to the full width."""
-    start, forward = (init, logits) if model == "embedding" else (linear_init, linear_logits)
+    """Adam over batches of similar length; short texts are not padded to the full width.
+
+    `model` is the name of a form, or a form itself: its start and its forward function.
+    """
+    start, forward = FORMS[model] if isinstance(model, str) else model
     key = jax.random.PRNGKey(seed)
     params = start(key, dims, hidden)
     moments = (jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
@@ -314,7 +321,7 @@ def main():
             folder = args.left_out / "sql-guard"
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"without {fold}.onnx"
-            export(path, args.features_cmd, params, slope, shift, data.shape[1])
+            export(path, args.features_cmd, params, slope, shift)
             write_list(path, pool["names"][permitted & ~out])
         report["folds"][fold] = evaluate(pool, values, out)
         show(report["folds"][fold], f"left out: {fold}")
@@ -333,7 +340,7 @@ def main():
         write_wrong(args.report, "all", rows, pool, values, values == values)
     if not args.no_export and args.model == "embedding":
         path = args.out / "sql-guard.onnx"
-        shown = export(path, args.features_cmd, params, slope, shift, data.shape[1])
+        shown = export(path, args.features_cmd, params, slope, shift)
         write_list(path, pool["names"][permitted])
         for body, score in shown:
             print(f"{score:.3f} {body['text'][:110]!r}")
@@ -343,10 +350,10 @@ def write_list(path, names):
     sources.write_list(path.with_suffix(".sources.json"), list(names))
 
 
-def export(path, features_cmd, params, slope, shift, width):
+def export(path, features_cmd, params, slope, shift):
     """Writes model and self test, and gives back the bodies of the latter with their scores."""
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
-    export_onnx.sql_guard(path, scaled, width)
+    export_onnx.sql_guard(path, scaled)
     bodies = [
         json.loads(line)
         for line in (pathlib.Path(__file__).parent / "selftest_sql.jsonl")

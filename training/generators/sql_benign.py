@@ -6,7 +6,7 @@ Seeded and written from scratch; with `sql_values` and `sql_analytics` it makes 
 import random
 from urllib.parse import quote, quote_plus
 
-from . import sql_analytics, sql_reports
+from . import sql_analytics, sql_reports, sql_web
 from .sql_values import (
     COLUMNS,
     LAST,
@@ -478,6 +478,14 @@ def prose(rng):
     return " ".join(sentence(rng) for _ in range(rng.randint(1, 4)))
 
 
+def value(rng):
+    """A parameter's value, or what else of a request is read as one."""
+    if rng.random() < 0.25:
+        text = sql_web.value(rng)
+        return pick(rng, [quote, quote_plus])(text) if rng.random() < 0.1 else text
+    return param(rng)
+
+
 def rows(count, seed):
     """`count` benign rows: two fifths statements, two fifths values, one fifth prose."""
     rng = random.Random(seed)
@@ -487,7 +495,7 @@ def rows(count, seed):
         kind, make = (
             ("query", statement)
             if draw < 0.4
-            else ("param", param)
+            else ("param", value)
             if draw < 0.8
             else ("free_text", prose)
         )
