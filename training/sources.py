@@ -27,6 +27,19 @@ PERMITTED = {
 }
 
 
+def write_list(path, names):
+    """Writes beside a model which sources it was trained on, with licence and rows.
+
+    The accuracy card reads it to say which figures are of sources never seen.
+    """
+    made = {}
+    for name in sorted({str(name) for name in names}):
+        licence = "own" if name.startswith("generated") else PERMITTED[name]
+        made[name] = {"licence": licence, "rows": names.count(name)}
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in made.items())
+    path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+
+
 def read(path):
     """Rows of a `.jsonl.gz` or `.csv.gz` file as dictionaries."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:

@@ -295,7 +295,7 @@ def main():
 def export(args, params, slope, shift, width):
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
     path = args.out / "api-watch.onnx"
-    export_onnx.bag_of_ids(path, scaled, width, "api-watch: an attack in a part of a request")
+    export_onnx.bag_of_ids(path, scaled, "api-watch: an attack in a part of a request")
     lines = (pathlib.Path(__file__).parent / "selftest_api.jsonl").read_text("utf-8").splitlines()
     bodies = [json.loads(line) for line in lines]
     made, owner = features.row_sets(args.features_cmd, "api-watch", bodies, np.int32)

@@ -231,10 +231,10 @@ def main():
     if args.report:
         args.report.write_text(json.dumps(figures, indent=1))
     if not args.no_export:
-        export(args, params, slope, shift, make)
+        export(args, params, slope, shift, make, rows)
 
 
-def export(args, params, slope, shift, make):
+def export(args, params, slope, shift, make, rows):
     scaled = dict(params, w3=params["w3"] * slope, b3=params["b3"] * slope + shift)
     path = args.out / "data-flow.onnx"
     export_onnx.data_flow(path, scaled, len(params["mean"]))
@@ -247,6 +247,7 @@ def export(args, params, slope, shift, make):
     made = make(bodies)
     result = export_onnx.run(path, "x", made)
     export_onnx.selftest(args.out / "data-flow.selftest.json", bodies, made, result)
+    sources.write_list(path.with_suffix(".sources.json"), [row["source"] for row in rows])
     for body, score in zip(bodies, result, strict=True):
         print(f"{score:.3f} {json.dumps(body)[:140]}")
 

@@ -1,6 +1,7 @@
 """Trains `sql-guard`: features from the Rust code, validation on whole sources left out, ONNX.
 
 python train_sql.py --data DIR --out ../agents/patrol/models [--features-cmd "…"] [--folds]
+    [--left-out DIR]
 """
 
 import argparse
@@ -73,6 +74,9 @@ def linear_logits(params, ids, keep=None):
     return rows.sum(1) / jnp.sqrt(jnp.maximum(mask.sum(1), 1)) + params["b"][0]
 
 
+FORMS = {"embedding": (init, logits), "linear": (linear_init, linear_logits)}
+
+
 @functools.partial(jax.jit, static_argnames=("forward",))
 def step(forward, params, moments, ids, labels, weights, key, at, rate, decay, drop):
     keep = jax.random.uniform(key, ids.shape) > drop
@@ -109,8 +113,11 @@ def train(
     drop=0.1,
     batch=256,
 ):
-    """Adam over batches of similar length; short texts are not padded to the full width."""
-    start, forward = (init, logits) if model == "embedding" else (linear_init, linear_logits)
+    """Adam over batches of similar length; short texts are not padded to the full width.
+
+    `model` is the name of a form, or a form itself: its start and its forward function.
+    """
+    start, forward = FORMS[model] if isinstance(model, str) else model
     key = jax.random.PRNGKey(seed)
     params = start(key, dims, hidden)
     moments = (jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
@@ -283,6 +290,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
     parser.add_argument("--folds", nargs="*", help="run these folds (none named: all)")
+    parser.add_argument("--left-out", type=pathlib.Path, help="write the folds' models here")
     parser.add_argument("--model", default="embedding", choices=["embedding", "linear"])
     parser.add_argument("--dims", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=6)
@@ -309,6 +317,12 @@ def main():
         params, forward, slope, shift = fit(data, pool, np.flatnonzero(permitted & ~out), **options)
         values = np.zeros(len(out))
         values[out] = scores(params, forward, data[out]) * slope + shift
+        if args.left_out:
+            folder = args.left_out / "sql-guard"
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"without {fold}.onnx"
+            export(path, args.features_cmd, params, slope, shift)
+            write_list(path, pool["names"][permitted & ~out])
         report["folds"][fold] = evaluate(pool, values, out)
         show(report["folds"][fold], f"left out: {fold}")
         write_wrong(args.report, fold, rows, pool, values, out)
@@ -325,27 +339,34 @@ def main():
         args.report.write_text(json.dumps(report, indent=1))
         write_wrong(args.report, "all", rows, pool, values, values == values)
     if not args.no_export and args.model == "embedding":
-        export(args, params, slope, shift, data.shape[1])
+        path = args.out / "sql-guard.onnx"
+        shown = export(path, args.features_cmd, params, slope, shift)
+        write_list(path, pool["names"][permitted])
+        for body, score in shown:
+            print(f"{score:.3f} {body['text'][:110]!r}")
 
 
-def export(args, params, slope, shift, width):
+def write_list(path, names):
+    sources.write_list(path.with_suffix(".sources.json"), list(names))
+
+
+def export(path, features_cmd, params, slope, shift):
+    """Writes model and self test, and gives back the bodies of the latter with their scores."""
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
-    path = args.out / "sql-guard.onnx"
     doc = "sql-guard: SQL injection in a statement or a value"
-    export_onnx.bag_of_ids(path, scaled, width, doc)
+    export_onnx.bag_of_ids(path, scaled, doc)
     bodies = [
         json.loads(line)
         for line in (pathlib.Path(__file__).parent / "selftest_sql.jsonl")
         .read_text("utf-8")
         .splitlines()
     ]
-    made = features.vectors(args.features_cmd, "sql-guard", bodies, ("text", "kind"), np.int32)
+    made = features.vectors(features_cmd, "sql-guard", bodies, ("text", "kind"), np.int32)
     result = export_onnx.run(path, "ids", made)
     wanted = np.asarray(scores(scaled, logits, made))
     assert np.abs(result - 1 / (1 + np.exp(-wanted))).max() < 1e-4
-    export_onnx.selftest(args.out / "sql-guard.selftest.json", bodies, made, result)
-    for body, score in zip(bodies, result, strict=True):
-        print(f"{score:.3f} {body['text'][:110]!r}")
+    export_onnx.selftest(path.with_suffix(".selftest.json"), bodies, made, result)
+    return list(zip(bodies, result, strict=True))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Seeded and written from scratch; with `sql_values` and `sql_analytics` it makes 
 import random
 from urllib.parse import quote, quote_plus
 
-from . import sql_analytics
+from . import sql_analytics, sql_reports, sql_web
 from .sql_values import (
     COLUMNS,
     LAST,
@@ -414,14 +414,16 @@ def lookup(rng):
 
 
 def statement(rng):
-    """One statement: two fifths analysts' and tools', an eighth look-ups, the rest mappers'."""
+    """One statement: a third analysts' and tools', a fifth reports, the rest mappers'."""
     draw = rng.random()
-    if draw < 0.4:
+    if draw < 0.34:
         return cosmetic(rng, sql_analytics.statement(rng))
-    if draw < 0.53:
+    if draw < 0.54:
+        return cosmetic(rng, sql_reports.statement(rng))
+    if draw < 0.64:
         text = lookup(rng)
         return cosmetic(rng, text.lower() if rng.random() < 0.2 else text)
-    text = select(rng) if draw < 0.7 else write(rng) if draw < 0.85 else admin(rng)
+    text = select(rng) if draw < 0.78 else write(rng) if draw < 0.9 else admin(rng)
     if rng.random() < 0.25:
         text = text.lower()
     if rng.random() < 0.08:
@@ -476,6 +478,14 @@ def prose(rng):
     return " ".join(sentence(rng) for _ in range(rng.randint(1, 4)))
 
 
+def value(rng):
+    """A parameter's value, or what else of a request is read as one."""
+    if rng.random() < 0.25:
+        text = sql_web.value(rng)
+        return pick(rng, [quote, quote_plus])(text) if rng.random() < 0.1 else text
+    return param(rng)
+
+
 def rows(count, seed):
     """`count` benign rows: two fifths statements, two fifths values, one fifth prose."""
     rng = random.Random(seed)
@@ -485,9 +495,11 @@ def rows(count, seed):
         kind, make = (
             ("query", statement)
             if draw < 0.4
-            else ("param", param)
+            else ("param", value)
             if draw < 0.8
             else ("free_text", prose)
         )
-        made.append({"text": make(rng), "kind": kind, "label": 0, "source": f"generated_{kind}"})
+        # An empty text is no body of an event.
+        text = make(rng) or " "
+        made.append({"text": text, "kind": kind, "label": 0, "source": f"generated_{kind}"})
     return made

@@ -3,6 +3,7 @@
 //! It is compiled first on a fresh machine and therefore depends on almost nothing.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
 
+mod accuracy;
 mod bench;
 mod chart;
 mod generate;
@@ -49,6 +50,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Measure what every patrol detects, beside libinjection and the OWASP rule set, as a table
+    Accuracy(accuracy::Args),
     /// Lint and render the Helm chart
     Chart,
     /// Fetch nats-server, the native ONNX Runtime and PostgreSQL, and print where they are
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Gen { check } => generate::run(check),
         Task::Bench { args } => bench::run(&args),
+        Task::Accuracy(args) => accuracy::run(&args),
         Task::Chart => chart::run(),
         Task::Provision => provision::run(),
         Task::NewPatrol { name, kind } => new_patrol::run(&name, &kind),

@@ -65,6 +65,8 @@ fn plan(root: &Path, name: &str, kind: &str) -> Result<Vec<(String, Vec<u8>)>> {
         (format!("agents/patrol/patterns/{name}/first.yml"), words.fill(template::PATTERN).into()),
         (format!("agents/patrol/models/{name}.onnx"), onnx),
         (format!("agents/patrol/models/{name}.selftest.json"), selftest.into_bytes()),
+        // It was trained on nothing yet.
+        (format!("agents/patrol/models/{name}.sources.json"), b"{}\n".to_vec()),
         (TABLE.to_owned(), with_line(&read(TABLE)?, &words)?.into_bytes()),
         (VALUES.to_owned(), with_key(&read(VALUES)?, &section)?.into_bytes()),
     ])

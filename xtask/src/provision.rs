@@ -49,7 +49,7 @@ impl Tools {
 
 /// Folder of the curated data: the one that is named, else `shared/data` beside the repository.
 /// Tests play all of it where it is there.
-fn data() -> Option<PathBuf> {
+pub(crate) fn data() -> Option<PathBuf> {
     let beside = || Some(workspace::root().parent()?.join("shared").join("data"));
     std::env::var_os(DATA).map(PathBuf::from).or_else(beside).filter(|dir| dir.is_dir())
 }

@@ -1,0 +1,39 @@
+"""Writes simulated rows that judge a patrol where no public data can be had.
+
+python simulated.py DIR
+
+makes `DIR/<patrol>.jsonl`: bodies with `label`, `category` and `source`, from the generators, with
+other seeds than training uses and also other parameters. Needs nothing but Python itself.
+"""
+
+import json
+import pathlib
+import sys
+
+from generators import data_access
+
+SEED = 20_250_101
+ACCOUNTS = 300
+
+
+def data_flow():
+    """Accounts of four worlds in order of time; of `train` only the seed is another."""
+    for place, world in enumerate(data_access.WORLDS):
+        rows = data_access.rows(ACCOUNTS, SEED + place, world)
+        for row in sorted(rows, key=lambda row: row["ts"]):
+            yield {**row, "source": f"simulated: {world}"}
+
+
+PATROLS = {"data-flow": data_flow}
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    for patrol, rows in PATROLS.items():
+        with open(folder / f"{patrol}.jsonl", "w", encoding="utf-8") as file:
+            for row in rows():
+                file.write(json.dumps({**row, "label_quality": "simulated"}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
