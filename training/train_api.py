@@ -289,10 +289,10 @@ def main():
         args.report.write_text(json.dumps(report, indent=1))
         write_wrong(args.report.with_suffix(".wrong.txt"), rows, pool, values, values == values)
     if not args.no_export and args.model == "embedding":
-        export(args, params, slope, shift, pool["ids"].shape[1])
+        export(args, params, slope, shift)
 
 
-def export(args, params, slope, shift, width):
+def export(args, params, slope, shift):
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
     path = args.out / "api-watch.onnx"
     export_onnx.bag_of_ids(path, scaled, "api-watch: an attack in a part of a request")

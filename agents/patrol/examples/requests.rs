@@ -44,8 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
 
     let entry = find("api-watch").ok_or("no api-watch")?;
-    let inference = inference::Config { onnxruntime };
-    let blueprint = Blueprint::new(entry, &config, &inference)?;
+    let inference = inference::Config { onnxruntime, ..inference::Config::default() };
+    let blueprint = Arc::new(Blueprint::new(entry, &config, &inference)?);
     let mut features = Features::new(entry, &config, Some(Class::Client));
     let (from, mut rows) = (cpu_seconds()?, 0);
     for event in &seen {
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} bodies of {bytes} bytes, {rows} rows", bodies.len());
     println!("features: {each:.1} us a request, {:.0} rows/s", rows as f64 / spent);
 
-    let model = Arc::new(Mutex::new(blueprint.model()?));
+    let model = Arc::new(Mutex::new(blueprint.armed()?));
     let mut scorer = blueprint.scorer(Arc::clone(&model), Some(Class::Client));
     let mut verdicts = Vec::new();
     scorer.score(&seen, &mut verdicts);

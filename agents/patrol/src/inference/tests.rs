@@ -98,7 +98,10 @@ fn a_symbolic_width_leaves_out_padding_and_nothing_else() {
 #[test]
 fn one_process_has_one_backend() {
     let tract = runtime();
-    let other = Config { onnxruntime: Some(PathBuf::from("/nowhere/libonnxruntime.so")) };
+    let other = Config {
+        onnxruntime: Some(PathBuf::from("/nowhere/libonnxruntime.so")),
+        ..Config::default()
+    };
     let error = Runtime::of(&other).unwrap_err();
     assert!(matches!(&error, Error::Chosen { running, .. } if running == tract.name()), "{error}");
     assert!(native(Path::new("/nowhere/lib.so")).unwrap_err().to_string().contains("no such file"));
