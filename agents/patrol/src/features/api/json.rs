@@ -11,13 +11,14 @@ pub(super) enum Found<'a> {
 /// Whether a text can be a JSON object or list.
 pub(super) fn begins(text: &[u8]) -> bool {
     let mut rest = text.iter().filter(|byte| !byte.is_ascii_whitespace());
-    match (rest.next(), rest.next()) {
-        (Some(b'{'), Some(b'"' | b'}')) => true,
-        (Some(b'['), Some(b'"' | b'{' | b'[' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')) => {
-            true
-        }
-        _ => false,
-    }
+    matches!(
+        (rest.next(), rest.next()),
+        (Some(b'{'), Some(b'"' | b'}'))
+            | (
+                Some(b'['),
+                Some(b'"' | b'{' | b'[' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+            )
+    )
 }
 
 /// Calls `each` with every name and every text, escapes undone but for `\uXXXX` beyond a byte.

@@ -95,11 +95,11 @@ impl Lexed {
                 self.length -= 1;
                 return self.set_last(PROSE);
             }
-            NUMBER | HEX | NAME | OPAQUE if last == comma && before == LIST => {
-                if self.back(3) == code {
-                    self.length -= 1;
-                    return;
-                }
+            NUMBER | HEX | NAME | OPAQUE
+                if last == comma && before == LIST && self.back(3) == code =>
+            {
+                self.length -= 1;
+                return;
             }
             NUMBER | HEX | NAME | OPAQUE if last == comma && before == code => {
                 return self.set_last(LIST);
