@@ -276,6 +276,9 @@ def main():
         values = body_scores(pool, params, forward, args.model) * slope + shift
         report["folds"][fold] = table(pool, values, out)
         show(report["folds"][fold], f"left out: {fold}")
+        if args.report:
+            path = args.report.with_suffix(f".{fold.replace(' ', '_')}.txt")
+            write_wrong(path, rows, pool, values, out)
 
     chosen = np.flatnonzero(permitted)
     params, forward, slope, shift = fit(pool, chosen, args.model, epochs=args.epochs)

@@ -428,6 +428,10 @@ def document(rng):
 
 def value(rng):
     draw = rng.random()
+    if draw < 0.05:
+        return link(rng)
+    if draw < 0.08:
+        return listed(rng)
     if draw < 0.30:
         return sql_values.param(rng)
     for share, source in (
@@ -443,7 +447,7 @@ def value(rng):
     if draw < 0.82:
         return document(rng)
     if draw < 0.85:
-        return sql_values.url(rng)
+        return pick(rng, [sql_values.url, link, link, link, listed])(rng)
     if draw < 0.88:
         return " ".join(sentence(rng) for _ in range(rng.randint(2, 5)))
     if draw < 0.90:
@@ -463,9 +467,20 @@ def value(rng):
 
 def inverted(rng):
     """Names as registers and atlases sort them: the article comes last."""
-    article = pick(rng, ["L'", "El", "La", "Las", "Los", "Les", "A", "Le", "'t", "'s", "d'", "The", "O'"])
+    article = pick(
+        rng, ["L'", "El", "La", "Las", "Los", "Les", "A", "Le", "'t", "'s", "d'", "The", "O'"]
+    )
     place = " ".join(word(rng).capitalize() for _ in range(rng.randint(1, 3)))
-    return pick(rng, [f"{place}, {article}", f"{place} ({article})", f"{place} {article}", f"{place} d'{word(rng).capitalize()}", f"{article}{place}"])
+    return pick(
+        rng,
+        [
+            f"{place}, {article}",
+            f"{place} ({article})",
+            f"{place} {article}",
+            f"{place} d'{word(rng).capitalize()}",
+            f"{article}{place}",
+        ],
+    )
 
 
 def latin(rng, text):
@@ -491,6 +506,90 @@ def phrase(rng):
             words.append(pick(rng, PARTICLES))
     words.append(word(rng).capitalize())
     return " ".join(words)
+
+
+# What ad servers and mailers replace, or forget to.
+MACROS = """{visitor_id} [MM_UUID] <na_id> <na_da> __UID__ $UID ${UID} {{uid}} %%CACHEBUSTER%% [timestamp] {gclid} ##id## !!id!!
+ {adset.name} {{campaign.name}} $!{id} <ID> [USER] ${GDPR_CONSENT_278} {$id} (none) (not%20set) *|EMAIL|* %m% @@id@@""".split()
+
+
+def link(rng):
+    """Addresses inside parameters: redirects, pixels, callbacks, images, endpoints."""
+    scheme = pick(rng, ["http://", "http://", "https://", "//", "", "http%3A%2F%2F", "https%3A//"])
+    host = ".".join(word(rng) for _ in range(rng.randint(1, 3))) + pick(
+        rng, [".com", ".net", ".org", ".io", ".tv", ".cn", ".de", ".co.uk"]
+    )
+    host += pick(rng, ["", "", "", ":8080", ":80", ":443"])
+    parts = [word(rng) for _ in range(rng.randint(0, 4))]
+    end = pick(
+        rng,
+        [
+            "",
+            "/",
+            f"/{rng.randint(1, 9999)}",
+            "." + pick(rng, SCRIPTS),
+            ".gif",
+            ".jpg",
+            ".png",
+            f"/{pick(rng, TOPICS)}",
+            f";{word(rng)}={rng.randint(1, 99)}",
+            f"/{word(rng)}:{word(rng)}={rng.randint(1, 999)}",
+        ],
+    )
+    pairs = []
+    for _ in range(rng.randint(0, 4)):
+        value = pick(
+            rng,
+            [
+                lambda: word(rng),
+                lambda: number(rng),
+                lambda: opaque(rng),
+                lambda: pick(rng, MACROS),
+                lambda: "",
+                lambda: topical(rng),
+            ],
+        )()
+        pairs.append(
+            f"{pick(rng, [word, word, lambda r: pick(r, TOPICS), lambda r: '_' + word(r)])(rng)}={value}"
+        )
+    text = (
+        scheme
+        + host
+        + "/".join(["", *parts])
+        + end
+        + ("?" + "&".join(pairs) if pairs else pick(rng, ["", "", "?", "#", "#/" + word(rng)]))
+    )
+    return pick(
+        rng,
+        [
+            lambda: text,
+            lambda: text,
+            lambda: text,
+            lambda: quote(text, safe=""),
+            lambda: f"{word(rng)},{text}",
+            lambda: f"{text},{text[:30]}",
+        ],
+    )()
+
+
+def listed(rng):
+    """Values of trackers: lists of pairs in marks of their own."""
+    parts = [
+        pick(
+            rng,
+            [
+                word,
+                number,
+                opaque,
+                lambda r: pick(r, MACROS),
+                lambda r: word(r) + pick(r, ",:=.~|-") + number(r),
+            ],
+        )(rng)
+        for _ in range(rng.randint(1, 6))
+    ]
+    return pick(rng, [",", "|", ";", ":", "~", "!", "*", ".", "_", "-", "^", "&", "||", "::"]).join(
+        parts
+    )
 
 
 def topical(rng):
@@ -589,7 +688,7 @@ def binary(rng):
 
 
 def header(rng):
-    url = sql_values.url(rng)
+    url = pick(rng, [sql_values.url, link])(rng)
     return pick(
         rng,
         [

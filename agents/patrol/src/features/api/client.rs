@@ -69,7 +69,7 @@ const PAGES: [&str; 12] = [
 ];
 
 /// Baselines: where each counter scores one half.
-const BURST: f32 = 11.0;
+const BURST: f32 = 12.0;
 const FLOOD: f32 = 600.0;
 const FAILED_LOGINS: f32 = 4.5;
 const LOGIN_ACCOUNTS: f32 = 4.5;
@@ -109,6 +109,8 @@ pub struct Client {
     agents: Bits<1>,
     /// The place asked for last: its path with numbers left out.
     shape: u32,
+    /// Its latest request carried a key, token or session.
+    known: bool,
     /// Places whose numbers are watched.
     runs: [Run; 2],
 }
@@ -134,6 +136,7 @@ impl Client {
         let asset = ASSETS.iter().any(|known| known.eq_ignore_ascii_case(ending));
         self.fade(elapsed);
         self.agents.add(hash(call.agent));
+        self.known = call.known;
         if asset {
             return self.worst();
         }
@@ -255,7 +258,9 @@ impl Client {
         let (failed, accounts) = (now(self.failed), now(self.accounts));
         let failing = failed / (failed + now(self.entered)).max(1.0);
         let [run, _] = self.runs;
-        let burst = now(self.same).min(now(self.brief)) / people;
+        // Whoever shows a key is answerable, and its application may ask a lot at once.
+        let busy = people * if self.known { 2.0 } else { 1.0 };
+        let burst = now(self.same).min(now(self.brief)) / busy;
         let pages =
             if good >= 1.0 || now(self.long) > 0.0 { now(self.pages) / people } else { 0.0 };
         let if_ = |condition: bool, value: f32| if condition { value } else { 0.0 };
@@ -272,7 +277,7 @@ impl Client {
                 "request_flood",
                 &["T1499"],
                 "requests within a minute",
-                now(self.minute) / people,
+                now(self.minute) / busy,
                 FLOOD,
             ),
             sign(
