@@ -38,10 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         bodies.iter().filter_map(|body| body.as_object().cloned().map(Fields)).collect();
     let bytes: usize = text.len() / bodies.len().max(1);
     let ts = Timestamp::from_micros(1_700_000_000_000_000);
-    let seen: Vec<Seen<'_>> = bodies
-        .iter()
-        .map(|body| Seen { body, ts, ts_refused: false, repeated: false })
-        .collect();
+    let seen: Vec<Seen<'_>> =
+        bodies.iter().map(|body| Seen { body, ts, ts_refused: false, repeated: false }).collect();
 
     let entry = find("api-watch").ok_or("no api-watch")?;
     let inference = inference::Config { onnxruntime, ..inference::Config::default() };
