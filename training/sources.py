@@ -27,14 +27,15 @@ PERMITTED = {
 }
 
 
-def write_list(path, names):
+def write_list(path, names, others=None):
     """Writes beside a model which sources it was trained on, with licence and rows.
 
-    The accuracy card reads it to say which figures are of sources never seen.
+    The accuracy card reads it to say which figures are of sources never seen. `others` has the
+    licences of sources that are no part of the curated data.
     """
-    made = {}
+    made, licences = {}, PERMITTED | (others or {})
     for name in sorted({str(name) for name in names}):
-        licence = "own" if name.startswith("generated") else PERMITTED[name]
+        licence = "own" if name.startswith("generated") else licences[name]
         made[name] = {"licence": licence, "rows": names.count(name)}
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in made.items())
     path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

@@ -19,6 +19,7 @@ import api_models
 import api_sources
 import export_onnx
 import features
+import sources
 from generators import api_attack, api_benign
 
 SEED = 20_261_121
@@ -293,6 +294,11 @@ def main():
         write_wrong(args.report.with_suffix(".wrong.txt"), rows, pool, values, values == values)
     if not args.no_export and args.model == "embedding":
         export(args, params, slope, shift)
+        sources.write_list(
+            args.out / "api-watch.sources.json",
+            list(pool["names"][permitted]),
+            {"dependency_texts": "as each crate's manifest says"},
+        )
 
 
 def export(args, params, slope, shift):

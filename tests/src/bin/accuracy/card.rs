@@ -36,7 +36,8 @@ impl Card {
              the curated data and counts. *Flagged* means level medium or above, with the \
              thresholds as shipped. Rows whose label is noisy, weak, simulated or only true in \
              context are shown and do not count in averages. *In training* says whether the model \
-             that judged a source had seen rows of it; figures of such sources say little. An \
+             that judged a source had seen rows of it; figures of such sources say little. With \
+             `--left-out` a source of the training is judged by a model trained without it. An \
              area under the curve (AUC) sets a source's rows against its own of the other \
              class, or, where it has none, against those of all sources.\n",
         );
@@ -122,6 +123,10 @@ impl Card {
                 .iter()
                 .filter(|g| g.counts() && (!unseen || g.trained == Some(false)))
                 .collect();
+            if !unseen && counted.iter().all(|g| g.trained == Some(false)) {
+                // There are no others than those above.
+                continue;
+            }
             let attacks = by_source(&counted, |g| &g.attacks);
             let benign = by_source(&counted, |g| &g.benign);
             if attacks.is_empty() && benign.is_empty() {
