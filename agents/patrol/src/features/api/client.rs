@@ -52,6 +52,8 @@ pub struct Sign {
 const BRIEF_US: f64 = 2e6;
 const MINUTE_US: f64 = 60e6;
 const LONG_US: f64 = 600e6;
+/// Of steps: somebody who reads chapter after chapter takes longer for each.
+const STEPS_US: f64 = 180e6;
 
 /// Quiet after which sketches begin anew: a new visit.
 const VISIT_US: i64 = 1_800_000_000;
@@ -165,7 +167,7 @@ impl Client {
             }
         }
         if let Some((false, number)) = number {
-            self.step(shape, number, denied || call.status == Some(404));
+            self.step(shape, number, denied || call.status == Some(404), new);
         }
         if self.paths.distinct() > 1500.0 {
             self.paths.clear();
@@ -179,6 +181,11 @@ impl Client {
     }
 
     fn fade(&mut self, elapsed: i64) {
+        let left = (-(elapsed as f64) / STEPS_US).exp2() as f32;
+        for run in &mut self.runs {
+            run.steps *= left;
+            run.refused *= left;
+        }
         for (sum, half_life) in [
             (&mut self.brief, BRIEF_US),
             (&mut self.same, BRIEF_US),
@@ -222,7 +229,7 @@ impl Client {
         sum.add(0, 1.0, 1.0);
     }
 
-    fn step(&mut self, shape: u32, number: u64, refused: bool) {
+    fn step(&mut self, shape: u32, number: u64, refused: bool, new: bool) {
         let [first, second] = &mut self.runs;
         if second.shape == shape {
             std::mem::swap(first, second);
@@ -230,7 +237,9 @@ impl Client {
             *second = std::mem::replace(first, Run { shape, last: number, ..Run::default() });
         }
         let off = number.abs_diff(first.last);
-        if (1..=3).contains(&off) {
+        if !new {
+            // Pages that are read again are no enumeration.
+        } else if (1..=3).contains(&off) {
             first.steps += 1.0;
             first.refused += f32::from(u8::from(refused));
         } else if (4..=12).contains(&off) {

@@ -216,7 +216,7 @@ pub(super) fn looks_base64(text: &[u8]) -> bool {
     let blanks = body.iter().filter(|byte| **byte == b' ').count();
     let slashes = body.iter().filter(|byte| **byte == b'/').count();
     all && slashes * 10 <= body.len() + 10
-        && blanks * 24 <= body.len()
+        && blanks * 16 <= body.len()
         && body.iter().any(u8::is_ascii_uppercase)
         && body.iter().any(u8::is_ascii_lowercase)
         && (body.iter().any(u8::is_ascii_digit) || body.len() < text.len() || body.len() > 60)
