@@ -79,13 +79,38 @@ def bag_of_ids(path, params, doc):
 
 def data_flow(path, params, width):
     """x [N, width] float32 → standardise → three layers → score [N, 1]."""
+    weights, nodes = _layers(params)
+    nodes.append(helper.make_node("Sigmoid", ["last"], ["score"]))
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])]
+    _save(path, nodes, inputs, weights, "data-flow: exfiltration in one user's data accesses")
+
+
+def auth_sentry(path, params, width):
+    """As data-flow, but the last layer has one column for the rows of addresses and one for those
+    of accounts; `chosen` picks by the features that say whose row it is."""
+    weights, nodes = _layers(params)
+    weights["chosen"] = np.asarray(params["chosen"], np.float32)
+    weights["axis"] = np.array([1], np.int64)
+    node = helper.make_node
+    nodes += [
+        node("MatMul", ["x", "chosen"], ["whose"]),
+        node("Mul", ["last", "whose"], ["picked"]),
+        node("ReduceSum", ["picked", "axis"], ["logit"], keepdims=1),
+        node("Sigmoid", ["logit"], ["score"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])]
+    _save(path, nodes, inputs, weights, "auth-sentry: guessed and stolen accounts")
+
+
+def _layers(params):
+    """Weights and nodes from `x`, standardised and clipped, through three layers to `last`."""
     weights = {
         name: np.asarray(params[name], np.float32)
         for name in ("mean", "scale", "w1", "b1", "w2", "b2", "w3", "b3")
     }
     weights["low"], weights["high"] = np.float32(-6.0), np.float32(6.0)
     node = helper.make_node
-    nodes = [
+    return weights, [
         node("Sub", ["x", "mean"], ["centred"]),
         node("Mul", ["centred", "scale"], ["scaled"]),
         node("Clip", ["scaled", "low", "high"], ["z"]),
@@ -96,11 +121,8 @@ def data_flow(path, params, width):
         node("Add", ["m2", "b2"], ["a2"]),
         node("Relu", ["a2"], ["h2"]),
         node("MatMul", ["h2", "w3"], ["m3"]),
-        node("Add", ["m3", "b3"], ["logit"]),
-        node("Sigmoid", ["logit"], ["score"]),
+        node("Add", ["m3", "b3"], ["last"]),
     ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])]
-    _save(path, nodes, inputs, weights, "data-flow: exfiltration in one user's data accesses")
 
 
 def run(path, name, values):

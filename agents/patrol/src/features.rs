@@ -6,7 +6,9 @@
 //! feature's meaning, order or number needs a retrained model in the same commit.
 
 pub mod api;
+pub mod auth;
 pub mod data;
+mod sketch;
 mod slots;
 pub mod sql;
 mod words;

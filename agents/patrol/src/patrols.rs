@@ -176,6 +176,8 @@ patrols! {
     data_flow,
     /// Attacks in HTTP requests, and clients that misbehave.
     api_watch,
+    /// Guessed and stolen accounts.
+    auth_sentry,
 }
 
 impl Section for Config {

