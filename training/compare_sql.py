@@ -69,8 +69,9 @@ def transformer(layers):
         return gain * x / jnp.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
 
     def layer(p, x, mask):
-        around = jnp.pad(x, ((0, 0), (1, 1), (0, 0)))
-        x = x + jnp.concatenate([around[:, :-2], x, around[:, 2:]], -1) @ p["near"]
+        x = jnp.where(mask[..., None], x, 0.0)
+        around = jnp.pad(normal(x, 1.0), ((0, 0), (1, 1), (0, 0)))
+        x = x + jnp.concatenate([around[:, :-2], around[:, 1:-1], around[:, 2:]], -1) @ p["near"]
         parts = (normal(x, p["gain"][0]) @ p["qkv"]).reshape(*x.shape[:2], 3, HEADS, -1)
         q, k, v = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
         weight = jnp.einsum("nqhd,nkhd->nhqk", q, k) / np.sqrt(DIMS / HEADS)
@@ -84,6 +85,7 @@ def transformer(layers):
         x = params["table"][ids] + params["place"][: ids.shape[1]]
         for at in range(layers):
             x = layer(params[f"layer{at}"], x, mask)
+        x = normal(x, 1.0)
         count = jnp.maximum(mask.sum(1, keepdims=True), 1)
         mean = jnp.where(mask[..., None], x, 0.0).sum(1) / count
         top = jnp.where(mask[..., None], x, -1e9).max(1)
@@ -137,6 +139,7 @@ def main():
     parser.add_argument("--features-cmd", default="magsentinel features")
     parser.add_argument("--rows", type=int, default=60_000, help="rows to train on")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--forms", type=int, nargs="*", default=[0, 1, 2, 3], help="which, from 0")
     args = parser.parse_args()
     rows = train_sql.collect(args.data)
     names = np.array([row["source"] for row in rows])
@@ -158,13 +161,13 @@ def main():
     forms = [
         ("logistic regression, n-grams", grams, "linear", {}),
         ("**embedding, n-grams**", grams, "embedding", {}),
-        ("transformer, 1 layer, characters", letters, transformer(1), {"rate": 0.002}),
-        ("transformer, 2 layers, characters", letters, transformer(2), {"rate": 0.002}),
+        ("transformer, 1 layer, characters", letters, transformer(1), {"rate": 0.001}),
+        ("transformer, 2 layers, characters", letters, transformer(2), {"rate": 0.001}),
     ]
     print("| form | weights | false alarms | payloadbox, values | statements | sqliv3, values "
           "| statements | own, values | statements | cost |")
     print("| ---" * 10 + " |")
-    for title, data, model, options in forms:
+    for title, data, model, options in (forms[at] for at in args.forms):
         fit = functools.partial(train_sql.train, data[: len(use)], labels[: len(use)], weights)
         params, forward = fit(model=model, epochs=args.epochs, **options)
         size = sum(np.size(part) for part in jax.tree.leaves(params))

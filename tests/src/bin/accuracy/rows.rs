@@ -76,7 +76,7 @@ pub(crate) fn simulated(file: &Path, kind: Kind) -> Result<Vec<Row>> {
 
 /// Whole requests, as lines of JSON.
 pub(crate) fn raw_http(file: &Path) -> Result<Vec<Row>> {
-    let rows = read(file, Kind::Api)?;
+    let rows = read_as(file, Kind::Api, false)?;
     match rows.iter().find(|row| row.text("raw").is_none()) {
         Some(_) => bail!("{}: a row has no text `raw`", file.display()),
         None => Ok(rows),
@@ -84,9 +84,15 @@ pub(crate) fn raw_http(file: &Path) -> Result<Vec<Row>> {
 }
 
 fn read(file: &Path, kind: Kind) -> Result<Vec<Row>> {
+    read_as(file, kind, true)
+}
+
+/// Rows of a file; `shaped` where they must be bodies of the kind.
+fn read_as(file: &Path, kind: Kind, shaped: bool) -> Result<Vec<Row>> {
     let name = || format!("{}", file.display());
     let recording = Recording::File(PathBuf::from(file));
     let rows = recording.rows(Some(kind), LINE_BYTES_MAX).with_context(name)?;
+    let rows = if shaped { rows } else { rows.unshaped() };
     let mut made = Vec::new();
     for row in rows {
         match row.with_context(name)? {
@@ -106,6 +112,7 @@ fn of_body(kind: Kind, ts: Option<Timestamp>, body: Fields) -> Row {
     };
     let part = match kind {
         Kind::Sql => text("kind"),
+        Kind::Api if label == 1 => text("category"),
         _ => String::new(),
     };
     Row {
