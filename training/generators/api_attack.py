@@ -9,7 +9,7 @@ import json
 import random
 from urllib.parse import quote, quote_plus
 
-from . import api_payloads as payloads
+from . import api_probes as payloads
 from . import sql_attack, sql_values
 from .sql_values import pick, word
 

@@ -23,6 +23,7 @@ from .sql_values import (
     sql_string,
     word,
 )
+from .sql_vocabulary import QUOTED_TALK
 
 
 def literal(rng):
@@ -450,19 +451,6 @@ def cosmetic(rng, text):
     if rng.random() < 0.06:
         text = pick(rng, [" ", "  ", "\n"]) + text + pick(rng, ["", " ", "  ", "\n"])
     return text
-
-
-QUOTED_TALK = [
-    "When I run \"{q}\" I get an error near '{n}'. What's wrong?",
-    "How to write {q} in {n}?",
-    "The statement {q} returns nothing although {n} exists.",
-    "In the docs: `{q}` - is that right?",
-    "Try this:\n{q}\nand tell me what {n} says",
-    "{q} vs a view, which is faster?",
-    "Explain the difference: {q}",
-    "note to self: {q}",
-    "Ticket {i}: rewrite {q} so that it doesn't lock the {n}.",
-]
 
 
 def quoted_talk(rng):

@@ -78,3 +78,15 @@ COMPARE = [
     "LIKE",
     "ILIKE",
 ]
+
+QUOTED_TALK = [
+    "When I run \"{q}\" I get an error near '{n}'. What's wrong?",
+    "How to write {q} in {n}?",
+    "The statement {q} returns nothing although {n} exists.",
+    "In the docs: `{q}` - is that right?",
+    "Try this:\n{q}\nand tell me what {n} says",
+    "{q} vs a view, which is faster?",
+    "Explain the difference: {q}",
+    "note to self: {q}",
+    "Ticket {i}: rewrite {q} so that it doesn't lock the {n}.",
+]

@@ -29,6 +29,10 @@ fn rows(patrol: &str) -> Vec<Fields> {
                 body(json!({"client": format!("c{}", n % 9), "path": format!("/a/{n}"),
                             "query": format!("q={text} <{n}>"), "body": {"a": text, "n": "x;y"}}))
             }
+            "auth-sentry" => body(json!({
+                "ts": 1_700_000_000 + n * n, "user": format!("u{}", n % 7), "event": "login",
+                "src_ip": format!("203.0.113.{}", n % 5), "success": n % 3 == 0,
+            })),
             _ => body(json!({
                 "ts": 1_700_000_000 + n * n, "user": format!("u{}", n % 7), "action": "select",
                 "resource": format!("t{}", n % 11), "rows": (n * n * n) % 50_000,
