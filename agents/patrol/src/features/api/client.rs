@@ -169,7 +169,7 @@ impl Client {
         if let Some((false, number)) = number {
             self.step(shape, number, denied || call.status == Some(404), new);
         }
-        if self.paths.distinct() > 1500.0 {
+        if self.paths.distinct() > 300.0 {
             self.paths.clear();
         }
         self.worst()
