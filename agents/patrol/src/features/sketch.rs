@@ -311,8 +311,10 @@ mod tests {
         let (mut script, mut person, mut both) =
             (Beat::default(), Beat::default(), Beat::default());
         let mut at = 0;
-        for n in 0..60i64 {
-            at += [7, 40, 900, 7_000, 20_000, 311, 64][n as usize % 7] * 1_000_000 + n * n * 70_000;
+        for n in 0..60u64 {
+            // Between seconds and half a day, in no order.
+            let wild = hash(&n.to_string()) % 1000;
+            at += 1_000_000 * (1.011f64.powi(wild as i32) as i64 + 1);
             person.add(at);
         }
         for n in 0..30i64 {

@@ -42,10 +42,12 @@ const BERLIN: (f64, f64) = (52.5, 13.4);
 const TOKYO: (f64, f64) = (35.7, 139.7);
 const HOME: &str = "84.17.3.9";
 
-/// A fortnight of Ann's working days at home: three logins each.
+/// A fortnight of Ann's working days at home: three logins each, at no fixed hours.
 fn past() -> Vec<Value> {
     let days = (0..14i64).filter(|day| day % 7 < 5);
-    let at = days.flat_map(|day| [0, 9_000, 21_000].map(|s| day * 86_400 + 28_800 + s + day * 97));
+    let at = days.flat_map(|day| {
+        [0, 9_000, 21_000].map(|s| day * 86_400 + 28_800 + s + (day * 1_709 + s * 7) % 5_000)
+    });
     at.map(|at| portal(at, "ann", HOME, true, CHROME, BERLIN)).collect()
 }
 
