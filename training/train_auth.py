@@ -24,7 +24,7 @@ from train_data import linear, train
 SEED = 20_261_121
 # Where the account's half begins in a row: as many features as an address has.
 USER_FROM = 54
-ORGS, HELD_ORGS, JUDGED_ORGS = 110, 50, 30
+ORGS, HELD_ORGS, JUDGED_ORGS = 90, 50, 20
 FIELDS = (
     "ts event outcome status event_id reason user actor target_user src_ip host session "
     "user_agent device src_host method lat lon country repeated service"

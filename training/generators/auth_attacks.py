@@ -28,6 +28,13 @@ class Nobody(Exception):
     """There is nobody yet whose account could be taken."""
 
 
+class Service:
+    """An account without a person: what an attack needs to know of it."""
+
+    def __init__(self, name, home, city, device):
+        self.name, self.home, self.home_city, self.laptop = name, home, city, device
+
+
 class Attack:
     """One enemy's visit: where from, with what, how fast."""
 
@@ -63,6 +70,9 @@ class Attack:
         )
         own = f"@{self.org.number}"
         old = [person for person in self.org.people if past[person.name + own] >= KNOWN]
+        services = [one for one in self.org.services if past[one.name] >= KNOWN]
+        if services and self.rng.random() < 0.15:
+            return self.rng.choice(services)
         if not old:
             raise Nobody
         return self.rng.choice(old)
@@ -158,16 +168,17 @@ class Attack:
         """The owner is here, and somebody with the owner's password is elsewhere."""
         rng, person = self.rng, self.victim()
         # Where only countries are told, a large neighbour is no journey.
-        far = 2500 if self.source.placed == "point" else 6000
+        far = 6000 if self.source.placed == "country" else 2500
         self.city = rng.choice([c for c in CITIES if c.km(person.home_city) > far])
         home = person.home_city.country
+        # Of a source that tells points only, everybody's last login is taken.
         mine = [
             row
             for row in self.source.rows
             if row.get("user") == person.name
             and row["ts"] > self.start
             and not row["label"]
-            and row.get("country") == home != self.city.country
+            and row.get("country", home) == home != self.city.country
         ]
         if not mine:
             return
@@ -183,6 +194,8 @@ class Attack:
     def automation(self):
         """A person's account at the beat of a script, from elsewhere or from the person's home."""
         rng, person = self.rng, self.victim()
+        if isinstance(person, Service):
+            raise Nobody
         beat, jitter = log_between(rng, self.world.beat), rng.uniform(*self.world.jitter)
         self.device = Device(rng, script=rng.random() < 0.75)
         if rng.random() < 0.3:

@@ -214,7 +214,7 @@ class Org:
         private = rng.random() < 0.4
         self.office = f"10.{number % 250}.{number // 250}.7" if private else address(rng)
         self.gateway = address(rng)
-        self.source = Source(rng, number)
+        self.source, self.services = Source(rng, number), []
         self.people = [Person(self, n) for n in range(rng.randint(*world.people))]
         # Accounts that every list of guesses holds are somebody's daily bread, typing errors too.
         for shared in rng.sample(["root", "admin", "deploy", "git", "postgres", "backup"], 3):
@@ -238,6 +238,7 @@ class Org:
         own |= {"city": self.city, "keyed": rng.random() < 0.5}
         inside = rng.random() < 0.7
         where = f"10.{self.number % 250}.9.{number + 10}" if inside else hosting(rng)
+        self.services.append(auth_attacks.Service(name, where, self.city, own["device"]))
         at, jitter = MONDAY + rng.uniform(0, DAY), rng.choice([0.0, 0.002, 0.02])
         end = MONDAY + self.days * DAY
         broken = rng.uniform(at, end * 3 - 2 * at) if rng.random() < 0.3 else end

@@ -117,7 +117,7 @@ class Source:
         self.kind = rng.choice(["portal"] * 5 + ["ssh"] * 3 + ["windows", "bare"])
         self.words = rng.choice(["outcome", "names", "status", "dotted"])
         self.style = rng.choice(["full", "full", "brief", "pam"])
-        self.placed = rng.choice(["point", "point", "country", "none"])
+        self.placed = rng.choice(["point", "point", "naked", "country", "none"])
         self.agents = rng.random() < 0.85
         self.names_devices = rng.random() < 0.3
         self.hosts = [f"h{number}-{n}" for n in range(rng.choice([1, 1, 3, 12]))]
@@ -184,8 +184,9 @@ class Source:
             if self.names_devices:
                 fields["device"] = device.name
         if city and self.placed != "none":
-            fields["country"] = city.country
-            if self.placed == "point":
+            if self.placed != "naked":
+                fields["country"] = city.country
+            if self.placed != "country":
                 fields["lat"] = round(city.lat + rng.gauss(0, 0.15), 3)
                 fields["lon"] = round(city.lon + rng.gauss(0, 0.15), 3)
         host = rng.choice(self.hosts)

@@ -16,7 +16,7 @@ const EARTH_KM: f32 = 6371.0;
 pub struct Place {
     /// Latitude and longitude, degrees, and how far off they may be, kilometres.
     pub point: Option<(f32, f32, f32)>,
-    /// The country's name or code, as a hash.
+    /// The country's name or code, as a hash; where only a point is told, its region of the globe.
     pub country: Option<u64>,
     /// The city, as a hash.
     pub city: Option<u64>,
@@ -57,11 +57,16 @@ impl Place {
         let city = name_of(fields, &["city"]).or(whole.filter(|_| exact.is_none()));
         let place = Self {
             point: exact.map(|(lat, lon)| (lat, lon, BLUR_KM)).or(middle),
-            country: country.map(|name| hash(&name)),
+            country: country.map(|name| hash(&name)).or_else(|| exact.map(region)),
             city: city.map(|name| hash(&name)),
         };
         (place != Self::default()).then_some(place)
     }
+}
+
+/// What stands for a country where none is told: a field of about a thousand kilometres.
+fn region((lat, lon): (f32, f32)) -> u64 {
+    hash(&format!("{} {}", (lat / 10.0).round() as i32, (lon / 10.0).round() as i32))
 }
 
 /// Kilometres between two points on a great circle, less what both may be off.
