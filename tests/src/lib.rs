@@ -233,6 +233,12 @@ pub async fn next<T: Message>(subscription: &mut async_nats::Subscriber) -> T {
     magsentinel_bus_schema::decode(&message.payload, None, Limits::default()).expect("readable")
 }
 
+/// The repository's root. Asked for at run time: the build may have happened in another checkout.
+pub fn repository() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
+    PathBuf::from(package).parent().expect("the root is above it").to_path_buf()
+}
+
 /// The program under test, beside the test's own.
 #[must_use]
 pub fn magsentinel() -> PathBuf {
