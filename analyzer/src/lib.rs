@@ -20,6 +20,8 @@ pub mod stage;
 pub mod window;
 
 #[cfg(test)]
+mod book_tests;
+#[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
 mod oracle_tests;
