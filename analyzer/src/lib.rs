@@ -35,9 +35,12 @@ pub use config::{ActionConfig, Config};
 pub use error::{Error, Problem};
 
 use chain::Book;
-use magsentinel_bus_schema::{Class, Shard, Stream, Subject, Tenant, Token};
+use magsentinel_bus_schema::{
+    Analyze, Analyzed, Class, Limits, SCHEMA_VERSION, Shard, Stream, Subject, Tenant, Token,
+    decode, encode, encode_json,
+};
 use magsentinel_runtime::{
-    service::{Pool, Sharded},
+    service::{Endpoint, Pool, Sharded},
     settings::Span,
 };
 use std::{sync::Arc, time::Duration};
@@ -80,6 +83,22 @@ pub fn sharded(config: &Config) -> Result<Vec<Sharded>, Error> {
             Ok(Box::new(stage::Analyzer::new(made.clone(), book.clone(), shard)))
         }),
     }])
+}
+
+/// What others may ask: [`Analyze`], answered in the encoding of the request, with no effect.
+pub fn endpoints(config: &Config) -> Result<Vec<Endpoint>, Error> {
+    let (book, config) = (Arc::new(Book::load(config)?), config.clone());
+    let answer = move |payload: &[u8], content_type: Option<&str>| {
+        let asked: Analyze =
+            decode(payload, content_type, Limits::default()).map_err(|e| e.to_string())?;
+        let newest = asked.scored.iter().map(|scored| scored.ts).max().unwrap_or_default();
+        let assessments = analyze_with(&book, &config, asked.scored, newest);
+        let told = Analyzed { v: SCHEMA_VERSION, assessments };
+        let json = content_type.is_some_and(|kind| kind.starts_with("application/json"));
+        let written = if json { encode_json(&told) } else { encode(&told) };
+        written.map_err(|e| e.to_string())
+    };
+    Ok(vec![Endpoint { name: "analyze", subject: Subject::Analyze, answer: Arc::new(answer) }])
 }
 
 /// Every class, also those by which no chain groups: the router publishes nothing there.

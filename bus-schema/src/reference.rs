@@ -1,8 +1,8 @@
 //! The JSON Schema (draft 2020-12) of every message and body, for the generated reference.
 
 use crate::{
-    Action, Alert, Analysis, Assessment, Closure, DeadLetter, Event, Fact, Gap, Keyed, Lease,
-    Outcome, Receipt, Scored, kinds,
+    Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
+    Keyed, Lease, Outcome, Receipt, Scored, kinds,
 };
 use schemars::{Schema, schema_for};
 
@@ -21,6 +21,8 @@ pub fn messages() -> Vec<(&'static str, Schema)> {
         ("action", schema_for!(Action)),
         ("outcome", schema_for!(Outcome)),
         ("closure", schema_for!(Closure)),
+        ("analyze", schema_for!(Analyze)),
+        ("analyzed", schema_for!(Analyzed)),
         ("gap", schema_for!(Gap)),
         ("lease", schema_for!(Lease)),
         ("dead-letter", schema_for!(DeadLetter)),

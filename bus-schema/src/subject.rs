@@ -174,6 +174,8 @@ pub enum Subject {
     Verdict(Kind),
     /// Request and reply: a service tells how it is.
     Status(Token),
+    /// Request and reply: what the analyzer would make of scored events.
+    Analyze,
 }
 
 impl Subject {
@@ -199,6 +201,7 @@ impl Subject {
             Self::DeadLetter(stage) => format!("{p}.deadletter.{stage}"),
             Self::Verdict(kind) => format!("{p}.verdict.{kind}"),
             Self::Status(service) => format!("{p}.status.{service}"),
+            Self::Analyze => format!("{p}.analyze"),
         }
     }
 
@@ -247,6 +250,7 @@ impl Subject {
             ["deadletter", stage] => Some(Self::DeadLetter(stage.parse()?)),
             ["verdict", kind] => kind.parse().ok().map(Self::Verdict),
             ["status", service] => Some(Self::Status(service.parse()?)),
+            ["analyze"] => Some(Self::Analyze),
             _ => None,
         })
     }
@@ -346,7 +350,7 @@ impl Stream {
             Subject::Scored(..) => Self::Scored,
             Subject::Keyed(..) | Subject::Fact(..) => Self::Keyed,
             Subject::DeadLetter(_) => Self::DeadLetter,
-            Subject::Verdict(_) | Subject::Status(_) => return None,
+            Subject::Verdict(_) | Subject::Status(_) | Subject::Analyze => return None,
             _ => Self::Decisions,
         })
     }
@@ -406,6 +410,7 @@ mod tests {
             Subject::DeadLetter(token("event")),
             Subject::Verdict(Kind::Sql),
             Subject::Status(token("sql-guard")),
+            Subject::Analyze,
         ]
     }
 

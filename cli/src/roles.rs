@@ -37,6 +37,7 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
         "analyzer" => {
             service.pools = magsentinel_analyzer::pools(&settings.analyzer)?;
             service.sharded = magsentinel_analyzer::sharded(&settings.analyzer)?;
+            service.endpoints = magsentinel_analyzer::endpoints(&settings.analyzer)?;
         }
         "commander" => service.pools = magsentinel_commander::pools(&settings.commander)?,
         "responder" => service.pools = magsentinel_responder::pools(&settings.responder)?,

@@ -3,32 +3,31 @@
 use crate::{
     bus::{Bus, Error},
     context::Context,
+    service::{Answer, Endpoint},
 };
-use async_nats::service::ServiceExt;
+use async_nats::service::{self, ServiceExt};
 use futures::StreamExt;
 use magsentinel_bus_schema::{Subject, Token};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long answers to a ping are gathered.
 const GATHER: Duration = Duration::from_millis(250);
 
 /// A running micro service; ends when dropped.
 pub(crate) struct Micro {
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Micro {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _task: AbortOnDrop,
 }
 
 /// The metadata key that names the tenant of an instance.
 const TENANT: &str = "tenant";
 
 /// Announces this process under `name` (and so under every lease that bears the name).
-pub(crate) async fn announce(context: &Context, name: &Token) -> Result<Micro, Error> {
+pub(crate) async fn announce(
+    context: &Context,
+    name: &Token,
+    endpoints: &[Endpoint],
+) -> Result<Micro, Error> {
     let bus = &context.bus;
     let told = context.clone();
     let metadata = [
@@ -49,8 +48,15 @@ pub(crate) async fn announce(context: &Context, name: &Token) -> Result<Micro, E
     let subject = Subject::Status(name.clone()).of(bus.tenant());
     let mut endpoint =
         service.endpoint_builder().name("status").add(subject).await.map_err(failed)?;
+    let mut served = Vec::new();
+    for Endpoint { name, subject, answer } in endpoints {
+        let subject = subject.of(bus.tenant());
+        let asked = service.endpoint_builder().name(*name).add(subject).await.map_err(failed)?;
+        served.push(serve(asked, Arc::clone(answer)));
+    }
     let told = context.clone();
     let task = tokio::spawn(async move {
+        let _served = served;
         // The service lives as long as its endpoint is served.
         let service = service;
         while let Some(request) = endpoint.next().await {
@@ -61,7 +67,36 @@ pub(crate) async fn announce(context: &Context, name: &Token) -> Result<Micro, E
         }
         drop(service);
     });
-    Ok(Micro { task })
+    Ok(Micro { _task: AbortOnDrop(task) })
+}
+
+/// Answers what is asked of an endpoint, one request after the other; ends when dropped.
+fn serve(mut asked: service::endpoint::Endpoint, answer: Arc<Answer>) -> AbortOnDrop {
+    AbortOnDrop(tokio::spawn(async move {
+        while let Some(request) = asked.next().await {
+            let headers = request.message.headers.as_ref();
+            let kind = headers.and_then(|h| h.get("Content-Type")).map(ToString::to_string);
+            let (answer, payload) = (Arc::clone(&answer), request.message.payload.clone());
+            let made = tokio::task::spawn_blocking(move || answer(&payload, kind.as_deref())).await;
+            let reply = match made {
+                Ok(Ok(bytes)) => Ok(bytes.into()),
+                Ok(Err(status)) => Err(service::error::Error { status, code: 400 }),
+                Err(bug) => Err(service::error::Error { status: bug.to_string(), code: 500 }),
+            };
+            if let Err(error) = request.respond(reply).await {
+                tracing::debug!(%error, "an answer was not sent");
+            }
+        }
+    }))
+}
+
+/// A task that ends with whoever started it.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What this process says of itself.

@@ -12,7 +12,7 @@ use crate::{
     supervisor::{Plan, Supervisor},
 };
 use futures::{StreamExt, future::BoxFuture};
-use magsentinel_bus_schema::{Shard, Stream, Tenant, Token};
+use magsentinel_bus_schema::{Shard, Stream, Subject, Tenant, Token};
 use ractor::Actor;
 use serde_json::Value;
 use std::sync::Arc;
@@ -130,6 +130,21 @@ async fn follow(
     }
 }
 
+/// What a service makes of a request: its payload and content type. An error is for whoever
+/// asked.
+pub type Answer = dyn Fn(&[u8], Option<&str>) -> Result<Vec<u8>, String> + Send + Sync;
+
+/// Something that others may ask of a service; answered by any one of its processes.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Its name on `$SRV.INFO`.
+    pub name: &'static str,
+    /// Where it is asked.
+    pub subject: Subject,
+    /// The answer: computed on a thread where it may take its time.
+    pub answer: Arc<Answer>,
+}
+
 /// Everything that one process does.
 pub struct Service {
     /// Name under which the process answers on `$SRV`.
@@ -142,13 +157,22 @@ pub struct Service {
     pub sharded: Vec<Sharded>,
     /// Producers.
     pub tasks: Vec<Task>,
+    /// What others may ask.
+    pub endpoints: Vec<Endpoint>,
 }
 
 impl Service {
     /// A service that does nothing yet.
     #[must_use]
     pub fn new(name: Token, shards: u16) -> Self {
-        Self { name, shards, pools: Vec::new(), sharded: Vec::new(), tasks: Vec::new() }
+        Self {
+            name,
+            shards,
+            pools: Vec::new(),
+            sharded: Vec::new(),
+            tasks: Vec::new(),
+            endpoints: Vec::new(),
+        }
     }
 }
 
@@ -187,9 +211,9 @@ pub async fn run(
     let address = health::serve(health, &context).await;
     let address = address.map_err(|source| Error::Health { listen: health.listen, source })?;
     // A sharded consumer counts its peers by the name of its leases.
-    let mut announced = vec![micro::announce(&context, &service.name).await?];
+    let mut announced = vec![micro::announce(&context, &service.name, &service.endpoints).await?];
     for sharded in service.sharded.iter().filter(|s| s.name != service.name) {
-        announced.push(micro::announce(&context, &sharded.name).await?);
+        announced.push(micro::announce(&context, &sharded.name, &[]).await?);
     }
     tracing::info!(service = %service.name, %address, "serving health and metrics");
     let mut permits = Vec::new();

@@ -50,3 +50,44 @@ async fn an_attack_by_request_and_one_by_login_are_alerted_and_ordinary_ones_are
     let wanted = [("login_attack", "203.0.113.8"), ("web_attack", "203.0.113.7")];
     assert_eq!(seen, wanted.map(|(a, k)| (a.to_owned(), k.to_owned())).into());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_analyzer_says_what_it_would_make_of_scored_events_and_does_nothing() {
+    let mesh = Mesh::with(&["analyzer"]).await;
+    let client = mesh.client().await;
+    let mut alerts = client.subscribe("mag.default.alert.>").await.unwrap();
+    let scored = |n: u8, patrol: &str, kind: &str, category: &str| {
+        json!({
+            "id": format!("00000000-0000-4000-8000-0000000000a{n}"),
+            "event": format!("00000000-0000-4000-8000-0000000000e{n}"),
+            "seq": n, "tenant": "default", "kind": kind, "patrol": patrol, "level": "medium",
+            "ts": 1_764_000_000_000_000_i64 + i64::from(n) * 1_000_000, "score": 0.7,
+            "confidence": 0.8, "category": category,
+            "entities": [{"class": "user", "value": "anne", "trust": "observed"}],
+        })
+    };
+    let asked = json!({"scored": [
+        scored(1, "sql-guard", "sql", "union_injection"),
+        scored(2, "data-flow", "data", "bulk_read"),
+    ]});
+    let ask = async |payload: String| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Content-Type", "application/json");
+        let subject = "mag.default.analyze";
+        client.request_with_headers(subject, headers, payload.into()).await.unwrap()
+    };
+    let told = ask(asked.to_string()).await;
+    let told: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    let [found] = told["assessments"].as_array().unwrap().as_slice() else { panic!("{told}") };
+    assert_eq!(found["chain"], "sql_injection_exfiltration", "{told}");
+    assert_eq!((&found["level"], &found["key"]), (&json!("critical"), &json!("anne")));
+
+    let refused = ask("{\"scored\": 7}".to_owned()).await;
+    let headers = refused.headers.unwrap();
+    assert_eq!(headers.get("Nats-Service-Error-Code").unwrap().as_str(), "400");
+    assert!(headers.get("Nats-Service-Error").unwrap().as_str().contains("JSON"));
+    client.flush().await.unwrap();
+    let alert =
+        tokio::time::timeout(std::time::Duration::ZERO, futures::StreamExt::next(&mut alerts));
+    assert!(alert.await.is_err(), "it published something");
+}

@@ -2,9 +2,10 @@
 
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, Class, Closure, DeadLetter, Effect, Entity, Event, Fact,
-    Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Mode, Outcome, OutcomeStatus,
-    Receipt, Response, Scored, Shard, Snapshot, Source, Status, Tenant, Timestamp, Token, Trust,
+    Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
+    Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Mode,
+    Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Snapshot, Source, Status, Tenant,
+    Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
 };
@@ -24,6 +25,9 @@ pub(crate) fn each(bytes: &[u8], visit: &mut impl Visit) {
     visit.visit("action", "any", &source.action());
     visit.visit("outcome", "any", &source.outcome());
     visit.visit("closure", "any", &source.closure());
+    let (scored, assessments) = (vec![source.scored()], vec![source.assessment()]);
+    visit.visit("analyze", "any", &Analyze { v: 1, scored });
+    visit.visit("analyzed", "any", &Analyzed { v: 1, assessments });
     visit.visit("gap", "any", &source.gap());
     visit.visit("lease", "any", &source.lease());
     visit.visit("dead-letter", "any", &source.dead_letter());

@@ -3,10 +3,10 @@
 //! A message that changes its fields gets an example of its own beside the old one.
 
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, Class, Closure, DeadLetter, Effect, Entity, Event, Fact,
-    Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Message, Mode, Outcome,
-    OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status, Tenant, Timestamp, Token,
-    Trust,
+    Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
+    Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Message,
+    Mode, Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status, Tenant,
+    Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
 };
@@ -36,6 +36,9 @@ pub(crate) fn each(visit: &mut impl Visit) {
     }
     visit.visit("outcome", "outcome", &outcome());
     visit.visit("closure", "closure", &closure());
+    visit.visit("analyze", "analyze", &Analyze { v: 1, scored: vec![scored()] });
+    let assessments = vec![assessment()];
+    visit.visit("analyzed", "analyzed", &Analyzed { v: 1, assessments });
     visit.visit("gap", "gap", &gap());
     visit.visit("lease", "lease", &lease());
     visit.visit("dead-letter", "dead-letter", &dead_letter());
