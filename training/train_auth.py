@@ -24,7 +24,7 @@ from train_data import linear, train
 SEED = 20_261_121
 # Where the account's half begins in a row: as many features as an address has.
 USER_FROM = 54
-ORGS, HELD_ORGS, JUDGED_ORGS = 90, 50, 20
+ORGS, HELD_ORGS, JUDGED_ORGS = 130, 70, 30
 FIELDS = (
     "ts event outcome status event_id reason user actor target_user src_ip host session "
     "user_agent device src_host method lat lon country repeated service"
@@ -42,11 +42,12 @@ SEES = {
     "credential_stuffing": (4.0, 0.02),
     "takeover": (2.0, 3.0),
     "impossible_travel": (0.0, 30.0),
-    "automation": (0.2, 2.0),
+    "automation": (0.2, 1.0),
 }
 # Rows of one attack after which each weighs fully: the first failure of many is like any other.
 RAMP = {"automation": 12, "impossible_travel": 1}
 # A flood's later rows say little: what counts is how soon it is seen.
+FLOODS = ("brute_force", "slow_brute_force", "spraying", "credential_stuffing")
 EARLY, LATE, SOON = 12, 0.1, 2.5
 # How long after a success of a stranger the owner's own logins say nothing.
 POLLUTED_S = 3 * 86_400.0
@@ -101,7 +102,8 @@ class Set:
             key = (row["attack"], row.get("src_ip") if by_address else row.get("user"))
             seen[key] += 1
             ramp = min(1.0, seen[key] / RAMP.get(kind, 4)) ** 1.5
-            ramp *= LATE if seen[key] > EARLY else SOON if seen[key] > 2 else 1.0
+            if kind in FLOODS:
+                ramp *= LATE if seen[key] > EARLY else SOON if seen[key] > 2 else 1.0
             success = kind == "takeover" and not refused(row)
             weights[at] = SEES[kind][0 if by_address else 1] * (3.0 if success else ramp)
         return weights
@@ -270,7 +272,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path, help="keep the sets here, for compare_auth.py")
     parser.add_argument("--no-export", action="store_true")

@@ -183,7 +183,7 @@ class Attack:
         if not mine:
             return
         before = min(mine, key=lambda row: row["ts"])
-        if rng.random() < 0.25:
+        if rng.random() < 0.1:
             self.device = person.laptop
         hours = self.city.km(person.home_city) / 1500
         self.at = before["ts"] + rng.uniform(0.02, 0.8) * min(hours, 6) * HOUR

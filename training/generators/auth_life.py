@@ -18,6 +18,8 @@ from generators.auth_source import CITIES, Device, Source, address, hosting
 HOUR = 3600.0
 DAY = 24 * HOUR
 MONDAY = 1_704_067_200  # 2024-01-01T00:00:00Z
+# Who has just begun to look knows nobody: these days teach, and nobody's life is counted in them.
+WARM_S = 2 * DAY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +212,7 @@ class Org:
         self.city = rng.choice(CITIES)
         # Most gateways stand near the people; some come out of the wall on another continent.
         near = sorted(CITIES, key=self.city.km)
-        self.gateway_city = rng.choice([*near[:1] * 5, *near[1:3], rng.choice(CITIES)])
+        self.gateway_city = rng.choice([*near[:1] * 14, *near[1:6], rng.choice(CITIES)])
         private = rng.random() < 0.4
         self.office = f"10.{number % 250}.{number // 250}.7" if private else address(rng)
         self.gateway = address(rng)
@@ -274,4 +276,7 @@ def rows(orgs, seed, world="train"):
         auth_attacks.attack(org)
         made += org.source.rows
     made.sort(key=lambda row: row["ts"])
+    for row in made:
+        if row["ts"] < MONDAY + WARM_S:
+            row["person"] = ""
     return made
