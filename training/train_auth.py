@@ -31,7 +31,7 @@ FIELDS = (
 ).split()
 # Shares of never attacked people that may ever reach 0.5 and 0.85 on held-back organisations, by
 # the row of an address and by that of an account.
-SHARES = ((0.0015, 0.0004), (0.002, 0.0004))
+SHARES = ((0.002, 0.0004), (0.002, 0.0004))
 # What a row of each kind weighs to the address's half and to the account's. An attack that one half
 # cannot see must not teach it that the ordinary is bad.
 SEES = {
@@ -48,7 +48,7 @@ SEES = {
 RAMP = {"automation": 12, "impossible_travel": 1}
 # A flood's later rows say little: what counts is how soon it is seen.
 FLOODS = ("brute_force", "slow_brute_force", "spraying", "credential_stuffing")
-EARLY, LATE, SOON = 12, 0.1, 2.5
+EARLY, LATE, SOON = 12, 0.1, 4.0
 # How long after a success of a stranger the owner's own logins say nothing.
 POLLUTED_S = 3 * 86_400.0
 

@@ -106,6 +106,9 @@ class Person:
         near = self.home_city is org.city
         self.remote = rng.uniform(*org.world.remote) if near else 1.0
         self.mobile = rng.choice([0.0, 0.05, 0.1, 0.3])
+        if shared:
+            # Administration is done at a desk.
+            self.remote, self.mobile = min(self.remote, 0.2), 0.0
         self.typo = log_between(rng, org.world.typo)
         self.rate = log_between(rng, org.world.logins)
         self.start = rng.choice([22, 14, 6, 7, 8, 8, 8.5, 9, 9, 9, 10]) + rng.gauss(0, 0.4)
@@ -220,7 +223,7 @@ class Org:
         self.people = [Person(self, n) for n in range(rng.randint(*world.people))]
         # Accounts that every list of guesses holds are somebody's daily bread, typing errors too.
         for shared in rng.sample(["root", "admin", "deploy", "git", "postgres", "backup"], 3):
-            if rng.random() < 0.6:
+            if rng.random() < 0.4:
                 self.people.append(Person(self, number, f"{shared}{number}"))
 
     def live(self):
