@@ -32,11 +32,11 @@ def _save(path, nodes, inputs, weights, doc):
     onnx.save(model, path)
 
 
-def bag_of_ids(path, params, doc):
-    """ids [N, W] int32 → sum and maximum of embeddings → two layers → score [N, 1].
+def bag_of_ids(path, params, width, doc):
+    """ids [N, width] int32 → sum and maximum of embeddings → two layers → score [N, 1].
 
-    The width is symbolic, so that the runtime may leave out what is padding in all rows. Row zero
-    of the table (padding) is zero and counts for nothing. Eight columns, no more, no less: the
+    The width is fixed: with a symbolic one tract keeps some 45 kB of every model that it ever
+    loaded. Row zero of the table (padding) is zero and counts for nothing. Eight columns, no more, no less: the
     runtime's reductions are several times slower on a number that fills no vector register.
     """
     table = np.array(params["table"], np.float32)
@@ -73,7 +73,7 @@ def bag_of_ids(path, params, doc):
         node("Add", ["logit_in", "b2"], ["logit"]),
         node("Sigmoid", ["logit"], ["score"]),
     ]
-    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT32, ["N", "W"])]
+    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT32, ["N", width])]
     _save(path, nodes, inputs, weights, doc)
 
 

@@ -304,7 +304,8 @@ def main():
 def export(args, params, slope, shift):
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
     path = args.out / "api-watch.onnx"
-    export_onnx.bag_of_ids(path, scaled, "api-watch: an attack in a part of a request")
+    doc = "api-watch: an attack in a part of a request"
+    export_onnx.bag_of_ids(path, scaled, 192, doc)
     lines = (pathlib.Path(__file__).parent / "selftest_api.jsonl").read_text("utf-8").splitlines()
     bodies = [json.loads(line) for line in lines]
     made, owner = features.row_sets(args.features_cmd, "api-watch", bodies, np.int32)

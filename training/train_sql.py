@@ -354,7 +354,7 @@ def export(path, features_cmd, params, slope, shift):
     """Writes model and self test, and gives back the bodies of the latter with their scores."""
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
     doc = "sql-guard: SQL injection in a statement or a value"
-    export_onnx.bag_of_ids(path, scaled, doc)
+    export_onnx.bag_of_ids(path, scaled, 256, doc)
     bodies = [
         json.loads(line)
         for line in (pathlib.Path(__file__).parent / "selftest_sql.jsonl")

@@ -133,7 +133,8 @@ pub struct UpArgs {
 
 #[derive(Args, Clone)]
 pub struct RunArgs {
-    /// sensor, a patrol (sql-guard, data-flow, api-watch), analyzer, commander, responder or logbook
+    /// sensor, a patrol (sql-guard, data-flow, api-watch, auth-sentry), analyzer, commander,
+    /// responder or logbook
     pub role: String,
     /// Watch a log: `postgres=/path`, `sshd=/path` or `access=/path` (sensor only)
     #[arg(long, value_name = "FORMAT=PATH")]

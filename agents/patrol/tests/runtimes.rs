@@ -29,9 +29,14 @@ fn rows(patrol: &str) -> Vec<Fields> {
                 body(json!({"client": format!("c{}", n % 9), "path": format!("/a/{n}"),
                             "query": format!("q={text} <{n}>"), "body": {"a": text, "n": "x;y"}}))
             }
+            // Some who belong here, then one who guesses.
+            "auth-sentry" if n < 90 => body(json!({
+                "ts": 1_700_000_000 + 3600 * n, "event": "login", "outcome": "success",
+                "user": format!("u{}", n % 7), "src_ip": format!("203.0.113.{}", n % 5),
+            })),
             "auth-sentry" => body(json!({
-                "ts": 1_700_000_000 + n * n, "user": format!("u{}", n % 7), "event": "login",
-                "src_ip": format!("203.0.113.{}", n % 5), "success": n % 3 == 0,
+                "ts": 1_700_330_000 + 3 * n, "event": "login", "outcome": "failure",
+                "user": format!("x{n}"), "src_ip": "198.51.100.7",
             })),
             _ => body(json!({
                 "ts": 1_700_000_000 + n * n, "user": format!("u{}", n % 7), "action": "select",

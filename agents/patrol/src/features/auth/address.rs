@@ -65,11 +65,11 @@ impl AddressPast {
     pub fn observe(&mut self, seen: &Attempt, out: &mut [f32]) {
         let turn = self.past.turn(seen);
         let first = self.past.attempts() == 0;
-        self.refused_hour.turn(turn.before_us(), turn.now_us, HOUR_US);
-        self.refused_day.turn(turn.before_us(), turn.now_us, DAY_US);
-        self.let_in.turn(turn.before_us(), turn.now_us, KNOWN_US);
-        self.hosts.turn(turn.before_us(), turn.now_us, HOUR_US);
-        self.agents.turn(turn.before_us(), turn.now_us, HOUR_US);
+        self.refused_hour.turn(turn.since_us(), turn.now_us, HOUR_US);
+        self.refused_day.turn(turn.since_us(), turn.now_us, DAY_US);
+        self.let_in.turn(turn.since_us(), turn.now_us, KNOWN_US);
+        self.hosts.turn(turn.since_us(), turn.now_us, HOUR_US);
+        self.agents.turn(turn.since_us(), turn.now_us, HOUR_US);
         let success = seen.outcome == Outcome::Success;
         let failed = matches!(seen.outcome, Outcome::Failure | Outcome::GivenUp);
         let user = seen.user;

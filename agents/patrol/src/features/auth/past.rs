@@ -106,7 +106,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// Event time of the event before.
-    pub(super) fn before_us(&self) -> i64 {
+    pub(super) fn since_us(&self) -> i64 {
         self.now_us.saturating_sub(self.elapsed_us)
     }
 }

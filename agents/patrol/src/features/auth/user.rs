@@ -182,14 +182,14 @@ impl UserPast {
     }
 
     fn turn(&mut self, turn: Turn) {
-        self.refused_hour.turn(turn.before_us(), turn.now_us, HOUR_US);
-        self.refused_day.turn(turn.before_us(), turn.now_us, DAY_US);
-        self.refused_networks.turn(turn.before_us(), turn.now_us, DAY_US);
-        self.addresses.turn(turn.before_us(), turn.now_us, KNOWN_US);
-        self.networks.turn(turn.before_us(), turn.now_us, KNOWN_US);
-        self.devices.turn(turn.before_us(), turn.now_us, KNOWN_US);
-        self.countries.turn(turn.before_us(), turn.now_us, KNOWN_US);
-        self.hosts.turn(turn.before_us(), turn.now_us, KNOWN_US);
+        self.refused_hour.turn(turn.since_us(), turn.now_us, HOUR_US);
+        self.refused_day.turn(turn.since_us(), turn.now_us, DAY_US);
+        self.refused_networks.turn(turn.since_us(), turn.now_us, DAY_US);
+        self.addresses.turn(turn.since_us(), turn.now_us, KNOWN_US);
+        self.networks.turn(turn.since_us(), turn.now_us, KNOWN_US);
+        self.devices.turn(turn.since_us(), turn.now_us, KNOWN_US);
+        self.countries.turn(turn.since_us(), turn.now_us, KNOWN_US);
+        self.hosts.turn(turn.since_us(), turn.now_us, KNOWN_US);
     }
 
     /// Nothing is new to an account that was never let in.
