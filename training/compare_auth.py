@@ -131,7 +131,7 @@ def main():
     given = (part.x[chosen], labels[chosen], weights[chosen])
 
     def plain(forward):
-        params = train(*given, forward, epochs=12, outputs=2)
+        params = train(*given, forward, epochs=12, outputs=2, hidden=train_auth.HIDDEN)
         return lambda one: np.asarray(forward(params, one.x))
 
     makers = {

@@ -24,7 +24,8 @@ from train_data import linear, train
 SEED = 20_261_121
 # Where the account's half begins in a row: as many features as an address has.
 USER_FROM = 54
-ORGS, HELD_ORGS, JUDGED_ORGS = 130, 70, 30
+ORGS, HELD_ORGS, JUDGED_ORGS = 220, 90, 30
+HIDDEN = (96, 48)
 FIELDS = (
     "ts event outcome status event_id reason user actor target_user src_ip host session "
     "user_agent device src_host method lat lon country repeated service"
@@ -41,11 +42,13 @@ SEES = {
     "distributed_spraying": (0.1, 3.0),
     "credential_stuffing": (4.0, 0.02),
     "takeover": (2.0, 3.0),
+    "takeover_untold": (0.3, 0.5),
     "impossible_travel": (0.0, 30.0),
+    "impossible_travel_same_client": (0.0, 15.0),
     "automation": (0.2, 1.0),
 }
 # Rows of one attack after which each weighs fully: the first failure of many is like any other.
-RAMP = {"automation": 12, "impossible_travel": 1}
+RAMP = {"automation": 12, "impossible_travel": 1, "impossible_travel_same_client": 1}
 # A flood's later rows say little: what counts is how soon it is seen.
 FLOODS = ("brute_force", "slow_brute_force", "spraying", "credential_stuffing")
 EARLY, LATE, SOON = 12, 0.1, 4.0
@@ -104,7 +107,7 @@ class Set:
             ramp = min(1.0, seen[key] / RAMP.get(kind, 4)) ** 1.5
             if kind in FLOODS:
                 ramp *= LATE if seen[key] > EARLY else SOON if seen[key] > 2 else 1.0
-            success = kind == "takeover" and not refused(row)
+            success = kind.startswith("takeover") and not refused(row)
             weights[at] = SEES[kind][0 if by_address else 1] * (3.0 if success else ramp)
         return weights
 
@@ -143,7 +146,7 @@ def people(part, worst):
 def addresses(part, worst):
     """Of each attacking address with five failures: flagged within those, and ever; and of those
     with fewer: flagged ever."""
-    failures, within, ever, label = collections.Counter(), {}, {}, {}
+    failures, within, ever, hostile = collections.Counter(), {}, {}, set()
     first = {}
     for at, owner in enumerate(part.owners):
         if part.by_address[at]:
@@ -154,13 +157,15 @@ def addresses(part, worst):
             continue
         before = failures[where]
         failure, given_up, told = first[at][1], first[at][3], first[at][32]
+        if row["label"] != 1:
+            # Others behind the same address: their typing errors are none of the attacker's.
+            continue
+        hostile.add(where)
         failures[where] += (failure + 5 * given_up) * (told < 0.5)
-        label[where] = max(label.get(where, 0), row["label"])
         flagged = score >= 0.5
         ever[where] = ever.get(where, False) or flagged
         in_time = failures[where] <= 5 or before == 0
         within[where] = within.get(where, False) or (flagged and in_time)
-    hostile = [where for where, value in label.items() if value == 1]
     many = [where for where in hostile if failures[where] >= 5]
     few = [where for where in hostile if 0 < failures[where] < 5]
     share = lambda got, of: float(np.mean([got[w] for w in of])) if of else 0.0  # noqa: E731
@@ -272,7 +277,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path, help="keep the sets here, for compare_auth.py")
     parser.add_argument("--no-export", action="store_true")
@@ -288,7 +293,7 @@ def main():
         args.keep.write_bytes(pickle.dumps((part, held, judged)))
     figures = {}
     for name, forward in (("logistic regression", linear), ("network", heads)):
-        params = train(part.x, labels, weights, forward, args.epochs, outputs=2)
+        params = train(part.x, labels, weights, forward, args.epochs, outputs=2, hidden=HIDDEN)
         scales = calibrate(held, np.asarray(forward(params, held.x)))
         print(f"\n{name}: slopes and shifts {np.round(scales, 3).tolist()}")
         figures[name] = [
@@ -299,6 +304,8 @@ def main():
         args.report.write_text(json.dumps(figures, indent=1))
     if not args.no_export:
         export(args.out, params, scales, make)
+        trained = ["generated train"] * len(part.rows)
+        sources.write_list(args.out / "auth-sentry.sources.json", trained)
 
 
 def export(out, params, scales, make):

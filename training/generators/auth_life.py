@@ -42,7 +42,7 @@ class World:
     attacks: tuple = (6, 16)  # per organisation
     tries: tuple = (6, 400)
     gap: tuple = (0.05, 20.0)  # seconds between tries
-    slow_gap: tuple = (60.0, 1500.0)
+    slow_gap: tuple = (60.0, 9000.0)
     sprayed: tuple = (8, 60)
     botnet: tuple = (8, 60)  # addresses after one account
     stuffed: tuple = (30, 250)
@@ -58,7 +58,7 @@ WORLDS = {
     "quiet": World(people=(40, 100), attacks=(0, 3)),
     "other paces": World(
         gap=(0.8, 60.0),
-        slow_gap=(200.0, 2600.0),
+        slow_gap=(200.0, 14_400.0),
         tries=(6, 60),
         beat=(45.0, 3000.0),
         jitter=(0.01, 0.1),
