@@ -1,10 +1,10 @@
 """Those who want in: guessing, spraying, stuffing, takeovers, impossible journeys, scripts.
 
-A source may tell too little of an attack to know it from its victim's own doings. Such attacks keep a
-category of their own, so that figures of the others mean something and theirs are seen:
+A source may tell too little of an attack to know it from its victim's own doings. Such attacks
+have a category of their own, so that figures of the others mean something and theirs are seen:
 `takeover_untold` (two or three failures and a success from another network; neither the client nor
-the place is told, or both are the owner's) and `impossible_travel_same_client` (a far place, but the
-client says what the owner's says, or nothing: so does the owner's first use of a far gateway).
+the place is told, or both are the owner's) and `impossible_travel_same_client` (a far place, but
+the client says what the owner's says, or nothing: so does the owner's first use of a far gateway).
 """
 
 import collections
@@ -118,7 +118,8 @@ class Attack:
             if hidden:
                 self.source.gives_up(self.at, user, self.where, "", **self.extra)
             else:
-                self.fail(user, unknown=unknown and user != "root", keep=n % 6 > 0 and server and burst == 1)
+                keep = n % 6 > 0 and server and burst == 1
+                self.fail(user, unknown=unknown and user != "root", keep=keep)
             if n % 7 == 0:
                 self.source.noise(self.at, self.where, **self.told())
             if n % burst == burst - 1:
