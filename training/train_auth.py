@@ -32,7 +32,7 @@ FIELDS = (
 ).split()
 # Shares of never attacked people that may ever reach 0.5 and 0.85 on held-back organisations, by
 # the row of an address and by that of an account.
-SHARES = ((0.002, 0.0004), (0.002, 0.0004))
+SHARES = ((0.0015, 0.0004), (0.0015, 0.0004))
 # What a row of each kind weighs to the address's half and to the account's. An attack that one half
 # cannot see must not teach it that the ordinary is bad.
 SEES = {
@@ -280,15 +280,20 @@ def main():
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path, help="keep the sets here, for compare_auth.py")
+    parser.add_argument("--kept", type=pathlib.Path, help="read the sets that --keep wrote")
     parser.add_argument("--no-export", action="store_true")
     args = parser.parse_args()
     make = functools.partial(vectors, args.features_cmd)
 
-    part = Set(auth_life.rows(ORGS, SEED), make)
+    if args.kept:
+        with open(args.kept, "rb") as file:
+            part, held, judged = pickle.load(file)
+    else:
+        part = Set(auth_life.rows(ORGS, SEED), make)
+        held = Set(auth_life.rows(HELD_ORGS, SEED + 1, "quiet"), make)
+        judged = judged_sets(args.data, make)
     labels, weights = part.labels(), part.weights()
     print(f"{len(part.rows)} events, {len(labels)} rows, {int(labels.sum())} of attacks", flush=True)
-    held = Set(auth_life.rows(HELD_ORGS, SEED + 1, "quiet"), make)
-    judged = judged_sets(args.data, make)
     if args.keep:
         args.keep.write_bytes(pickle.dumps((part, held, judged)))
     figures = {}
