@@ -24,7 +24,7 @@ from train_data import linear, train
 SEED = 20_261_121
 # Where the account's half begins in a row: as many features as an address has.
 USER_FROM = 54
-ORGS, HELD_ORGS, JUDGED_ORGS = 220, 90, 30
+ORGS, HELD_ORGS, JUDGED_ORGS = 200, 90, 30
 HIDDEN = (96, 48)
 FIELDS = (
     "ts event outcome status event_id reason user actor target_user src_ip host session "
@@ -41,7 +41,7 @@ SEES = {
     "spraying": (4.0, 0.05),
     "distributed_spraying": (0.1, 3.0),
     "credential_stuffing": (4.0, 0.02),
-    "takeover": (2.0, 3.0),
+    "takeover": (2.0, 4.0),
     "takeover_untold": (0.3, 0.5),
     "impossible_travel": (0.0, 30.0),
     "impossible_travel_same_client": (0.0, 15.0),

@@ -53,7 +53,8 @@ class World:
 
 
 WORLDS = {
-    "train": World(),
+    # Many enemies: their variety is what is learnt.
+    "train": World(attacks=(14, 34)),
     # Few enemies, so that there are many people whom nobody attacked.
     "quiet": World(people=(40, 100), attacks=(0, 3)),
     "other paces": World(

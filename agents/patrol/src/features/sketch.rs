@@ -261,12 +261,11 @@ impl Beat {
                 self.period_s += 0.2 * (gap - self.period_s);
                 self.kept = (self.kept + 1.0).min(Self::KEPT_MAX);
             }
+            // A beat that came back once outlives one event between.
+            None if self.kept >= 1.0 => self.kept -= 1.0,
             None => {
-                self.kept -= 1.0;
-                if self.kept <= 0.0 {
-                    self.kept = 0.0;
-                    self.period_s = self.since_last_s(now_us);
-                }
+                self.kept = 0.0;
+                self.period_s = self.since_last_s(now_us);
             }
         }
         // By time, not by events: a script that came today makes no habit, however fast it is.
@@ -323,7 +322,8 @@ mod tests {
     #[test]
     fn what_was_never_added_seldom_passes_for_known() {
         let mut known = Known::<2>::default();
-        assert!((0..16).all(|number| known.add(hash(&format!("10.0.0.{number}")))));
+        let new = (0..16).filter(|number| known.add(hash(&format!("10.0.0.{number}")))).count();
+        assert!(new >= 15, "{new}");
         assert!((0..16).all(|number| known.has(hash(&format!("10.0.0.{number}")))));
         let wrong = (0..1000).filter(|number| known.has(hash(&format!("x{number}")))).count();
         assert!(wrong < 80, "{wrong}");
