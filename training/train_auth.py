@@ -45,7 +45,7 @@ SEES = {
     "takeover_untold": (0.3, 0.5),
     "impossible_travel": (0.0, 30.0),
     "impossible_travel_same_client": (0.0, 15.0),
-    "automation": (0.2, 1.0),
+    "automation": (0.3, 3.0),
 }
 # Rows of one attack after which each weighs fully: the first failure of many is like any other.
 RAMP = {"automation": 12, "impossible_travel": 1, "impossible_travel_same_client": 1}
