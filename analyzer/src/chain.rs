@@ -37,7 +37,7 @@ mod parse;
 pub use detection::Matcher;
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
 
-use magsentinel_bus_schema::{Class, Entity, Level, Scored, Token};
+use magsentinel_bus_schema::{Class, Entity, Id, Level, Scored, Token};
 use std::time::Duration;
 
 /// Which events are the members of a chain's windows. A window of length `T` is closed at both
@@ -204,6 +204,13 @@ impl Book {
     pub fn classes(&self) -> Vec<Class> {
         let used = |class: &Class| self.chains.iter().any(|c| c.classes.contains(class));
         Class::ALL.iter().copied().filter(used).collect()
+    }
+
+    /// What tells this book from another that would find something else: derived from all of
+    /// its chains and their order.
+    #[must_use]
+    pub fn digest(&self) -> Id {
+        Id::derived(&[format!("{:?}", self.chains)])
     }
 
     /// The longest window of any chain.

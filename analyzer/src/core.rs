@@ -4,10 +4,24 @@ use crate::{
     Config,
     assess::{Revision, revise},
     chain::{Book, named},
-    window::{Bounds, Counters, Given, Key, Lane, Limits},
+    window::{Bounds, Counters, Given, Key, Lane, Limits, Saved},
 };
-use magsentinel_bus_schema::{Class, Keyed, Timestamp};
+use magsentinel_bus_schema::{Class, Id, Keyed, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// Form of [`Snapshot`]: rises when its meaning changes.
+const SNAPSHOT_VERSION: u16 = 1;
+
+/// The state of a shard, for its next owner.
+#[derive(Serialize, Deserialize)]
+struct Snapshot {
+    v: u16,
+    /// The chains under which the windows were kept.
+    book: Id,
+    live: Saved,
+    replayed: Saved,
+}
 
 /// Windows and decisions of one shard.
 #[derive(Debug)]
@@ -42,24 +56,51 @@ pub enum Refused {
     },
 }
 
+/// The bounds of a lane with this lateness.
+fn limits(config: &Config, lateness: magsentinel_runtime::settings::Span) -> Limits {
+    Limits {
+        keys_max: config.keys_max,
+        events_max: config.events_per_key_max,
+        lateness: lateness.get(),
+        closing_lag: lateness.min(config.lateness).get(),
+        tally: Bounds { cited_max: config.evidence_events_max, entities_max: config.affected_max },
+    }
+}
+
 impl Core {
     /// An empty shard.
     #[must_use]
     pub fn new(config: Arc<Config>, book: Arc<Book>) -> Self {
-        let lane = |lateness: magsentinel_runtime::settings::Span| {
-            Lane::new(Limits {
-                keys_max: config.keys_max,
-                events_max: config.events_per_key_max,
-                lateness: lateness.get(),
-                closing_lag: lateness.min(config.lateness).get(),
-                tally: Bounds {
-                    cited_max: config.evidence_events_max,
-                    entities_max: config.affected_max,
-                },
-            })
-        };
-        let (live, replayed) = (lane(config.lateness), lane(config.replay_lateness));
+        let live = Lane::new(limits(&config, config.lateness));
+        let replayed = Lane::new(limits(&config, config.replay_lateness));
         Self { config, book, live, replayed }
+    }
+
+    /// The state between two batches, encoded; nothing where it cannot be.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Vec<u8>> {
+        let (live, replayed) = (self.live.save(), self.replayed.save());
+        let book = self.book.digest();
+        rmp_serde::to_vec_named(&Snapshot { v: SNAPSHOT_VERSION, book, live, replayed }).ok()
+    }
+
+    /// Takes over the state of a former owner.
+    ///
+    /// # Errors
+    /// When it cannot be read, is of a newer form, or was kept under other chains: their windows
+    /// are found again by reading the stream.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let read: Snapshot = rmp_serde::from_slice(bytes).map_err(|e| e.to_string())?;
+        if read.v > SNAPSHOT_VERSION {
+            return Err(format!("its version {} is newer than {SNAPSHOT_VERSION}", read.v));
+        }
+        if read.book != self.book.digest() {
+            return Err("it was kept under other chains".to_owned());
+        }
+        self.live = Lane::restored(limits(&self.config, self.config.lateness), read.live);
+        let replayed = limits(&self.config, self.config.replay_lateness);
+        self.replayed = Lane::restored(replayed, read.replayed);
+        Ok(())
     }
 
     /// Takes one event. `stored` is when the server stored it, `arrived` when it came here (for

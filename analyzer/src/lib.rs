@@ -20,6 +20,8 @@ pub mod stage;
 pub mod window;
 
 #[cfg(test)]
+mod book_tests;
+#[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
 mod oracle_tests;
@@ -85,10 +87,10 @@ fn keyed_filters(tenant: &Tenant, shard: Shard) -> Vec<String> {
     Class::ALL.iter().map(|class| Subject::Keyed(*class, shard).of(tenant)).collect()
 }
 
-/// How far back a new owner reads. An incident is open for one window after its last member,
-/// which lies up to one window after its first, and closing waits for the allowed lateness. An
-/// incident that goes on for longer than that has a later first event for the new owner, and so
-/// goes on under a new id.
+/// How far back a new owner reads where there is no snapshot that it can use. An incident is open
+/// for one window after its last member, which lies up to one window after its first, and closing
+/// waits for the allowed lateness. Only then can an incident that goes on for longer than that
+/// have a later first event for the new owner, and so go on under a new id.
 fn rebuild(config: &Config, window_max: Duration) -> Span {
     let total = window_max * 2 + config.lateness.get();
     Span::ms(u64::try_from(total.as_millis()).unwrap_or(u64::MAX))

@@ -131,6 +131,17 @@ fn assert_rising(revisions: &[Revision]) {
 
 /// Runs a stream in batches, then lets a day pass.
 fn run(config: &Config, book: &Arc<Book>, stream: &[Scored], batches: &[usize]) -> Vec<Revision> {
+    run_on(config, book, stream, batches, |core| core)
+}
+
+/// The same, where the core of each next batch is made of the one before.
+fn run_on(
+    config: &Config,
+    book: &Arc<Book>,
+    stream: &[Scored],
+    batches: &[usize],
+    next: impl Fn(Core) -> Core,
+) -> Vec<Revision> {
     let mut core = Core::new(Arc::new(config.clone()), book.clone());
     let mut revisions = Vec::new();
     let mut sizes = batches.iter().copied().cycle();
@@ -144,6 +155,7 @@ fn run(config: &Config, book: &Arc<Book>, stream: &[Scored], batches: &[usize]) 
             }
         }
         revisions.extend(core.settle(at(1e6)));
+        core = next(core);
     }
     revisions.extend(core.settle(at(1.1e6)));
     revisions
@@ -220,6 +232,24 @@ proptest! {
     }
 
     #[test]
+    fn a_new_owner_goes_on_from_a_snapshot_as_if_nothing_had_happened(
+        book in books(),
+        stream in streams(),
+        lateness in 0..12_u64,
+        keys_max in 1..3_usize,
+        batches in prop::collection::vec(1..9_usize, 1..5),
+    ) {
+        let config = Config { lateness: Span::s(lateness), keys_max, ..Config::default() };
+        let hand_over = |core: Core| {
+            let mut next = Core::new(Arc::new(config.clone()), book.clone());
+            next.restore(&core.snapshot().unwrap()).unwrap();
+            next
+        };
+        let revisions = run_on(&config, &book, &stream, &batches, hand_over);
+        prop_assert_eq!(revisions, run(&config, &book, &stream, &batches));
+    }
+
+    #[test]
     fn at_the_bounds_the_result_does_not_depend_on_batches_either(
         book in books(),
         mut stream in streams(),
@@ -237,4 +267,22 @@ proptest! {
         let one_by_one = counts(run(&config, &book, &stream, &[1]));
         prop_assert_eq!(one_by_one, counts(run(&config, &book, &stream, &batches)));
     }
+}
+
+#[test]
+fn a_snapshot_of_other_chains_or_a_newer_form_is_refused() {
+    let config = Arc::new(Config::default());
+    let (one, other) = (book("temporal_ordered", 2, 5, ""), book("temporal_ordered", 2, 6, ""));
+    let bytes = Core::new(config.clone(), one.clone()).snapshot().unwrap();
+    let restore = |book: &Arc<Book>, bytes: &[u8]| {
+        Core::new(config.clone(), book.clone()).restore(bytes).err().unwrap_or_default()
+    };
+    assert_eq!(restore(&one, &bytes), "");
+    assert!(restore(&other, &bytes).contains("other chains"));
+    assert!(!restore(&one, &bytes[..bytes.len() / 2]).is_empty());
+    let mut newer = bytes.clone();
+    // The version follows the name of its field.
+    let at = newer.windows(2).position(|pair| pair == b"\xa1v").unwrap();
+    newer[at + 2] = 2;
+    assert!(restore(&one, &newer).contains("newer"));
 }

@@ -117,6 +117,14 @@ impl Stage for Analyzer {
         self.settle(now, out);
     }
 
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        self.core.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
+        self.core.restore(snapshot)
+    }
+
     fn report(&self) -> serde_json::Value {
         let mut report = json!({
             "shard": self.shard,

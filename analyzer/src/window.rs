@@ -9,7 +9,7 @@ mod lane;
 mod tally;
 mod track;
 
-pub use lane::{Counters, Given, Key, Lane, Limits, Tell, Turn};
+pub use lane::{Counters, Given, Key, Lane, Limits, Saved, Tell, Turn};
 pub use tally::{At, Bounds, Seen, Step, Tally};
 pub use track::{Incident, Taken, Track};
 

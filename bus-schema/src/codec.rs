@@ -4,8 +4,8 @@
 //! byte: a MessagePack map never begins with `{` or `[`, nor with white space that precedes one.
 
 use crate::{
-    Action, Alert, Analysis, Assessment, DeadLetter, Event, Fact, Gap, Keyed, Lease, Outcome,
-    Receipt, SCHEMA_VERSION, Scored,
+    Action, Alert, Analysis, Assessment, Closure, DeadLetter, Event, Fact, Gap, Keyed, Lease,
+    Outcome, Receipt, SCHEMA_VERSION, Scored,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -26,7 +26,7 @@ macro_rules! messages {
 }
 
 messages! {
-    Event, Fact, Scored, Receipt, Keyed, Assessment, Alert, Analysis, Action, Outcome, Gap, Lease,
+    Event, Fact, Scored, Receipt, Keyed, Assessment, Alert, Analysis, Action, Outcome, Closure, Gap, Lease,
     DeadLetter,
 }
 

@@ -5,6 +5,7 @@
 //! reason outside its arguments. Reading is tolerant (unknown fields are carried or ignored,
 //! added fields have defaults); writing is exact (golden bytes in `tests/golden`).
 
+pub mod closure;
 pub mod codec;
 pub mod decision;
 pub mod entity;
@@ -18,6 +19,7 @@ pub mod scored;
 pub mod subject;
 pub mod time;
 
+pub use closure::{Closure, Judgement};
 pub use codec::{CodecError, Limits, Message, decode, encode, encode_json};
 pub use decision::{
     Action, Alert, Analysis, Assessment, Effect, Mode, Outcome, OutcomeStatus, Response, Status,

@@ -1,8 +1,8 @@
 //! The JSON Schema (draft 2020-12) of every message and body, for the generated reference.
 
 use crate::{
-    Action, Alert, Analysis, Assessment, DeadLetter, Event, Fact, Gap, Keyed, Lease, Outcome,
-    Receipt, Scored, kinds,
+    Action, Alert, Analysis, Assessment, Closure, DeadLetter, Event, Fact, Gap, Keyed, Lease,
+    Outcome, Receipt, Scored, kinds,
 };
 use schemars::{Schema, schema_for};
 
@@ -20,6 +20,7 @@ pub fn messages() -> Vec<(&'static str, Schema)> {
         ("analysis", schema_for!(Analysis)),
         ("action", schema_for!(Action)),
         ("outcome", schema_for!(Outcome)),
+        ("closure", schema_for!(Closure)),
         ("gap", schema_for!(Gap)),
         ("lease", schema_for!(Lease)),
         ("dead-letter", schema_for!(DeadLetter)),

@@ -2,7 +2,7 @@
 //!
 //! `mag.<tenant>.<stage>.<kind…>[.<shard>]`, lower-case ASCII tokens, never raw user text.
 
-use crate::{Class, Kind, Level, decision::Verb};
+use crate::{Class, Judgement, Kind, Level, decision::Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -160,6 +160,8 @@ pub enum Subject {
     Action(Verb),
     /// An outcome.
     Outcome(Verb),
+    /// An operator's word on an incident.
+    Closure(Judgement),
     /// A pattern in some state of its life.
     Pattern(Token, Token),
     /// A patrol was blind.
@@ -190,6 +192,7 @@ impl Subject {
             Self::Analysis(attack) => format!("{p}.analysis.{attack}"),
             Self::Action(verb) => format!("{p}.action.{verb}"),
             Self::Outcome(verb) => format!("{p}.outcome.{verb}"),
+            Self::Closure(judgement) => format!("{p}.closure.{judgement}"),
             Self::Pattern(patrol, state) => format!("{p}.pattern.{patrol}.{state}"),
             Self::Gap(patrol) => format!("{p}.gap.{patrol}"),
             Self::Lease(service, shard) => format!("{p}.lease.{service}.{shard}"),
@@ -234,6 +237,7 @@ impl Subject {
             ["analysis", attack] => Some(Self::Analysis(attack.parse()?)),
             ["action", verb] => parse_verb(verb).map(Self::Action),
             ["outcome", verb] => parse_verb(verb).map(Self::Outcome),
+            ["closure", judgement] => Judgement::from_token(judgement).map(Self::Closure),
             ["pattern", patrol, state] => Some(Self::Pattern(patrol.parse()?, state.parse()?)),
             ["gap", patrol] => Some(Self::Gap(patrol.parse()?)),
             ["lease", service, shard] => {
@@ -268,7 +272,7 @@ pub enum Stream {
     Scored,
     /// Keyed scored events, and facts.
     Keyed,
-    /// Assessments, alerts, analyses, actions, outcomes, patterns, gaps, leases.
+    /// Assessments, alerts, analyses, actions, outcomes, closures, patterns, gaps, leases.
     Decisions,
     /// What could not be handled.
     DeadLetter,
@@ -312,9 +316,17 @@ impl Stream {
             Self::Events => &["event"],
             Self::Scored => &["scored"],
             Self::Keyed => &["keyed", "fact"],
-            Self::Decisions => {
-                &["assessment", "alert", "analysis", "action", "outcome", "pattern", "gap", "lease"]
-            }
+            Self::Decisions => &[
+                "assessment",
+                "alert",
+                "analysis",
+                "action",
+                "outcome",
+                "closure",
+                "pattern",
+                "gap",
+                "lease",
+            ],
             Self::DeadLetter => &["deadletter"],
         }
     }
@@ -387,6 +399,7 @@ mod tests {
             Subject::Analysis(token("bulk_export")),
             Subject::Action(Verb::SuspendSession),
             Subject::Outcome(Verb::Notify),
+            Subject::Closure(Judgement::FalsePositive),
             Subject::Pattern(token("sql-guard"), token("shadow")),
             Subject::Gap(token("data-flow")),
             Subject::Lease(token("analyzer"), Shard(12)),

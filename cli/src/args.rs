@@ -213,6 +213,23 @@ pub enum IncidentCommand {
         /// Id, or an unambiguous beginning of at least four characters
         id: String,
     },
+    /// Say whether an incident was an attack: patrols count it, the logbook keeps it
+    Close(CloseArgs),
+}
+
+#[derive(Args, Clone)]
+pub struct CloseArgs {
+    /// Id, or an unambiguous beginning of at least four characters
+    pub id: String,
+    /// Whether it was an attack
+    #[arg(long = "as", value_name = "JUDGEMENT", value_parser = ["true-positive", "false-positive"])]
+    pub judgement: String,
+    /// Why, for whoever reads the incident later
+    #[arg(long, default_value = "")]
+    pub note: String,
+    /// Who says so
+    #[arg(long, env = "USER", default_value = "")]
+    pub by: String,
 }
 
 #[derive(Args, Clone)]

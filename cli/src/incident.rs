@@ -1,16 +1,17 @@
-//! `incident`: what the logbook knows.
+//! `incident`: what the logbook knows, and what an operator says of it.
 
 use crate::{
-    args::{Global, IncidentArgs, IncidentCommand},
+    args::{CloseArgs, Global, IncidentArgs, IncidentCommand},
     exit::{BadData, BadUsage},
     settings::Settings,
 };
 use anyhow::Result;
-use magsentinel_bus_schema::Level;
-use magsentinel_logbook::{Filter, Logbook, render};
+use magsentinel_bus_schema::{Closure, Id, Judgement, Level, SCHEMA_VERSION, Subject};
+use magsentinel_logbook::{Filter, Incident, Logbook, render};
+use magsentinel_runtime::{clock, stage::Publish};
 
-/// Lists or shows.
-pub fn run(global: &Global, args: IncidentArgs) -> Result<()> {
+/// Lists, shows or closes.
+pub async fn run(global: &Global, args: IncidentArgs) -> Result<()> {
     let settings = Settings::load(global)?;
     let logbook = Logbook::open_configured(&settings.logbook)?;
     match args.command {
@@ -23,11 +24,54 @@ pub fn run(global: &Global, args: IncidentArgs) -> Result<()> {
             global.output.print(&rows, || render::list(&rows));
         }
         IncidentCommand::Show { id } => {
-            let found = logbook.incident(&id)?.ok_or_else(|| {
-                BadData(format!("no incident {id:?}; `magsentinel incident list` shows them"))
-            })?;
+            let found = find(&logbook, &id)?;
             global.output.print(&found, || render::incident(&found));
+        }
+        IncidentCommand::Close(args) => {
+            let closure = closure(&find(&logbook, &args.id)?, &args)?;
+            drop(logbook);
+            let bus = magsentinel_runtime::bus::connect(&settings.bus, "incident").await?;
+            let subject = Subject::Closure(closure.judgement);
+            bus.publish_all(&[Publish::new(subject, closure.id, &closure)?]).await?;
+            global.output.print(&closure, || told(&closure));
         }
     }
     Ok(())
+}
+
+fn find(logbook: &Logbook, id: &str) -> Result<Incident> {
+    let unknown = || BadData(format!("no incident {id:?}; `magsentinel incident list` shows them"));
+    Ok(logbook.incident(id)?.ok_or_else(unknown)?)
+}
+
+fn closure(found: &Incident, args: &CloseArgs) -> Result<Closure> {
+    let judgement = Judgement::from_token(&args.judgement).ok_or_else(|| {
+        BadUsage(format!("--as {:?} is neither true-positive nor false-positive", args.judgement))
+    })?;
+    let (incident, ts) = (found.incident.id, clock::now());
+    let at = ts.micros().to_le_bytes();
+    let parts = [b"closure".as_slice(), incident.as_bytes(), judgement.token().as_bytes(), &at];
+    Ok(Closure {
+        v: SCHEMA_VERSION,
+        id: Id::derived(&parts),
+        incident,
+        tenant: found.incident.tenant.clone(),
+        judgement,
+        by: args.by.clone(),
+        note: args.note.clone(),
+        patrols: found.shares(),
+        ts,
+    })
+}
+
+fn told(closure: &Closure) -> String {
+    let of = |share: &magsentinel_bus_schema::closure::Share| share.patrol.to_string();
+    let patrols: Vec<_> = closure.patrols.iter().map(of).collect();
+    format!(
+        "incident {} is closed as {}; told to {}\n`magsentinel status` shows how often each \
+         patrol was right\n",
+        closure.incident,
+        closure.judgement,
+        patrols.join(", ")
+    )
 }

@@ -56,7 +56,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Status(args) => status::run(&global, args).await,
         Command::Bundle(command) => bundle::run(&global, command).await,
         Command::Check(args) => check::run(&global, &args).await,
-        Command::Incident(args) => incident::run(&global, args),
+        Command::Incident(args) => incident::run(&global, args).await,
         Command::Reference(args) => reference::run(&args),
     }
 }

@@ -6,12 +6,18 @@
 
 use magsentinel_bus_schema::{Analysis, Assessment, decision::Claim};
 use magsentinel_commander::playbook::{Limits, write};
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::PathBuf};
 
 const LIMITS: Limits = Limits { events_max: 64, excerpt_chars: 300 };
 
+/// Asked for at run time: the build may have happened in another checkout.
+fn folder() -> PathBuf {
+    let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
+    PathBuf::from(package).join("tests")
+}
+
 fn assessment(case: &str) -> Assessment {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{case}.json"));
+    let path = folder().join(format!("cases/{case}.json"));
     let text = std::fs::read_to_string(&path).expect("the case file");
     serde_json::from_str(&text).expect("the case is an assessment")
 }
@@ -40,7 +46,7 @@ fn report(a: &Analysis) -> String {
 fn compare(case: &str) {
     let analysis = write(&assessment(case), LIMITS).expect("an analysis");
     let found = report(&analysis);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{case}.txt"));
+    let path = folder().join(format!("golden/{case}.txt"));
     if std::env::var("MAGSENTINEL_GOLDEN").is_ok_and(|v| v == "write") {
         std::fs::write(&path, &found).expect("written");
     }

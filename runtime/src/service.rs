@@ -8,12 +8,13 @@ use crate::{
     pool::PoolWorkerArgs,
     settings::Span,
     sharded::ShardedWorkerArgs,
-    stage::Stage,
+    stage::{Delivery, Stage},
     supervisor::{Plan, Supervisor},
 };
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture};
 use magsentinel_bus_schema::{Shard, Stream, Tenant, Token};
 use ractor::Actor;
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
@@ -81,6 +82,52 @@ pub struct Task {
     pub name: String,
     /// The work.
     pub run: Arc<dyn Fn(Context) -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+}
+
+/// What a message that is followed adds to a report; an error says why it is passed over.
+pub type Show = dyn Fn(&Delivery) -> Result<Value, String> + Send + Sync;
+
+impl Task {
+    /// A task that shows every message of some subjects, from the first that their stream holds
+    /// on, and reports what `show` makes of them under the task's name. What `show` refuses is
+    /// told in the log: others keep it.
+    #[must_use]
+    pub fn following(
+        name: &str,
+        stream: Stream,
+        filters: fn(&Tenant) -> Vec<String>,
+        show: Arc<Show>,
+    ) -> Self {
+        let part = name.to_owned();
+        let run = move |context: Context| {
+            let (part, show) = (part.clone(), Arc::clone(&show));
+            let work = async move { follow(&context, &part, stream, filters, &*show).await };
+            Box::pin(work) as BoxFuture<'static, Result<(), String>>
+        };
+        Self { name: name.to_owned(), run: Arc::new(run) }
+    }
+}
+
+async fn follow(
+    context: &Context,
+    part: &str,
+    stream: Stream,
+    filters: fn(&Tenant) -> Vec<String>,
+    show: &Show,
+) -> Result<(), String> {
+    let bus = &context.bus;
+    let messages = bus.follow_whole(stream, filters(bus.tenant())).await;
+    let mut messages = messages.map_err(|e| e.to_string())?;
+    loop {
+        let next = tokio::select! {
+            next = messages.next() => next.ok_or("the stream's reader has ended")?,
+            () = context.stopping() => return Ok(()),
+        };
+        match show(&next) {
+            Ok(value) => context.report(part, value),
+            Err(error) => tracing::warn!(part, seq = next.seq, error, "message is passed over"),
+        }
+    }
 }
 
 /// Everything that one process does.

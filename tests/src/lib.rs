@@ -11,6 +11,7 @@
 )]
 
 pub mod postgres;
+pub mod rivals;
 pub mod server;
 
 use futures::StreamExt;
@@ -144,10 +145,19 @@ impl Mesh {
     /// Memory that a role holds (`VmRSS`), in bytes.
     #[must_use]
     pub fn resident_bytes(&self, role: usize) -> u64 {
-        let path = format!("/proc/{}/status", self.roles[role].child.id());
-        let status = std::fs::read_to_string(path).unwrap_or_default();
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
-        1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0)
+        resident_bytes(self.roles[role].child.id())
+    }
+
+    /// Time that a role has run on any core, in seconds.
+    #[must_use]
+    pub fn cpu_seconds(&self, role: usize) -> f64 {
+        let path = format!("/proc/{}/task", self.roles[role].child.id());
+        let tasks = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let of_one = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            stat.split(' ').next()?.parse::<f64>().ok()
+        };
+        tasks.filter_map(of_one).sum::<f64>() / 1e9
     }
 
     /// What a role has logged.
@@ -206,6 +216,14 @@ impl Drop for Mesh {
     }
 }
 
+/// Memory that a process holds (`VmRSS`), in bytes; 0 where there is none.
+#[must_use]
+pub fn resident_bytes(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+    1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0)
+}
+
 /// Waits for a condition, asking every 100 ms, at most [`DEADLINE`].
 pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
@@ -231,6 +249,12 @@ pub async fn next<T: Message>(subscription: &mut async_nats::Subscriber) -> T {
     let message = tokio::time::timeout(DEADLINE, subscription.next()).await;
     let message = message.expect("a message in time").expect("an open subscription");
     magsentinel_bus_schema::decode(&message.payload, None, Limits::default()).expect("readable")
+}
+
+/// The repository's root. Asked for at run time: the build may have happened in another checkout.
+pub fn repository() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
+    PathBuf::from(package).parent().expect("the root is above it").to_path_buf()
 }
 
 /// The program under test, beside the test's own.

@@ -10,12 +10,12 @@
 
 use magsentinel_bus_schema::{Kind, Level, Scored, Stream, subject};
 use magsentinel_runtime::{bus::Bus, ledger, micro};
-use magsentinel_tests::{Mesh, held, wait_for};
+use magsentinel_tests::{Mesh, held, repository, wait_for};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 fn model() -> PathBuf {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../agents/patrol/models/sql-guard.onnx").into()
+    repository().join("agents/patrol/models/sql-guard.onnx")
 }
 
 /// A folder with one rule that knows a word.

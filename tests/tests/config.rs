@@ -8,7 +8,7 @@
     reason = "a test reports by panicking"
 )]
 
-use magsentinel_tests::Mesh;
+use magsentinel_tests::{Mesh, repository};
 use std::process::Output;
 
 fn said(out: &Output) -> String {
@@ -55,8 +55,7 @@ fn a_missing_or_corrupt_model_keeps_its_patrol_from_starting() {
     assert!(said(&missing).contains("/no/such.onnx"), "{}", said(&missing));
     let file = mesh.dir().join("broken.onnx");
     std::fs::write(&file, b"not a model").unwrap();
-    let selftest = "/../agents/patrol/models/sql-guard.selftest.json";
-    let selftest = format!("{}{selftest}", env!("CARGO_MANIFEST_DIR"));
+    let selftest = repository().join("agents/patrol/models/sql-guard.selftest.json");
     std::fs::copy(selftest, mesh.dir().join("broken.selftest.json")).unwrap();
     let set = format!("patrols.sql_guard.model={}", file.display());
     let broken = mesh.output(&["run", "sql-guard", "--set", &set]);
@@ -73,7 +72,7 @@ fn an_unknown_role_lists_the_roles() {
 
 #[test]
 fn the_shipped_example_is_valid() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/magsentinel.yaml");
-    let out = Mesh::new().output(&["--config", file, "check"]);
+    let file = repository().join("deploy/magsentinel.yaml");
+    let out = Mesh::new().output(&["--config", file.to_str().unwrap(), "check"]);
     assert!(out.status.success(), "{}", said(&out));
 }

@@ -1,8 +1,8 @@
 //! What a kept message says, as its type.
 
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, CodecError, DeadLetter, Fields, Gap, Id, Limits, Message,
-    Outcome, Subject, Tenant, codec,
+    Action, Alert, Analysis, Assessment, Closure, CodecError, DeadLetter, Fields, Gap, Id, Limits,
+    Message, Outcome, Subject, Tenant, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub enum Kept {
     Action,
     /// Outcomes.
     Outcome,
+    /// What operators say of incidents.
+    Closure,
     /// Patterns.
     Pattern,
     /// Gaps.
@@ -36,6 +38,7 @@ impl Kept {
         Kept::Analysis,
         Kept::Action,
         Kept::Outcome,
+        Kept::Closure,
         Kept::Pattern,
         Kept::Gap,
         Kept::DeadLetter,
@@ -50,6 +53,7 @@ impl Kept {
             Self::Analysis => "analysis",
             Self::Action => "action",
             Self::Outcome => "outcome",
+            Self::Closure => "closure",
             Self::Pattern => "pattern",
             Self::Gap => "gap",
             Self::DeadLetter => "deadletter",
@@ -71,6 +75,7 @@ impl Kept {
             Subject::Analysis(_) => Self::Analysis,
             Subject::Action(_) => Self::Action,
             Subject::Outcome(_) => Self::Outcome,
+            Subject::Closure(_) => Self::Closure,
             Subject::Pattern(..) => Self::Pattern,
             Subject::Gap(_) => Self::Gap,
             Subject::DeadLetter(_) => Self::DeadLetter,
@@ -104,6 +109,8 @@ pub enum Content {
     Action(Box<Action>),
     /// An outcome.
     Outcome(Box<Outcome>),
+    /// What an operator says of an incident.
+    Closure(Box<Closure>),
     /// A pattern, which is kept as it is.
     Pattern(Box<Opaque>),
     /// A gap.
@@ -136,6 +143,7 @@ impl Content {
             Kept::Analysis => Self::Analysis(boxed(payload, content_type, limits)?),
             Kept::Action => Self::Action(boxed(payload, content_type, limits)?),
             Kept::Outcome => Self::Outcome(boxed(payload, content_type, limits)?),
+            Kept::Closure => Self::Closure(boxed(payload, content_type, limits)?),
             Kept::Pattern => Self::Pattern(boxed(payload, content_type, limits)?),
             Kept::Gap => Self::Gap(boxed(payload, content_type, limits)?),
             Kept::DeadLetter => Self::DeadLetter(boxed(payload, content_type, limits)?),
@@ -151,6 +159,7 @@ impl Content {
             Self::Analysis(m) => Some(m.incident),
             Self::Action(m) => Some(m.incident),
             Self::Outcome(m) => Some(m.incident),
+            Self::Closure(m) => Some(m.incident),
             Self::Pattern(_) | Self::Gap(_) | Self::DeadLetter(_) => None,
         }
     }
@@ -164,6 +173,7 @@ impl Content {
             Self::Analysis(m) => Some(&m.tenant),
             Self::Action(m) => Some(&m.tenant),
             Self::Outcome(m) => Some(&m.tenant),
+            Self::Closure(m) => Some(&m.tenant),
             Self::Gap(m) => Some(&m.tenant),
             Self::DeadLetter(m) => Some(&m.tenant),
             Self::Pattern(_) => None,
@@ -181,6 +191,7 @@ impl Content {
             Self::Analysis(m) => m.id.to_string(),
             Self::Action(m) => m.id.to_string(),
             Self::Outcome(m) => m.id.to_string(),
+            Self::Closure(m) => m.id.to_string(),
             Self::Gap(m) => m.id.to_string(),
             Self::DeadLetter(m) => m.id.to_string(),
             Self::Pattern(_) => return None,

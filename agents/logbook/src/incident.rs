@@ -2,8 +2,8 @@
 
 use crate::Content;
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, Class, Id, Level, Outcome, Response, Status, Tenant,
-    Timestamp, Token, decision::Evidence,
+    Action, Alert, Analysis, Assessment, Class, Closure, Id, Judgement, Level, Outcome, Response,
+    Status, Tenant, Timestamp, Token, closure::Share, decision::Evidence,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,6 +55,9 @@ pub struct IncidentRow {
     pub actions: u64,
     /// Number of outcomes.
     pub outcomes: u64,
+    /// What an operator said last: whether it was an attack.
+    #[serde(default)]
+    pub judgement: Option<Judgement>,
 }
 
 impl IncidentRow {
@@ -82,6 +85,7 @@ impl IncidentRow {
             analyses: 0,
             actions: 0,
             outcomes: 0,
+            judgement: None,
         }
     }
 
@@ -104,6 +108,7 @@ impl IncidentRow {
             }
             Content::Action(_) => self.actions += 1,
             Content::Outcome(_) => self.outcomes += 1,
+            Content::Closure(m) => self.judgement = Some(m.judgement),
             Content::Pattern(_) | Content::Gap(_) | Content::DeadLetter(_) => {}
         }
     }
@@ -211,6 +216,8 @@ pub struct Incident {
     pub actions: Vec<Stored<Action>>,
     /// What became of them.
     pub outcomes: Vec<Stored<Outcome>>,
+    /// What operators said of it.
+    pub closures: Vec<Stored<Closure>>,
     /// Number of older records that were left out (`logbook.incident_records_max`).
     pub omitted: u64,
     /// Records that cannot be read: the file was changed, or is of a newer version.
@@ -234,6 +241,7 @@ impl Incident {
             analyses: Vec::new(),
             actions: Vec::new(),
             outcomes: Vec::new(),
+            closures: Vec::new(),
             omitted,
             unreadable: Vec::new(),
         };
@@ -255,6 +263,7 @@ impl Incident {
             Content::Analysis(m) => self.analyses.push(Stored { seq, stored, message: *m }),
             Content::Action(m) => self.actions.push(Stored { seq, stored, message: *m }),
             Content::Outcome(m) => self.outcomes.push(Stored { seq, stored, message: *m }),
+            Content::Closure(m) => self.closures.push(Stored { seq, stored, message: *m }),
             Content::Pattern(_) | Content::Gap(_) | Content::DeadLetter(_) => {}
         }
     }
@@ -262,6 +271,17 @@ impl Incident {
     /// The outcomes of an action, oldest first.
     pub fn outcomes_of(&self, action: Id) -> impl Iterator<Item = &Stored<Outcome>> {
         self.outcomes.iter().filter(move |outcome| outcome.message.action == action)
+    }
+
+    /// The patrols whose findings it cites, and how many of each.
+    #[must_use]
+    pub fn shares(&self) -> Vec<Share> {
+        let mut counted: BTreeMap<&Token, u64> = BTreeMap::new();
+        for cited in &self.evidence {
+            *counted.entry(&cited.patrol).or_default() += 1;
+        }
+        let share = |(patrol, events): (&Token, u64)| Share { patrol: patrol.clone(), events };
+        counted.into_iter().map(share).collect()
     }
 
     /// The analysis to show: the newest.

@@ -53,7 +53,8 @@ pub fn list(rows: &[IncidentRow]) -> String {
 fn done(row: &IncidentRow) -> String {
     let IncidentRow { analyses, actions, outcomes, .. } = row;
     let replayed = if row.replayed { ", replayed" } else { "" };
-    format!("{analyses} analyses, {actions} actions, {outcomes} outcomes{replayed}")
+    let judged = row.judgement.map(|judgement| format!(", {judgement}")).unwrap_or_default();
+    format!("{analyses} analyses, {actions} actions, {outcomes} outcomes{replayed}{judged}")
 }
 
 fn key(row: &IncidentRow) -> String {
@@ -107,6 +108,9 @@ fn head(incident: &Incident) -> String {
         row.confidence,
         row.tenant
     ));
+    if let Some(judgement) = row.judgement {
+        text.push_str(&format!("  an operator says: {judgement}\n"));
+    }
     if incident.omitted > 0 {
         text.push_str(&format!("  {} older records are not shown\n", incident.omitted));
     }
@@ -241,7 +245,13 @@ fn mode(mode: Mode) -> &'static str {
 
 fn next(incident: &Incident) -> String {
     let id = short(incident.incident.id);
-    format!("\nNext\n  magsentinel incident show {id} --output json\n  magsentinel incident list\n")
+    let close = match incident.incident.judgement {
+        Some(_) => String::new(),
+        None => format!("  magsentinel incident close {id} --as true-positive|false-positive\n"),
+    };
+    format!(
+        "\nNext\n  magsentinel incident show {id} --output json\n{close}  magsentinel incident list\n"
+    )
 }
 
 fn short(id: Id) -> String {

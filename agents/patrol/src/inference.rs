@@ -1,24 +1,18 @@
-//! The models: loaded, checked and run through ort. The only module that names it.
-//!
-//! ort speaks to one backend per process: tract, which is compiled in, or the native ONNX
+//! The models: loaded, checked and run, by tract, which is compiled in, or by the native ONNX
 //! Runtime, loaded from the shared library that [`Config::onnxruntime`] names. Both give the
 //! same scores within [`TOLERANCE`]; every model proves it on its self-test rows when loaded.
 
+mod native;
+mod port;
 mod rows;
 mod selftest;
+mod tract;
 
 pub use rows::{Input, Row, Rows};
 pub use selftest::{Row as SelfTestRow, TOLERANCE};
 
 use magsentinel_runtime::{bundle::BundleConfig, settings::Section};
-use ort::{
-    environment::Environment,
-    session::{
-        Session,
-        builder::{GraphOptimizationLevel, SessionBuilder},
-    },
-    value::{TensorElementType, TensorRef, ValueType},
-};
+use ort::environment::Environment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,7 +20,6 @@ use std::{
     borrow::Cow,
     fmt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 /// Section `inference`: how models are run, the same for everything in the process.
@@ -62,13 +55,16 @@ pub enum Error {
         /// What the loader said.
         why: String,
     },
-    /// The process already runs another backend.
-    #[error("this process already runs models with {running}, not with {wanted}: start another")]
+    /// The process already runs another native library.
+    #[error(
+        "this process already runs models with {}, not with {}: start another",
+        running.display(), wanted.display()
+    )]
     Chosen {
         /// What runs.
-        running: String,
+        running: PathBuf,
         /// What was asked for.
-        wanted: String,
+        wanted: PathBuf,
     },
     /// A file cannot be read.
     #[error("{} cannot be read; correct the patrol's `model`", path.display())]
@@ -112,11 +108,11 @@ pub enum Error {
     },
 }
 
-/// The process's backend. Cheap to clone.
+/// What runs models. Cheap to clone.
 #[derive(Clone)]
 pub struct Runtime {
-    environment: Environment,
     name: String,
+    library: Option<Environment>,
 }
 
 impl fmt::Debug for Runtime {
@@ -125,30 +121,17 @@ impl fmt::Debug for Runtime {
     }
 }
 
-static CHOSEN: Mutex<Option<Runtime>> = Mutex::new(None);
-
 impl Runtime {
-    /// The backend that the configuration names. The first call in a process decides for good;
-    /// a later one that asks for another backend is an error.
+    /// The backend that the configuration names. A process can load one native library; asking
+    /// for a second is an error.
     pub fn of(config: &Config) -> Result<Self, Error> {
-        let wanted = match &config.onnxruntime {
-            Some(path) => format!("onnxruntime {}", path.display()),
-            None => "tract".to_owned(),
-        };
-        let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = chosen.as_ref() {
-            if running.name == wanted {
-                return Ok(running.clone());
-            }
-            return Err(Error::Chosen { running: running.name.clone(), wanted });
-        }
-        let environment = match &config.onnxruntime {
-            Some(path) => native(path)?,
-            None => tract()?,
-        };
-        let runtime = Self { environment, name: wanted };
-        *chosen = Some(runtime.clone());
-        Ok(runtime)
+        Ok(match &config.onnxruntime {
+            None => Self { name: "tract".to_owned(), library: None },
+            Some(path) => Self {
+                name: format!("onnxruntime {}", path.display()),
+                library: Some(native::library(path)?),
+            },
+        })
     }
 
     /// `tract`, or `onnxruntime PATH`.
@@ -157,34 +140,35 @@ impl Runtime {
         &self.name
     }
 
-    fn session(&self, bytes: &[u8]) -> Result<Session, ort::Error> {
-        let builder = SessionBuilder::new(&self.environment)?;
-        // tract has one thread and refuses the option; what it does not know does no harm.
-        let builder = builder.with_intra_threads(1).unwrap_or_else(ort::Error::recover);
-        let builder = builder.with_intra_op_spinning(false).unwrap_or_else(ort::Error::recover);
-        let all = GraphOptimizationLevel::All;
-        let mut builder = builder.with_optimization_level(all).unwrap_or_else(ort::Error::recover);
-        builder.commit_from_memory(bytes)
+    fn session(&self, bytes: &[u8]) -> Result<Session, String> {
+        match &self.library {
+            None => tract::Session::new(bytes).map(Session::Tract),
+            Some(library) => native::Session::new(library, bytes).map(Session::Native),
+        }
     }
 }
 
-fn tract() -> Result<Environment, Error> {
-    let failed = |why: String| Error::Load { model: "tract".to_owned(), why };
-    if !ort::set_api(ort_tract::api()) {
-        return Err(failed("another part of this process has already chosen a backend".to_owned()));
-    }
-    ort::init().with_telemetry(false).build().map_err(|e| failed(e.to_string()))
+/// A model in the hands of a backend.
+#[derive(Debug)]
+enum Session {
+    Tract(tract::Session),
+    Native(native::Session),
 }
 
-fn native(path: &Path) -> Result<Environment, Error> {
-    let failed = |why: String| Error::Library { path: path.to_owned(), why };
-    // A relative path would be looked up beside the executable first.
-    let whole = std::path::absolute(path).map_err(|e| failed(e.to_string()))?;
-    if !whole.is_file() {
-        return Err(failed("there is no such file".to_owned()));
+impl Session {
+    fn check(&self, input: Input) -> Result<(), String> {
+        match self {
+            Self::Tract(it) => port::check(&it.inputs(), &it.outputs(), input),
+            Self::Native(it) => port::check(&it.inputs(), &it.outputs(), input),
+        }
     }
-    let builder = ort::init_from(&whole).map_err(|e| failed(e.to_string()))?;
-    builder.with_telemetry(false).build().map_err(|e| failed(e.to_string()))
+
+    fn run(&mut self, part: Row<'_>, count: usize, scores: &mut Vec<f32>) -> Result<(), String> {
+        match self {
+            Self::Tract(it) => it.run(part, count, scores),
+            Self::Native(it) => it.run(part, count, scores),
+        }
+    }
 }
 
 /// Where a model's bytes come from.
@@ -280,9 +264,6 @@ pub struct Model {
     name: String,
     input: Input,
     session: Session,
-    /// The width of its input is symbolic, so the padding that all rows share can be left out.
-    trims: bool,
-    trimmed: Vec<i32>,
 }
 
 impl fmt::Debug for Model {
@@ -297,10 +278,9 @@ impl Model {
         let name = source.name.clone();
         let session = runtime
             .session(&source.onnx)
-            .map_err(|e| Error::Load { model: name.clone(), why: e.to_string() })?;
-        let trims =
-            check(&session, input).map_err(|why| Error::Shape { model: name.clone(), why })?;
-        let mut model = Self { name, input, session, trims, trimmed: Vec::new() };
+            .map_err(|why| Error::Load { model: name.clone(), why })?;
+        session.check(input).map_err(|why| Error::Shape { model: name.clone(), why })?;
+        let mut model = Self { name, input, session };
         selftest::run(&mut model, &source.rows)?;
         Ok(model)
     }
@@ -329,80 +309,20 @@ impl Model {
         count: usize,
         scores: &mut Vec<f32>,
     ) -> Result<(), String> {
-        let width = self.input.width();
-        let tensor = match (part, self.input) {
-            (Row::Ids(mut part), Input::Ids(_)) => {
-                let mut columns = width;
-                if self.trims {
-                    columns = rows::trim(part, width, &mut self.trimmed);
-                    part = &self.trimmed;
-                }
-                TensorRef::from_array_view(([count, columns], part)).map(|t| t.into_dyn())
-            }
-            (Row::Values(part), Input::Values(_)) => {
-                TensorRef::from_array_view(([count, width], part)).map(|t| t.into_dyn())
-            }
-            _ => return Err("the rows are of another type than its input".to_owned()),
-        };
-        let tensor = tensor.map_err(|e| e.to_string())?;
-        // By name: ort 2.0.0-rc.14 never frees what it makes of inputs that are given by position,
-        // some 280 bytes a run. (With tract, 56 bytes a run stay lost: the type of the output.)
-        let named = ort::inputs![self.input.name() => tensor];
-        let run = self.session.run(named).map_err(|e| e.to_string())?;
-        let output = run.get(OUTPUT).ok_or("it gave no score")?;
-        let (_, found) = output.try_extract_tensor::<f32>().map_err(|e| e.to_string())?;
-        if found.len() != count {
-            return Err(format!("{} scores for {count} rows", found.len()));
+        if !self.input.takes(part) {
+            return Err("the rows are of another type than its input".to_owned());
         }
-        scores.extend_from_slice(found);
-        Ok(())
+        let before = scores.len();
+        self.session.run(part, count, scores)?;
+        match scores.len() - before {
+            found if found == count => Ok(()),
+            found => Err(format!("{found} scores for {count} rows")),
+        }
     }
 }
 
 /// Most rows in one run of a model: its scratch memory is bounded whatever a batch holds.
 const ROWS_AT_ONCE: usize = 64;
-
-/// Name of every model's output: float32 `[N, 1]`.
-const OUTPUT: &str = "score";
-
-/// What differs between a model's declared input and output and ours; whether the width of its
-/// input is symbolic.
-fn check(session: &Session, input: Input) -> Result<bool, String> {
-    let [found] = session.inputs() else {
-        return Err(format!("it has {} inputs, expected one", session.inputs().len()));
-    };
-    if found.name() != input.name() {
-        return Err(format!("its input is {:?}, expected {:?}", found.name(), input.name()));
-    }
-    let width = i64::try_from(input.width()).unwrap_or(i64::MAX);
-    let columns = columns_of(found.dtype(), input.element());
-    let columns = columns.map_err(|why| format!("its input {why}"))?;
-    let symbolic = columns < 1 && matches!(input, Input::Ids(_));
-    if columns != width && !symbolic {
-        return Err(format!("its input has {columns} columns, expected {width}"));
-    }
-    let Some(score) = session.outputs().iter().find(|o| o.name() == OUTPUT) else {
-        let names: Vec<_> = session.outputs().iter().map(|o| o.name().to_owned()).collect();
-        return Err(format!("its outputs are {names:?}, expected {OUTPUT:?}"));
-    };
-    match columns_of(score.dtype(), TensorElementType::Float32) {
-        Ok(1) => Ok(symbolic),
-        Ok(columns) => Err(format!("its output has {columns} columns, expected 1")),
-        Err(why) => Err(format!("its output {why}")),
-    }
-}
-
-/// The second dimension of a tensor of two, the first being the batch, which must not be fixed.
-fn columns_of(found: &ValueType, element: TensorElementType) -> Result<i64, String> {
-    let ValueType::Tensor { ty, shape, .. } = found else {
-        return Err(format!("is {found:?}, expected a tensor"));
-    };
-    // A dimension below 1 is symbolic.
-    match shape.iter().as_slice() {
-        [batch, columns] if *ty == element && *batch < 1 => Ok(*columns),
-        _ => Err(format!("is {ty:?} {shape}, expected {element:?} [N, columns]")),
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ pub mod bundle;
 mod facts;
 pub mod features;
 pub mod inference;
+pub mod judged;
 pub mod keys;
 pub mod patrol;
 pub mod patrols;

@@ -12,11 +12,12 @@ use crate::{
     patterns::{Book, Hit, Normal},
 };
 use magsentinel_bus_schema::{Class, Fields, Token};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fmt,
     ops::Range,
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 /// Events whose rows the model sees together.
@@ -33,6 +34,12 @@ impl Arms {
     #[must_use]
     pub fn model_digest(&self) -> &str {
         self.source.digest()
+    }
+
+    /// Size of the model, in bytes.
+    #[must_use]
+    pub fn model_bytes(&self) -> usize {
+        self.source.onnx().len()
     }
 
     /// Digest of the patterns.
@@ -185,6 +192,7 @@ impl Blueprint {
             accepted: Vec::with_capacity(CHUNK),
             normal: Normal::default(),
             hits: Vec::new(),
+            spent: Spent::default(),
         }
     }
 }
@@ -221,6 +229,29 @@ pub struct Scorer {
     accepted: Vec<Accepted>,
     normal: Normal,
     hits: Vec<Arc<Hit>>,
+    spent: Spent,
+}
+
+/// What the model's runs have cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    runs: u64,
+    rows: u64,
+    time: Duration,
+    longest: Duration,
+}
+
+impl Spent {
+    fn add(&mut self, rows: usize, time: Duration) {
+        self.runs += 1;
+        self.rows += rows as u64;
+        self.time += time;
+        self.longest = self.longest.max(time);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Scorer {
@@ -277,7 +308,9 @@ impl Scorer {
             *armed = self.blueprint.armed()?;
         }
         self.arms = Arc::clone(&armed.arms);
+        let begun = Instant::now();
         let run = armed.model.run(&self.rows, &mut self.scores);
+        self.spent.add(self.rows.len(), begun.elapsed());
         run.map_err(|source| Error::Inference { patrol: self.blueprint.spec.name, source })
     }
 
@@ -307,6 +340,19 @@ impl Scorer {
     #[must_use]
     pub fn arms(&self) -> &Arms {
         &self.arms
+    }
+
+    /// What the model's runs have cost: their number, rows, microseconds in all, and of the
+    /// longest.
+    #[must_use]
+    pub fn inference(&self) -> Value {
+        let Spent { runs, rows, time, longest } = self.spent;
+        json!({
+            "runs": runs,
+            "rows": rows,
+            "us": micros(time),
+            "us_max": micros(longest),
+        })
     }
 
     /// The part of a body that a reader should see.

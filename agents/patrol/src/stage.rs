@@ -1,7 +1,7 @@
 //! Patrols as stages of the mesh: events in, scored events and receipts out.
 
 use crate::{
-    Error, facts, inference,
+    Error, facts, inference, judged,
     patrol::{Finding, Seen, Spec},
     patrols::{self, Entry, Keyed, PublishNone},
     scorer::{Blueprint, Scorer, Verdict},
@@ -33,7 +33,7 @@ pub struct Consumers {
     pub pools: Vec<Pool>,
     /// Its consumers of shards, one per key class, where it does.
     pub sharded: Vec<Sharded>,
-    /// What follows its bundle, where any signer is trusted.
+    /// What follows operators' verdicts, and its bundle where any signer is trusted.
     pub tasks: Vec<Task>,
 }
 
@@ -50,7 +50,7 @@ pub fn consumers(
         None => (vec![pool(entry, config, &blueprint)], Vec::new()),
         Some(keyed) => (Vec::new(), shard_owners(entry, config, keyed, &blueprint, shards)?),
     };
-    let mut tasks = Vec::new();
+    let mut tasks = vec![judged::task(blueprint.name().clone())];
     if !inference.bundles.signers.is_empty() {
         let blueprint = Arc::clone(&blueprint);
         let name = blueprint.name().clone();
@@ -409,11 +409,13 @@ impl Stage for PatrolStage {
             "by_key": self.by_key(),
             "runtime": self.blueprint.runtime().name(),
             "model": self.scorer.arms().model_digest(),
+            "model_bytes_max": self.scorer.arms().model_bytes(),
             "patterns": self.scorer.arms().patterns_digest(),
             "ordinary": self.counts.ordinary,
             "found": self.counts.found,
             "flagged": self.counts.flagged,
             "refused": self.counts.refused,
+            "inference": self.scorer.inference(),
             "state": self.scorer.report(),
         })
     }

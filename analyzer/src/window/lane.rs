@@ -18,7 +18,7 @@ use super::{
 };
 use crate::chain::Chain;
 use magsentinel_bus_schema::{Class, Id, Scored, Tenant, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -26,7 +26,7 @@ use std::{
 };
 
 /// A correlation key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Tenant.
     pub tenant: Tenant,
@@ -53,7 +53,7 @@ pub struct Limits {
 }
 
 /// What a lane counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Events that took part in a chain.
     pub taken: u64,
@@ -100,7 +100,7 @@ pub enum Turn {
 /// Told about every revision, in order.
 pub type Tell<'a> = dyn FnMut(&Key, &Chain, &mut Incident, Turn) + 'a;
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Followed {
     /// By position of the chain in the book.
     tracks: BTreeMap<usize, Track>,
@@ -123,7 +123,47 @@ pub struct Lane {
     counters: Counters,
 }
 
+/// What a lane knows between two batches, when everything is settled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    keys: Vec<(Key, Followed)>,
+    newest: Option<Timestamp>,
+    arrived: Timestamp,
+    counters: Counters,
+}
+
 impl Lane {
+    /// A lane that goes on where another was, under its own limits.
+    #[must_use]
+    pub fn restored(limits: Limits, saved: Saved) -> Self {
+        let mut lane = Self::new(limits);
+        (lane.newest, lane.arrived) = (saved.newest, saved.arrived);
+        lane.counters = saved.counters;
+        for (key, followed) in saved.keys {
+            let key = Arc::new(key);
+            lane.by_age.insert((followed.newest, key.clone()));
+            if let Some(due) = followed.due {
+                lane.by_due.insert((due, key.clone()));
+            }
+            lane.keys.insert(key, followed);
+        }
+        lane
+    }
+
+    /// What the lane knows, its keys in order. Called between two batches.
+    #[must_use]
+    pub fn save(&self) -> Saved {
+        let pair = |(_, key): &(Timestamp, Arc<Key>)| {
+            self.keys.get(key).map(|followed| ((**key).clone(), followed.clone()))
+        };
+        Saved {
+            keys: self.by_age.iter().filter_map(pair).collect(),
+            newest: self.newest,
+            arrived: self.arrived,
+            counters: self.counters,
+        }
+    }
+
     /// An empty lane.
     #[must_use]
     pub fn new(limits: Limits) -> Self {

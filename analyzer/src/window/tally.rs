@@ -3,6 +3,7 @@
 
 use crate::chain::{Confidence, Mask, Severity};
 use magsentinel_bus_schema::{Class, Id, Kind, Level, Scored, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +14,7 @@ use std::{
 pub type At = (Timestamp, Id);
 
 /// What is known about the members that match one rule (several: the first of them).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// How many members.
     pub count: u64,
@@ -47,7 +48,7 @@ impl Step {
 }
 
 /// How an entity is named by the members.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The best trust with which any member names it.
     pub trust: magsentinel_bus_schema::Trust,
@@ -65,7 +66,7 @@ pub struct Bounds {
 }
 
 /// The sum of the members of one incident.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// How many members.
     pub count: u64,

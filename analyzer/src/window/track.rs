@@ -6,13 +6,14 @@ use super::{
 };
 use crate::chain::{Chain, Condition, Mask};
 use magsentinel_bus_schema::{Id, Level, Scored, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 /// One incident, open or closed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Time of its first member.
     pub start: Timestamp,
@@ -50,7 +51,7 @@ impl Incident {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     scored: Arc<Scored>,
     mask: Mask,
@@ -69,7 +70,7 @@ pub enum Taken {
 }
 
 /// Events kept, and incidents found, for one key under one chain.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     events: BTreeMap<At, Entry>,
     /// By sort of event (its mask): the newest that was let go at the bound.

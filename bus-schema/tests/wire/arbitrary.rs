@@ -2,9 +2,10 @@
 
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Fact, Failure,
-    Fields, Gap, Id, Keyed, Kind, Lease, Level, Mode, Outcome, OutcomeStatus, Receipt, Response,
-    Scored, Shard, Snapshot, Source, Status, Tenant, Timestamp, Token, Trust,
+    Action, Alert, Analysis, Assessment, Class, Closure, DeadLetter, Effect, Entity, Event, Fact,
+    Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Mode, Outcome, OutcomeStatus,
+    Receipt, Response, Scored, Shard, Snapshot, Source, Status, Tenant, Timestamp, Token, Trust,
+    closure::Share,
     decision::{Author, Claim, Evidence},
 };
 use serde_json::{Map, Value};
@@ -22,6 +23,7 @@ pub(crate) fn each(bytes: &[u8], visit: &mut impl Visit) {
     visit.visit("analysis", "any", &source.analysis());
     visit.visit("action", "any", &source.action());
     visit.visit("outcome", "any", &source.outcome());
+    visit.visit("closure", "any", &source.closure());
     visit.visit("gap", "any", &source.gap());
     visit.visit("lease", "any", &source.lease());
     visit.visit("dead-letter", "any", &source.dead_letter());
@@ -364,6 +366,20 @@ impl Bytes<'_> {
             status: self.pick(&[WouldApply, Refused, Pending, Applied, Reverted]),
             detail: self.text(),
             inverse: self.text(),
+            ts: self.at(),
+        }
+    }
+
+    fn closure(&mut self) -> Closure {
+        Closure {
+            v: 1,
+            id: self.id(),
+            incident: self.id(),
+            tenant: self.tenant(),
+            judgement: self.pick(Judgement::ALL),
+            by: self.text(),
+            note: self.text(),
+            patrols: vec![Share { patrol: self.token(), events: self.number() }],
             ts: self.at(),
         }
     }

@@ -3,9 +3,11 @@
 //! A message that changes its fields gets an example of its own beside the old one.
 
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Assessment, Class, DeadLetter, Effect, Entity, Event, Fact, Failure,
-    Fields, Gap, Id, Keyed, Kind, Lease, Level, Message, Mode, Outcome, OutcomeStatus, Receipt,
-    Response, Scored, Shard, Source, Status, Tenant, Timestamp, Token, Trust,
+    Action, Alert, Analysis, Assessment, Class, Closure, DeadLetter, Effect, Entity, Event, Fact,
+    Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Message, Mode, Outcome,
+    OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status, Tenant, Timestamp, Token,
+    Trust,
+    closure::Share,
     decision::{Author, Claim, Evidence},
 };
 use serde_json::json;
@@ -33,6 +35,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
         visit.visit("action", &name, &action(effect));
     }
     visit.visit("outcome", "outcome", &outcome());
+    visit.visit("closure", "closure", &closure());
     visit.visit("gap", "gap", &gap());
     visit.visit("lease", "lease", &lease());
     visit.visit("dead-letter", "dead-letter", &dead_letter());
@@ -309,6 +312,20 @@ pub(crate) fn outcome() -> Outcome {
         detail: "add element".to_owned(),
         inverse: "delete element".to_owned(),
         ts: at(3),
+    }
+}
+
+pub(crate) fn closure() -> Closure {
+    Closure {
+        v: 1,
+        id: id("closure"),
+        incident: id("incident"),
+        tenant: Tenant::default(),
+        judgement: Judgement::FalsePositive,
+        by: "dana".to_owned(),
+        note: "the nightly export".to_owned(),
+        patrols: vec![Share { patrol: token("data-flow"), events: 12 }],
+        ts: at(0),
     }
 }
 

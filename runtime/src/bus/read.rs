@@ -82,7 +82,25 @@ impl Bus {
         stream: Stream,
         filters: Vec<String>,
     ) -> Result<impl Items<Item = Delivery> + Send + Unpin + use<>, Error> {
-        let messages = self.reader(stream, filters, DeliverPolicy::New).await?;
+        self.follow_by(stream, filters, DeliverPolicy::New).await
+    }
+
+    /// Follows a stream from its first message on, across reconnects.
+    pub async fn follow_whole(
+        &self,
+        stream: Stream,
+        filters: Vec<String>,
+    ) -> Result<impl Items<Item = Delivery> + Send + Unpin + use<>, Error> {
+        self.follow_by(stream, filters, DeliverPolicy::All).await
+    }
+
+    async fn follow_by(
+        &self,
+        stream: Stream,
+        filters: Vec<String>,
+        policy: DeliverPolicy,
+    ) -> Result<impl Items<Item = Delivery> + Send + Unpin + use<>, Error> {
+        let messages = self.reader(stream, filters, policy).await?;
         let read = |message: Result<Message, _>| async move {
             message.ok().as_ref().and_then(delivery::of)
         };

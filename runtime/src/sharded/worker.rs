@@ -399,8 +399,8 @@ impl ShardedState {
     }
 }
 
-/// Adds up the numbers of the shards' reports, at every depth; of everything else the last
-/// stands.
+/// Adds up the numbers of the shards' reports, at every depth; of those whose name ends in
+/// `_max` the largest, and of everything else the last stands.
 fn add(sum: &mut serde_json::Map<String, serde_json::Value>, report: serde_json::Value) {
     let serde_json::Value::Object(report) = report else { return };
     for (key, mut value) in report {
@@ -411,7 +411,11 @@ fn add(sum: &mut serde_json::Map<String, serde_json::Value>, report: serde_json:
             continue;
         }
         let both = (sum.get(&key).and_then(|v| v.as_u64()), value.as_u64());
-        let value = if let (Some(a), Some(b)) = both { (a + b).into() } else { value };
+        let value = match both {
+            (Some(a), Some(b)) if key.ends_with("_max") => a.max(b).into(),
+            (Some(a), Some(b)) => (a + b).into(),
+            _ => value,
+        };
         sum.insert(key, value);
     }
 }

@@ -123,7 +123,7 @@ mod tests {
         let edges = BTreeSet::from([
             edge("magsentinel-patrol", "ort"),
             edge("magsentinel-analyzer", "ort"),
-            edge("magsentinel-analyzer", "ort-tract"),
+            edge("magsentinel-analyzer", "tract-onnx"),
             edge("magsentinel-bus-schema", "tokio"),
             edge("magsentinel-runtime", "tokio"),
         ]);

@@ -2,7 +2,7 @@
 
 use super::Incident;
 use magsentinel_bus_schema::{
-    Alert, Analysis, Assessment, Id, Level, Outcome, Response, Status, Timestamp,
+    Alert, Analysis, Assessment, Closure, Id, Level, Outcome, Response, Status, Timestamp,
     decision::{Author, Evidence},
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub enum Moment {
     Action,
     /// An outcome, when it was stored.
     Outcome,
+    /// An operator's word, when it was stored.
+    Closure,
 }
 
 impl Moment {
@@ -36,6 +38,7 @@ impl Moment {
             Self::Analysis => "analysis",
             Self::Action => "action",
             Self::Outcome => "outcome",
+            Self::Closure => "closure",
         }
     }
 }
@@ -69,6 +72,7 @@ pub(super) fn of(incident: &Incident) -> Vec<Entry> {
         Entry { at: s.stored, what: Moment::Action, id: action.id, level: None, text }
     }));
     entries.extend(incident.outcomes.iter().map(|s| of_outcome(s.stored, &s.message)));
+    entries.extend(incident.closures.iter().map(|s| of_closure(s.stored, &s.message)));
     entries.sort_by_key(|entry| (entry.at, entry.what));
     entries
 }
@@ -104,6 +108,17 @@ fn of_analysis(at: Timestamp, m: &Analysis) -> Entry {
 fn of_outcome(at: Timestamp, m: &Outcome) -> Entry {
     let text = format!("{} {}: {}", m.effect.verb(), outcome_status(m), m.detail);
     Entry { at, what: Moment::Outcome, id: m.id, level: None, text }
+}
+
+fn of_closure(at: Timestamp, m: &Closure) -> Entry {
+    let mut text = m.judgement.to_string();
+    for (before, said) in [(" by ", &m.by), (": ", &m.note)] {
+        if !said.is_empty() {
+            text.push_str(before);
+            text.push_str(said);
+        }
+    }
+    Entry { at, what: Moment::Closure, id: m.id, level: None, text }
 }
 
 /// The status of an incident, for a reader.

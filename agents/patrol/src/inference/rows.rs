@@ -1,6 +1,6 @@
 //! Rows of features on their way into a model.
 
-use ort::value::TensorElementType;
+use super::port::Element;
 
 /// What a model takes: its one input's name, element type and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,18 @@ impl Input {
         }
     }
 
-    pub(super) fn element(self) -> TensorElementType {
+    pub(super) fn element(self) -> Element {
         match self {
-            Self::Ids(_) => TensorElementType::Int32,
-            Self::Values(_) => TensorElementType::Float32,
+            Self::Ids(_) => Element::Int32,
+            Self::Values(_) => Element::Float32,
+        }
+    }
+
+    /// Whether such rows go into it.
+    pub(super) fn takes(self, rows: Row<'_>) -> bool {
+        match (self, rows) {
+            (Self::Ids(_), Row::Ids(_)) | (Self::Values(_), Row::Values(_)) => true,
+            (Self::Ids(_), Row::Values(_)) | (Self::Values(_), Row::Ids(_)) => false,
         }
     }
 }
@@ -56,6 +64,16 @@ pub enum Row<'a> {
     Ids(&'a [i32]),
     /// Of [`Input::Values`].
     Values(&'a [f32]),
+}
+
+impl Row<'_> {
+    /// Numbers it holds.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Ids(ids) => ids.len(),
+            Self::Values(values) => values.len(),
+        }
+    }
 }
 
 impl Rows {
@@ -129,19 +147,4 @@ fn grow<'a, T: Copy + Default>(
     all.resize(from + width, T::default());
     *count += 1;
     all.get_mut(from..).unwrap_or_default()
-}
-
-/// Copies rows of ids without the padding that all of them end in; returns the columns left.
-/// One column of padding stays, as models take it for the zero of a maximum. Widths are rounded
-/// up, so that a backend sees few different shapes.
-pub(super) fn trim(rows: &[i32], width: usize, out: &mut Vec<i32>) -> usize {
-    const STEP: usize = 16;
-    let filled = |row: &[i32]| row.iter().rposition(|id| *id != 0).map_or(0, |at| at + 1);
-    let longest = rows.chunks_exact(width).map(filled).max().unwrap_or(0);
-    let columns = (longest + 1).next_multiple_of(STEP).min(width);
-    out.clear();
-    for row in rows.chunks_exact(width) {
-        out.extend_from_slice(row.get(..columns).unwrap_or_default());
-    }
-    columns
 }

@@ -71,38 +71,10 @@ fn a_model_that_cannot_be_right_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_symbolic_width_leaves_out_padding_and_nothing_else() {
-    let mut ids = vec![0; 3 * 64];
-    ids[..20].fill(7);
-    ids[64..64 + 33].fill(8);
-    let mut out = Vec::new();
-    assert_eq!(rows::trim(&ids, 64, &mut out), 48);
-    assert_eq!(out.iter().sum::<i32>(), ids.iter().sum::<i32>());
-    assert_eq!((out.len(), out[48]), (3 * 48, 8));
-    ids[127] = 9;
-    assert_eq!(rows::trim(&ids, 64, &mut out), 64);
-
-    // The embedded model with its width made symbolic, if it is not yet: the dimension's tag and
-    // value become a name of the same length. It passes its self test, so the scores stay.
-    let guard = find("sql-guard").unwrap().spec;
-    let (fixed, named) = (*b"\x0a\x03\x08\x80\x02", *b"\x0a\x03\x12\x01W");
-    let mut onnx = guard.model.onnx.to_vec();
-    if let Some(at) = onnx.windows(5).rposition(|part| part == fixed) {
-        onnx[at..at + 5].copy_from_slice(&named);
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let source = source(dir.path(), &onnx, guard.model.selftest).unwrap();
-    assert!(Model::load(&runtime(), &source, guard.input).unwrap().trims);
-}
-
-#[test]
-fn one_process_has_one_backend() {
-    let tract = runtime();
-    let other = Config {
-        onnxruntime: Some(PathBuf::from("/nowhere/libonnxruntime.so")),
-        ..Config::default()
-    };
+fn a_library_that_is_not_there_is_named() {
+    let path = PathBuf::from("/nowhere/libonnxruntime.so");
+    let other = Config { onnxruntime: Some(path.clone()), ..Config::default() };
     let error = Runtime::of(&other).unwrap_err();
-    assert!(matches!(&error, Error::Chosen { running, .. } if running == tract.name()), "{error}");
-    assert!(native(Path::new("/nowhere/lib.so")).unwrap_err().to_string().contains("no such file"));
+    assert!(matches!(&error, Error::Library { path: named, .. } if *named == path), "{error}");
+    assert!(error.to_string().contains("no such file"), "{error}");
 }

@@ -53,7 +53,7 @@ pub async fn run() {
         .collect();
     ms.sort_by(f64::total_cmp);
     let (p50, p99) = (super::quantile(&ms, 0.5), super::quantile(&ms, 0.99));
-    println!("{:<46} {:>9} of {}", "event → alert at 1,000/s: alerts", ms.len(), sent.len());
-    println!("{:<46} {p50:>11.2} ms", "event → alert at 1,000/s: p50");
-    println!("{:<46} {p99:>11.2} ms", "event → alert at 1,000/s: p99");
+    println!("{:<58} {:>9} of {}", "event → alert at 1,000/s: alerts", ms.len(), sent.len());
+    println!("{:<58} {p50:>11.2} ms", "event → alert at 1,000/s: p50");
+    println!("{:<58} {p99:>11.2} ms", "event → alert at 1,000/s: p99");
 }

@@ -1,6 +1,6 @@
 //! The figures of the mesh, each beside the bare broker's of the same run.
 //!
-//! `bench [NAME…]` with NAME among `score`, `latency`, `throughput`; all without one. Machines are
+//! `bench [NAME…]` with NAME among `score`, `idle`, `latency`, `throughput`; all without one. Machines are
 //! noisy: what counts is the ratio within one run.
 #![allow(
     clippy::expect_used,
@@ -10,6 +10,8 @@
     reason = "a benchmark reports to a terminal and ends where it fails"
 )]
 
+mod bodies;
+mod idle;
 mod latency;
 mod rival;
 mod score;
@@ -38,9 +40,12 @@ fn quantile(sorted: &[f64], p: f64) -> f64 {
 async fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
-    println!("{:<46} {:>14} {:>14}", "figure", "magsentinel", "beside it");
+    println!("{:<58} {:>14} {:>14}", "figure", "magsentinel", "beside it");
     if wants("score") {
         score::run().await;
+    }
+    if wants("idle") {
+        idle::run().await;
     }
     if wants("latency") {
         latency::run().await;

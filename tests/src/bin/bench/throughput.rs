@@ -70,7 +70,7 @@ async fn mesh(payloads: &[(String, bytes::Bytes)], library: Option<&str>) -> (f6
     })
     .await;
     println!(
-        "{:<46} {:>11.1} MB {:>11.1} MB",
+        "{:<58} {:>11.1} MB {:>11.1} MB",
         format!("sql-guard {} resident, idle | loaded", library.map_or("tract", |_| "native")),
         idle as f64 / 1e6,
         mesh.resident_bytes(role) as f64 / 1e6,
@@ -86,6 +86,6 @@ pub async fn run() {
     for (name, library) in [("native", Some(native.as_str())), ("tract", None)] {
         let (rate, _) = mesh(&payloads, library).await;
         let label = format!("events/s scored by sql-guard, {name} | bare");
-        println!("{label:<46} {rate:>14.0} {bare:>14.0}  ({:.0} %)", 100.0 * rate / bare);
+        println!("{label:<58} {rate:>14.0} {bare:>14.0}  ({:.0} %)", 100.0 * rate / bare);
     }
 }

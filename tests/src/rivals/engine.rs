@@ -1,7 +1,7 @@
 //! The C interface of libmodsecurity 3, as far as a verdict on a request needs it.
 #![expect(unsafe_code, reason = "the engine is a C library; this file is all that touches it")]
 
-use crate::request::Request;
+use super::Request;
 use anyhow::{Result, bail};
 use libloading::Library;
 use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_void};
