@@ -8,6 +8,8 @@ state's features. All are trained on the same share of the same rows, and calibr
 
 import argparse
 import collections
+import contextlib
+import io
 import pathlib
 import pickle
 import time
@@ -17,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+import tables
 import train_auth
 from train_data import linear, train
 
@@ -101,8 +104,8 @@ def train_recurrent(part, chosen, labels, weights, epochs=5, batch=512, rate=0.0
 
     def logit(one):
         past = histories(one)
-        parts = [run(params, gather(one.x, past[at : at + 8192])) for at in range(0, len(past), 8192)]
-        return np.concatenate([np.asarray(part) for part in parts])
+        chunks = (past[at : at + 8192] for at in range(0, len(past), 8192))
+        return np.concatenate([np.asarray(run(params, gather(one.x, chunk))) for chunk in chunks])
 
     return logit
 
@@ -124,14 +127,15 @@ def train_boosted(part, chosen, labels, weights):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", type=pathlib.Path)
-    part, held, judged = pickle.loads(parser.parse_args().sets.read_bytes())
+    with open(parser.parse_args().sets, "rb") as file:
+        part, held, judged = pickle.load(file)
     labels, weights = part.labels(), part.weights()
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.choice(len(labels), min(ROWS, len(labels)), replace=False))
     given = (part.x[chosen], labels[chosen], weights[chosen])
 
     def plain(forward):
-        params = train(*given, forward, epochs=12, outputs=2)
+        params = train(*given, forward, epochs=12, outputs=2, hidden=train_auth.HIDDEN)
         return lambda one: np.asarray(forward(params, one.x))
 
     makers = {
@@ -140,17 +144,39 @@ def main():
         "gradient boosting on the state": lambda: train_boosted(part, chosen, labels, weights),
         "recurrent, last 16 events": lambda: train_recurrent(part, chosen, labels, weights),
     }
+    print("| form | train, s | µs a row | people flagged | within 5, simulated | real | ", end="")
+    kinds = sorted(train_auth.SEES)
+    print(f"{' | '.join(kinds)} |\n|{' --- |' * (6 + len(kinds))}")
     for name, make in makers.items():
         begin = time.perf_counter()
         logit = make()
         took = time.perf_counter() - begin
         scales = train_auth.calibrate(held, logit(held))
-        print(f"\n## {name}: {took:.0f} s to train")
+        begin, rows, told = time.perf_counter(), 0, []
         for title, one in judged.items():
-            begin = time.perf_counter()
-            made = logit(one)
-            each = (time.perf_counter() - begin) / max(len(made), 1) * 1e6
-            train_auth.report(one, train_auth.scores(one, made, scales), f"{title} [{each:.2f} µs]")
+            rows += len(one.owners)
+            told.append((title, one, logit(one)))
+        each = (time.perf_counter() - begin) / rows * 1e6
+        with contextlib.redirect_stdout(io.StringIO()):
+            told = [
+                train_auth.report(one, train_auth.scores(one, made, scales), title)
+                for title, one, made in told
+            ]
+        found = tables.unseen_attacks(told)
+        shares = [tables.percent(found[kind][1] / found[kind][0]) for kind in kinds]
+        worlds = [one for one in told if one["behaviours"] and one["title"] != "simulated, train"]
+        logs = [one for one in told if not one["behaviours"]]
+        print(
+            f"| {name} | {took:.0f} | {each:.2f} | {pooled(worlds, 'people', 'flagged')} "
+            f"| {pooled(worlds, 'addresses', 'within_5')} "
+            f"| {pooled(logs, 'addresses', 'within_5')} | {' | '.join(shares)} |",
+            flush=True,
+        )
+
+
+def pooled(told, of, share):
+    """A share over several sets, each by how many it has."""
+    return tables.percent(sum(one[of] * one[share] for one in told) / sum(one[of] for one in told))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import json
 import pathlib
 import sys
 
-from generators import data_access
+from generators import auth_life, data_access
 
 SEED = 20_250_101
 ACCOUNTS = 300
+ORGS = 16
 
 
 def data_flow():
@@ -24,7 +25,14 @@ def data_flow():
             yield {**row, "source": f"simulated: {world}"}
 
 
-PATROLS = {"data-flow": data_flow}
+def auth_sentry():
+    """Logins of the organisations of each world; of `train` only the seed is another."""
+    for place, world in enumerate(auth_life.WORLDS):
+        for row in auth_life.rows(ORGS, SEED + place, world):
+            yield {**row, "source": f"simulated: {world}"}
+
+
+PATROLS = {"auth-sentry": auth_sentry, "data-flow": data_flow}
 
 
 def main():

@@ -49,31 +49,38 @@ def data(report):
 
 
 def auth(report):
-    print("| judged on | model | people never attacked | flagged | attacks | found |", end="")
-    print(" hostile addresses, 5+ failures | flagged within 5 | ever |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for model, sets in report.items():
-        for one in sets:
-            kinds = one["behaviours"].values()
-            attacks = sum(number for number, _, _ in kinds)
-            found = sum(number * hit for number, hit, _ in kinds) / max(attacks, 1)
-            print(
-                f"| {one['title']} | {model} | {one['people']} | {percent(one['flagged'])} "
-                f"| {attacks or '–'} | {percent(found) if attacks else '–'} | {one['addresses']} "
-                f"| {percent(one['within_5'])} | {percent(one['ever'])} |"
-            )
-    print("\n| behaviour | model | number | flagged | high |\n| --- | --- | --- | --- | --- |")
-    for model, sets in report.items():
-        kinds = {}
-        for one in sets:
-            for kind, (number, hit, high) in one["behaviours"].items():
-                have = kinds.setdefault(kind, [0, 0.0, 0.0])
-                have[0] += number
-                have[1] += number * hit
-                have[2] += number * high
-        for kind, (number, hit, high) in sorted(kinds.items()):
-            shares = f"{percent(hit / number)} | {percent(high / number)}"
-            print(f"| {kind} | {model} | {number} | {shares} |")
+    print("| judged on | people | flagged ever | attacking addresses, 5 failures or more ", end="")
+    print("| within 5 | ever | with 1 to 4 | flagged |\n|" + " --- |" * 8)
+    for one in report["network"]:
+        told = f"| {one['people']} | {percent(one['flagged'])} " if one["people"] else "| 0 | – "
+        told += f"| {one['addresses']} "
+        many = f"| {percent(one['within_5'])} | {percent(one['ever'])} "
+        told += many if one["addresses"] else "| – | – "
+        few = f"| {one['with_1_to_4']} | {percent(one['few_ever'])} |"
+        print(f"| {one['title']} {told}{few if one['with_1_to_4'] else '| 0 | – |'}")
+    print("\n| behaviour | attacks | network | of it high | logistic regression |")
+    print("| --- | --- | --- | --- | --- |")
+    found = {model: unseen_attacks(sets) for model, sets in report.items()}
+    for kind, (number, hit, high) in sorted(found["network"].items()):
+        linear = found["logistic regression"][kind][1] / number
+        print(
+            f"| {kind} | {number} | {percent(hit / number)} | {percent(high / number)} "
+            f"| {percent(linear)} |"
+        )
+
+
+def unseen_attacks(sets):
+    """By behaviour: attacks in the worlds not trained on, and how many are flagged, and high."""
+    kinds = {}
+    for one in sets:
+        if one["title"] == "simulated, train":
+            continue
+        for kind, (number, hit, high) in one["behaviours"].items():
+            have = kinds.setdefault(kind, [0, 0.0, 0.0])
+            have[0] += number
+            have[1] += number * hit
+            have[2] += number * high
+    return kinds
 
 
 if __name__ == "__main__":

@@ -101,14 +101,16 @@ def step(forward, params, moments, x, labels, weights, at, rate):
     return {**moved, "mean": params["mean"], "scale": params["scale"]}, (first, second)
 
 
-def train(x, labels, weights, forward=logits, epochs=12, batch=512, rate=0.002, outputs=1):
+def train(
+    x, labels, weights, forward=logits, epochs=12, batch=512, rate=0.002, outputs=1, hidden=HIDDEN
+):
     rng = np.random.default_rng(SEED)
     params = {"mean": x.mean(0), "scale": 1 / np.maximum(x.std(0), 0.05)}
     if forward is linear:
         params |= {"w": np.zeros(x.shape[1], np.float32), "b": np.float32(0)}
     else:
         last = x.shape[1]
-        for number, size in enumerate((*HIDDEN, outputs), 1):
+        for number, size in enumerate((*hidden, outputs), 1):
             params[f"w{number}"] = rng.normal(0, np.sqrt(2 / last), (last, size)).astype(np.float32)
             params[f"b{number}"] = np.zeros(size, np.float32)
             last = size

@@ -1,4 +1,11 @@
-"""Those who want in: guessing, spraying, stuffing, takeovers, impossible journeys, scripts."""
+"""Those who want in: guessing, spraying, stuffing, takeovers, impossible journeys, scripts.
+
+A source may tell too little of an attack to know it from its victim's own doings. Such attacks
+have a category of their own, so that figures of the others mean something and theirs are seen:
+`takeover_untold` (two or three failures and a success from another network; neither the client nor
+the place is told, or both are the owner's) and `impossible_travel_same_client` (a far place, but
+the client says what the owner's says, or nothing: so does the owner's first use of a far gateway).
+"""
 
 import collections
 import contextlib
@@ -11,6 +18,8 @@ DAY = 24 * HOUR
 MONDAY = 1_704_067_200
 # Events that an account has, at least, before somebody takes it over.
 KNOWN = 10
+# Failures that show by themselves that somebody guesses.
+SHOWN = 4
 AFTERMATH = ("session_opened", "session_closed", "disconnect")
 
 NAMES = """anna ben carla david elena felix greta hannah ivan julia karl lena marco nina omar paula
@@ -32,7 +41,8 @@ class Service:
     """An account without a person: what an attack needs to know of it."""
 
     def __init__(self, name, home, city, device):
-        self.name, self.home, self.home_city, self.laptop = name, home, city, device
+        self.name, self.home, self.home_city = name, home, city
+        self.laptop, self.phone = device, None
 
 
 class Attack:
@@ -49,13 +59,23 @@ class Attack:
             # A machine inside was taken first: the address has a past, and company.
             self.where, self.city = org.office, org.city
         self.at = MONDAY + rng.uniform(0.4, 1.0) * org.days * DAY
-        self.start = self.at
+        self.start, self.end = self.at, MONDAY + org.days * DAY
 
     def new_address(self):
         return hosting(self.rng) if self.rng.random() < 0.4 else address(self.rng)
 
     def told(self, **more):
         return {"person": "", "device": self.device, "city": self.city} | self.extra | more
+
+    def tells_another_client(self, person):
+        """Whether the client's own words differ from those of the victim's devices."""
+        if self.source.kind == "windows":
+            return True
+        own = [device for device in (person.laptop, person.phone) if device]
+        if self.source.kind != "portal" or not self.source.agents or self.device in own:
+            return False
+        same = any(device.words == self.device.words for device in own)
+        return self.source.names_devices or not same
 
     def wait(self, gap):
         even = self.rng.random() < 0.5
@@ -87,7 +107,7 @@ class Attack:
         rng, server = self.rng, self.source.kind == "ssh"
         gap = gap or log_between(rng, self.world.gap)
         unknown = rng.random() < 0.5
-        names = [rng.choice(GUESSED) for _ in range(rng.choice([1, 1, 2, 5, 20]))]
+        names = [rng.choice(GUESSED) for _ in range(rng.choice([1, 1, 2, 5, 20, 400]))]
         targets = names if unknown or rng.random() < 0.3 else [self.victim().name]
         hidden = server and rng.random() < 0.25
         tries = int(log_between(rng, self.world.tries))
@@ -98,11 +118,14 @@ class Attack:
             if hidden:
                 self.source.gives_up(self.at, user, self.where, "", **self.extra)
             else:
-                self.fail(user, unknown=unknown and user != "root", keep=n % 6 > 0 and server and burst == 1)
+                keep = n % 6 > 0 and server and burst == 1
+                self.fail(user, unknown=unknown and user != "root", keep=keep)
             if n % 7 == 0:
                 self.source.noise(self.at, self.where, **self.told())
             if n % burst == burst - 1:
                 self.wait(gap * burst)
+            if self.at > self.end:
+                return
         if rng.random() < 0.1:
             self.enter(targets[-1])
 
@@ -152,9 +175,13 @@ class Attack:
 
     def takeover(self):
         """Guesses from elsewhere, then success from a new place with a new device."""
-        rng, user = self.rng, self.victim().name
-        gap = log_between(rng, (3.0, 1200.0))
-        for _ in range(int(log_between(rng, self.world.guesses))):
+        rng, person = self.rng, self.victim()
+        user, gap = person.name, log_between(rng, (3.0, 1200.0))
+        guesses = int(log_between(rng, self.world.guesses))
+        placed = self.source.tells_places and self.city.km(person.home_city) > 500
+        if guesses < SHOWN and not placed and not self.tells_another_client(person):
+            self.extra["category"] = "takeover_untold"
+        for _ in range(guesses):
             self.fail(user)
             self.wait(gap)
             if rng.random() < 0.15:
@@ -183,8 +210,10 @@ class Attack:
         if not mine:
             return
         before = min(mine, key=lambda row: row["ts"])
-        if rng.random() < 0.25:
+        if rng.random() < 0.1:
             self.device = person.laptop
+        if not self.tells_another_client(person):
+            self.extra["category"] = "impossible_travel_same_client"
         hours = self.city.km(person.home_city) / 1500
         self.at = before["ts"] + rng.uniform(0.02, 0.8) * min(hours, 6) * HOUR
         for _ in range(rng.choice([1, 2, 3])):

@@ -96,6 +96,41 @@ impl<const WORDS: usize> Recent<WORDS> {
     }
 }
 
+/// As [`Recent`], but with two bits for each value, so that a new value passes for a known one
+/// about as seldom as the square of how full the set is. It counts half as many distinct values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Known<const WORDS: usize>(Recent<WORDS>);
+
+impl<const WORDS: usize> Known<WORDS> {
+    fn other(hash: u64) -> u64 {
+        hash.rotate_left(32)
+    }
+
+    /// Lets time pass from one event to the next; it never runs backwards here.
+    pub(crate) fn turn(&mut self, from_us: i64, to_us: i64, period_us: f64) {
+        self.0.turn(from_us, to_us, period_us);
+    }
+
+    /// Adds a hash; true when the value is surely new.
+    pub(crate) fn add(&mut self, hash: u64) -> bool {
+        let new = !self.has(hash);
+        self.0.add(hash);
+        self.0.add(Self::other(hash));
+        new
+    }
+
+    /// Whether a value may have been seen.
+    pub(crate) fn has(&self, hash: u64) -> bool {
+        self.0.has(hash) && self.0.has(Self::other(hash))
+    }
+
+    /// Distinct values, roughly.
+    pub(crate) fn distinct(&self) -> f32 {
+        self.0.distinct() / 2.0
+    }
+}
+
 /// `[u64; WORDS]` as a sequence, whatever WORDS is; a wrong length is an error.
 mod words {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -226,12 +261,11 @@ impl Beat {
                 self.period_s += 0.2 * (gap - self.period_s);
                 self.kept = (self.kept + 1.0).min(Self::KEPT_MAX);
             }
+            // A beat that came back once outlives one event between.
+            None if self.kept >= 1.0 => self.kept -= 1.0,
             None => {
-                self.kept -= 0.5;
-                if self.kept <= 0.0 {
-                    self.kept = 0.0;
-                    self.period_s = self.since_last_s(now_us);
-                }
+                self.kept = 0.0;
+                self.period_s = self.since_last_s(now_us);
             }
         }
         // By time, not by events: a script that came today makes no habit, however fast it is.
@@ -283,6 +317,17 @@ mod tests {
             bits.add(hash(&number.to_string()));
         }
         assert!(bits.distinct().is_finite());
+    }
+
+    #[test]
+    fn what_was_never_added_seldom_passes_for_known() {
+        let mut known = Known::<2>::default();
+        let new = (0..16).filter(|number| known.add(hash(&format!("10.0.0.{number}")))).count();
+        assert!(new >= 15, "{new}");
+        assert!((0..16).all(|number| known.has(hash(&format!("10.0.0.{number}")))));
+        let wrong = (0..1000).filter(|number| known.has(hash(&format!("x{number}")))).count();
+        assert!(wrong < 80, "{wrong}");
+        assert!((13.0..20.0).contains(&known.distinct()), "{}", known.distinct());
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //! **Techniques**: T1110.001, T1110.003, T1110.004, T1078; patterns add others.
 //!
 //! **Keeps** per address and per account counts that fade, small sketches of who was tried from
-//! where, beat and hours: at most 400 bytes and their key. At most [`Config::keys_max`] are
+//! where, beat and hours: at most 448 bytes and their key. At most [`Config::keys_max`] are
 //! remembered by a process; beyond that the least suspicious and longest idle are forgotten,
 //! counted as `evicted`. Addresses see events, accounts see facts about them. Both are stored every
 //! [`Config::snapshot_every`]; a new owner of a shard goes on from there.

@@ -20,7 +20,7 @@ const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 pub(crate) struct Unit {
     pub(crate) source: String,
     /// What was counted, in words.
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     pub(crate) tally: Tally,
 }
 
@@ -36,10 +36,7 @@ impl Units {
         let scored: Vec<(&Row, bool)> =
             rows.iter().zip(scores).map(|(row, score)| (row, score.flagged)).collect();
         let figures = match kind {
-            Kind::Auth => vec![
-                ("attacking addresses, flagged within 5 failures", addresses(&scored)),
-                ("benign users, ever flagged", benign(&scored, Class::User)),
-            ],
+            Kind::Auth => logins(&scored),
             Kind::Api => vec![
                 ("attacking clients, flagged within 20 requests", clients(&scored)),
                 ("benign clients, ever flagged", benign(&scored, Class::Client)),
@@ -51,7 +48,13 @@ impl Units {
             _ => Vec::new(),
         };
         for (what, tally) in figures.into_iter().filter(|(_, tally)| tally.rows > 0) {
-            self.all.push(Unit { source: source.to_owned(), what, tally });
+            self.all.push(Unit { source: source.to_owned(), what: what.to_owned(), tally });
+        }
+        if kind == Kind::Auth {
+            self.all.extend(attacks(&scored).into_iter().map(|(category, tally)| {
+                let what = format!("{category}, attacks flagged");
+                Unit { source: source.to_owned(), what, tally }
+            }));
         }
     }
 }
@@ -61,34 +64,107 @@ fn key(row: &Row, class: Class) -> Option<String> {
     entity::value_of(class, &row.body)
 }
 
-/// Whether a row says that a login failed.
-fn is_failure(row: &Row) -> bool {
-    let event = row.text("event").unwrap_or_default();
-    let words = ["fail", "invalid", "max_attempts", "check_pass_unknown", "break_in"];
-    words.iter().any(|word| event.contains(word))
+/// What is counted of logins.
+fn logins(rows: &[(&Row, bool)]) -> Vec<(&'static str, Tally)> {
+    let (many, few) = addresses(rows);
+    vec![
+        ("attacking addresses with 5 failures or more, flagged within 5", many),
+        ("attacking addresses with 1 to 4 failures, flagged", few),
+        ("benign users, ever flagged", benign(rows, Class::User)),
+    ]
 }
 
-/// Attacking addresses that failed at least once, flagged up to their last counted failure.
-fn addresses(rows: &[(&Row, bool)]) -> Tally {
-    within(rows, FAILURES_MAX, is_failure)
+/// How many failures a row tells of.
+fn failures(row: &Row) -> usize {
+    let text = |name| row.text(name).unwrap_or_default().to_lowercase();
+    let event = text("event");
+    if event == "max_attempts" {
+        // All that the server tells of the tries of a connection.
+        return FAILURES_MAX;
+    }
+    let status = row.body.get("status").map(ToString::to_string).unwrap_or_default();
+    let words = ["fail", "invalid", "check_pass_unknown", "break_in"];
+    let failed = words.iter().any(|word| event.contains(word))
+        || text("outcome").contains("fail")
+        || status.trim_matches('"').starts_with("0xc0")
+        || status.trim_matches('"') == "401";
+    usize::from(failed)
+}
+
+/// What an attacking address did so far.
+#[derive(Default)]
+struct Address {
+    failures: usize,
+    in_time: bool,
+    ever: bool,
+    /// Session and names of the reports of the latest attempt: a server may tell of it in several
+    /// lines, each under a name of its own.
+    session: String,
+    told: BTreeSet<String>,
+}
+
+impl Address {
+    fn see(&mut self, row: &Row, flagged: bool) {
+        self.in_time |= flagged && self.failures < FAILURES_MAX;
+        self.ever |= flagged;
+        let tells = failures(row);
+        let session = row.text("session").unwrap_or_default();
+        let same = !session.is_empty() && session == self.session;
+        let name = row.text("event").unwrap_or_default().to_owned();
+        if tells == 0 || same && self.told.insert(name.clone()) {
+            return;
+        }
+        session.clone_into(&mut self.session);
+        self.told = BTreeSet::from([name]);
+        self.failures += tells;
+    }
+}
+
+/// Attacking addresses that failed: those that did so often, flagged up to their last counted
+/// failure, and the others, flagged ever.
+fn addresses(rows: &[(&Row, bool)]) -> (Tally, Tally) {
+    let mut units: BTreeMap<String, Address> = BTreeMap::new();
+    for (row, flagged) in rows.iter().filter(|(row, _)| row.label == 1) {
+        let Some(key) = key(row, Class::Client) else { continue };
+        units.entry(key).or_default().see(row, *flagged);
+    }
+    let (mut many, mut few) = (Tally::default(), Tally::default());
+    for unit in units.values() {
+        match unit.failures {
+            0 => {}
+            FAILURES_MAX.. => many.count(unit.in_time),
+            _ => few.count(unit.ever),
+        }
+    }
+    (many, few)
+}
+
+/// By behaviour: attacks that the source tells apart, each with a row of it flagged.
+fn attacks(rows: &[(&Row, bool)]) -> BTreeMap<String, Tally> {
+    let mut units: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    for (row, flagged) in rows.iter().filter(|(row, _)| row.label == 1) {
+        if let Some(attack) = row.text("attack") {
+            *units.entry((&row.category, attack)).or_default() |= *flagged;
+        }
+    }
+    let mut kinds: BTreeMap<String, Tally> = BTreeMap::new();
+    for ((category, _), found) in units {
+        kinds.entry(category.to_owned()).or_default().count(found);
+    }
+    kinds
 }
 
 /// Attacking clients, flagged up to their last counted request.
 fn clients(rows: &[(&Row, bool)]) -> Tally {
-    within(rows, REQUESTS_MAX, |_| true)
-}
-
-fn within(rows: &[(&Row, bool)], steps_max: usize, is_step: impl Fn(&Row) -> bool) -> Tally {
     let mut units: BTreeMap<String, (usize, bool)> = BTreeMap::new();
     for (row, flagged) in rows.iter().filter(|(row, _)| row.label == 1) {
         let Some(key) = key(row, Class::Client) else { continue };
         let (steps, found) = units.entry(key).or_default();
-        let open = *steps < steps_max;
-        *steps += usize::from(is_step(row));
-        *found |= open && *flagged;
+        *found |= *steps < REQUESTS_MAX && *flagged;
+        *steps += 1;
     }
     let mut tally = Tally::default();
-    units.values().filter(|(steps, _)| *steps > 0).for_each(|(_, found)| tally.count(*found));
+    units.values().for_each(|(_, found)| tally.count(*found));
     tally
 }
 
@@ -134,4 +210,62 @@ fn days(rows: &[(&Row, bool)]) -> Tally {
     let clean = units.iter().filter(|(day, _)| !left_out.contains(*day));
     clean.for_each(|(_, hit)| tally.count(*hit));
     tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use magsentinel_bus_schema::Fields;
+    use serde_json::{Value, json};
+
+    fn row(label: i64, body: Value) -> Row {
+        let Value::Object(body) = body else { unreachable!("a row is an object") };
+        Row {
+            source: "s".to_owned(),
+            part: String::new(),
+            quality: String::new(),
+            category: "guessing".to_owned(),
+            label,
+            ts: None,
+            body: Fields(body),
+        }
+    }
+
+    #[test]
+    fn reports_of_one_attempt_count_once_however_failures_are_spelt() {
+        let told = ["check_pass_unknown", "auth_failure", "failed_password"];
+        let mut one = Address::default();
+        for session in ["a", "b"] {
+            for event in told {
+                one.see(&row(1, json!({"event": event, "session": session})), false);
+            }
+        }
+        assert_eq!(one.failures, 2);
+        for body in [
+            json!({"event": "login", "outcome": "failure"}),
+            json!({"event": "sign-in", "status": 401}),
+            json!({"event": "ntlm_validation", "status": "0xc000006a"}),
+        ] {
+            assert_eq!(failures(&row(1, body.clone())), 1, "{body}");
+        }
+        assert_eq!(failures(&row(1, json!({"event": "login", "status": 200}))), 0);
+        assert_eq!(failures(&row(1, json!({"event": "max_attempts"}))), 5);
+    }
+
+    #[test]
+    fn addresses_users_and_attacks_are_counted_by_themselves() {
+        let try_from = |ip: &str, label| {
+            let body = json!({"event": "login_failed", "src_ip": ip, "user": ip, "attack": "1"});
+            row(label, body)
+        };
+        let (late, soon, once, owner) =
+            (try_from("a", 1), try_from("b", 1), try_from("c", 1), try_from("d", 0));
+        let mut rows = vec![(&late, false); 5];
+        rows.extend([(&late, true), (&once, true), (&owner, false)]);
+        rows.extend([(&soon, false), (&soon, true), (&soon, true), (&soon, false), (&soon, false)]);
+        let (many, few) = addresses(&rows);
+        assert_eq!((many, few), (Tally { rows: 2, flagged: 1 }, Tally { rows: 1, flagged: 1 }));
+        assert_eq!(benign(&rows, Class::User), Tally { rows: 1, flagged: 0 });
+        assert_eq!(attacks(&rows).get("guessing"), Some(&Tally { rows: 1, flagged: 1 }));
+    }
 }

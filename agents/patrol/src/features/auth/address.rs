@@ -1,7 +1,7 @@
 //! The past of an address: whom it tried, whom it got, and how fast.
 
 use super::{ADDRESS, Attempt, DAY_US, HOUR_US, LONG_US, Outcome, Reason, fill, flag, ln, past};
-use crate::features::sketch::{Decayed, Recent};
+use crate::features::sketch::{Decayed, Known, Recent};
 use past::Past;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ pub struct AddressPast {
     #[serde(rename = "d")]
     refused_day: Recent<2>,
     #[serde(rename = "k")]
-    let_in: Recent<4>,
+    let_in: Known<6>,
     #[serde(rename = "t")]
     hosts: Recent<1>,
     #[serde(rename = "a")]

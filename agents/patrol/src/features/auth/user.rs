@@ -4,7 +4,7 @@ use super::{
     Attempt, DAY_US, HOUR_US, LONG_US, Outcome, USER_FROM, fill, flag, ln, past,
     place::{self, Place},
 };
-use crate::features::sketch::{Decayed, Recent};
+use crate::features::sketch::{Decayed, Known, Recent};
 use past::{Past, Turn};
 use serde::{Deserialize, Serialize};
 
@@ -82,15 +82,15 @@ pub struct UserPast {
     #[serde(rename = "w")]
     refused_networks: Recent<1>,
     #[serde(rename = "a")]
-    addresses: Recent<2>,
+    addresses: Known<3>,
     #[serde(rename = "n")]
-    networks: Recent<2>,
+    networks: Known<2>,
     #[serde(rename = "v")]
-    devices: Recent<1>,
+    devices: Known<2>,
     #[serde(rename = "y")]
-    countries: Recent<1>,
+    countries: Known<1>,
     #[serde(rename = "t")]
-    hosts: Recent<1>,
+    hosts: Known<1>,
     /// Failures of strangers by half-life: hour, day.
     #[serde(rename = "s")]
     strangers: [Decayed; 2],
