@@ -10,11 +10,12 @@ import json
 import pathlib
 import sys
 
-from generators import auth_life, data_access
+from generators import api_clients, auth_life, data_access
 
 SEED = 20_250_101
 ACCOUNTS = 300
 ORGS = 16
+CLIENTS = 1000
 
 
 def data_flow():
@@ -32,7 +33,19 @@ def auth_sentry():
             yield {**row, "source": f"simulated: {world}"}
 
 
-PATROLS = {"auth-sentry": auth_sentry, "data-flow": data_flow}
+def api_watch():
+    """Clients of every world, each world in order of time; of `train` only the seed is another."""
+    for place, world in enumerate(api_clients.WORLDS):
+        rows = (
+            {**body, "label": label, "category": kind}
+            for kind, label, life in api_clients.clients(CLIENTS, SEED + place, world)
+            for body in life
+        )
+        for row in sorted(rows, key=lambda row: row["ts"]):
+            yield {**row, "source": f"simulated: {world}"}
+
+
+PATROLS = {"api-watch": api_watch, "auth-sentry": auth_sentry, "data-flow": data_flow}
 
 
 def main():
