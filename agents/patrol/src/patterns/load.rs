@@ -170,7 +170,9 @@ fn pattern(kind: Kind, rule: &SigmaRule) -> Result<Pattern, String> {
         techniques: rule.tags.iter().filter_map(|tag| technique(tag)).collect(),
         reason: rule.title.clone(),
     };
-    let compiled = compile_rule(rule).map_err(|e| e.to_string())?;
+    let mut rule = rule.clone();
+    super::ascii::rewrite(&mut rule);
+    let compiled = compile_rule(&rule).map_err(|e| e.to_string())?;
     Ok(Pattern { rule: compiled, hit: Arc::new(hit) })
 }
 
