@@ -36,8 +36,8 @@ pub use error::{Error, Problem};
 
 use chain::Book;
 use magsentinel_bus_schema::{
-    Analyze, Analyzed, Class, Limits, SCHEMA_VERSION, Shard, Stream, Subject, Tenant, Token,
-    decode, encode, encode_json,
+    Analyze, Analyzed, Limits, SCHEMA_VERSION, Stream, Subject, Token, decode, encode, encode_json,
+    subject::keyed_at,
 };
 use magsentinel_runtime::{
     service::{Endpoint, Pool, Sharded},
@@ -73,7 +73,7 @@ pub fn sharded(config: &Config) -> Result<Vec<Sharded>, Error> {
     Ok(vec![Sharded {
         name: Token::sanitised(stage::NAME),
         stream: Stream::Keyed,
-        filters: Arc::new(keyed_filters),
+        filters: Arc::new(|tenant, shard| vec![keyed_at(tenant, shard)]),
         batch_max: config.batch_max,
         max_deliver: MAX_DELIVER,
         rebuild: rebuild(config, book.window_max()),
@@ -99,11 +99,6 @@ pub fn endpoints(config: &Config) -> Result<Vec<Endpoint>, Error> {
         written.map_err(|e| e.to_string())
     };
     Ok(vec![Endpoint { name: "analyze", subject: Subject::Analyze, answer: Arc::new(answer) }])
-}
-
-/// Every class, also those by which no chain groups: the router publishes nothing there.
-fn keyed_filters(tenant: &Tenant, shard: Shard) -> Vec<String> {
-    Class::ALL.iter().map(|class| Subject::Keyed(*class, shard).of(tenant)).collect()
 }
 
 /// How far back a new owner reads where there is no snapshot that it can use. An incident is open

@@ -380,6 +380,13 @@ pub fn scored_at(tenant: &Tenant, levels: &[Level]) -> Vec<String> {
     levels.iter().map(|level| format!("{ROOT}.{tenant}.scored.*.{level}")).collect()
 }
 
+/// Filter for a shard's keyed events of every class. One pattern for each shard rather than one for
+/// each class of it: the server looks through a consumer's filters for every message.
+#[must_use]
+pub fn keyed_at(tenant: &Tenant, shard: Shard) -> String {
+    format!("{ROOT}.{tenant}.keyed.*.{shard}")
+}
+
 /// Filter for the leases of all shards of a service.
 #[must_use]
 pub fn leases_of(tenant: &Tenant, service: &Token) -> String {

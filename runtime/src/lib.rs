@@ -13,6 +13,7 @@ mod delivery;
 mod gap;
 pub mod health;
 pub mod ledger;
+pub mod memory;
 pub mod metrics;
 pub mod micro;
 mod pool;

@@ -105,17 +105,9 @@ fn status(context: &Context) -> Value {
         "instance": &*context.instance,
         "tenant": context.bus.tenant(),
         "stopping": context.is_stopping(),
-        "resident_bytes": resident_bytes(),
+        "resident_bytes": crate::memory::resident_bytes(std::process::id()),
         "parts": context.reports(),
     })
-}
-
-/// Memory of this process, in bytes; none where the system does not tell.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// Asks all services on the bus for something (`PING`, `INFO`, `STATS`) and gathers answers of

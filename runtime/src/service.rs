@@ -4,7 +4,7 @@ use crate::{
     bus::{self, Bus},
     context::Context,
     health::{self, HealthConfig},
-    micro,
+    memory, micro,
     pool::PoolWorkerArgs,
     settings::Span,
     sharded::ShardedWorkerArgs,
@@ -220,6 +220,7 @@ pub async fn run(
     let plans = plans(service, &context, &mut permits);
     let (supervisor, ended) =
         Actor::spawn(None, Supervisor, plans).await.map_err(|e| Error::Start(e.to_string()))?;
+    memory::forget_program();
     let mut ended = std::pin::pin!(ended);
     tokio::select! {
         _ = &mut ended => {}

@@ -18,6 +18,7 @@ use futures::StreamExt;
 use magsentinel_bus_schema::{Limits, Message, Stream};
 use magsentinel_runtime::{
     bus::{Bus, BusConfig},
+    memory::resident_bytes,
     stage::Delivery,
 };
 use server::Server;
@@ -145,7 +146,7 @@ impl Mesh {
     /// Memory that a role holds (`VmRSS`), in bytes.
     #[must_use]
     pub fn resident_bytes(&self, role: usize) -> u64 {
-        resident_bytes(self.roles[role].child.id())
+        resident_bytes(self.roles[role].child.id()).unwrap_or(0)
     }
 
     /// Time that a role has run on any core, in seconds.
@@ -214,14 +215,6 @@ impl Drop for Mesh {
             }
         }
     }
-}
-
-/// Memory that a process holds (`VmRSS`), in bytes; 0 where there is none.
-#[must_use]
-pub fn resident_bytes(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
-    1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0)
 }
 
 /// Waits for a condition, asking every 100 ms, at most [`DEADLINE`].

@@ -4,9 +4,10 @@
 //! longest. Strangers (few events) rank lowest, so a flood of invented names pushes out invented
 //! names; keys with a past come next; keys under suspicion go last. Every eviction is counted.
 
+use lru::LruCache;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    collections::{BTreeMap, HashMap},
+    hash::RandomState,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -38,7 +39,7 @@ impl Budget {
 }
 
 /// Lowest first out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rank {
     Stranger,
     Known,
@@ -50,16 +51,30 @@ struct Entry<State> {
     /// Events of the key so far.
     events: u32,
     worst: f32,
-    place: (Rank, u64),
 }
+
+impl<State> Entry<State> {
+    fn rank(&self) -> Rank {
+        if self.worst >= SUSPICIOUS {
+            Rank::Suspicious
+        } else if self.events >= EVENTS_KNOWN {
+            Rank::Known
+        } else {
+            Rank::Stranger
+        }
+    }
+}
+
+/// Keys of one rank, in the order of their latest events. The hash is keyed by chance: names are
+/// an attacker's to choose.
+type Ranked<State> = LruCache<String, Entry<State>, RandomState>;
 
 /// The keys of one shard, each with its state.
 pub struct Keys<State> {
     budget: Budget,
-    entries: HashMap<Arc<str>, Entry<State>>,
-    /// In the order of eviction; the number is the turn of the key's latest event.
-    order: BTreeMap<(Rank, u64), Arc<str>>,
-    turn: u64,
+    strangers: Ranked<State>,
+    known: Ranked<State>,
+    suspicious: Ranked<State>,
     evicted: u64,
 }
 
@@ -67,20 +82,20 @@ impl<State: Default> Keys<State> {
     /// None yet.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        let (entries, order) = (HashMap::new(), BTreeMap::new());
-        Self { budget, entries, order, turn: 0, evicted: 0 }
+        let none = || LruCache::unbounded_with_hasher(RandomState::new());
+        Self { budget, strangers: none(), known: none(), suspicious: none(), evicted: 0 }
     }
 
     /// Keys that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.ranks().map(|(_, ranked)| ranked.len()).iter().sum()
     }
 
     /// Whether no key is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Keys that were forgotten to make room.
@@ -92,60 +107,40 @@ impl<State: Default> Keys<State> {
     /// The state of a key, without making one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&State> {
-        self.entries.get(key).map(|entry| &entry.state)
+        self.find(key).map(|(_, entry)| &entry.state)
     }
 
     /// Events of a key so far, 0 for one that is not remembered.
     #[must_use]
     pub fn events(&self, key: &str) -> u32 {
-        self.entries.get(key).map_or(0, |entry| entry.events)
+        self.find(key).map_or(0, |(_, entry)| entry.events)
     }
 
     /// The state of a key that has one more event, made if need be.
     pub fn next(&mut self, key: &str) -> &mut State {
-        self.turn += 1;
-        if !self.entries.contains_key(key) {
-            self.make_room();
-        }
-        let name: Arc<str> = match self.entries.get_key_value(key) {
-            Some((name, _)) => Arc::clone(name),
-            None => key.into(),
+        let rank = match self.find(key) {
+            Some((rank, _)) => rank,
+            None => {
+                self.make_room();
+                Rank::Stranger
+            }
         };
-        let entry = self.entries.entry(Arc::clone(&name)).or_insert_with(|| Entry {
-            state: State::default(),
-            events: 0,
-            worst: 0.0,
-            place: (Rank::Stranger, 0),
-        });
+        let new = || Entry { state: State::default(), events: 0, worst: 0.0 };
+        let entry = self.ranked(rank).get_or_insert_mut_ref(key, new);
         entry.events = entry.events.saturating_add(1);
-        self.order.remove(&entry.place);
-        entry.place.1 = self.turn;
-        self.order.insert(entry.place, name);
         &mut entry.state
     }
 
     /// Says what an event of a key scored.
     pub fn settle(&mut self, key: &str, score: f32) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some((rank, _)) = self.find(key) else { return };
+        let Some(entry) = self.ranked(rank).get_mut(key) else { return };
         entry.worst = score.max(entry.worst * FADE);
-        self.rank(key);
-    }
-
-    /// Puts a key into its place in the order of eviction.
-    fn rank(&mut self, key: &str) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let rank = if entry.worst >= SUSPICIOUS {
-            Rank::Suspicious
-        } else if entry.events >= EVENTS_KNOWN {
-            Rank::Known
-        } else {
-            Rank::Stranger
-        };
-        if rank != entry.place.0
-            && let Some(name) = self.order.remove(&entry.place)
+        let now = entry.rank();
+        if now != rank
+            && let Some((name, entry)) = self.ranked(rank).pop_entry(key)
         {
-            entry.place.0 = rank;
-            self.order.insert(entry.place, name);
+            self.ranked(now).put(name, entry);
         }
     }
 
@@ -155,14 +150,9 @@ impl<State: Default> Keys<State> {
     where
         State: Serialize,
     {
-        let stored = self.order.values().filter_map(|name| {
-            let Entry { state, events, worst, place } = self.entries.get(name)?;
-            Some((place.1, (&**name, state, *events, *worst)))
-        });
-        let mut stored: Vec<_> = stored.collect();
-        // By the turn of the latest event, so that the order of eviction is the same again.
-        stored.sort_by_key(|(turn, _)| *turn);
-        let stored: Vec<_> = stored.into_iter().map(|(_, key)| key).collect();
+        // Each rank in the order of eviction, so that it is the same again.
+        let stored = self.ranks().into_iter().flat_map(|(_, ranked)| ranked.iter().rev());
+        let stored: Vec<_> = stored.map(|(name, e)| (name, &e.state, e.events, e.worst)).collect();
         rmp_serde::to_vec_named(&stored).ok()
     }
 
@@ -177,11 +167,11 @@ impl<State: Default> Keys<State> {
         let stored: Vec<(String, State, u32, f32)> =
             rmp_serde::from_slice(snapshot).map_err(|e| format!("keys of another form: {e}"))?;
         for (name, state, events, worst) in stored {
-            *self.next(&name) = state;
-            if let Some(entry) = self.entries.get_mut(name.as_str()) {
-                (entry.events, entry.worst) = (events, worst);
+            if self.find(&name).is_none() {
+                self.make_room();
             }
-            self.rank(&name);
+            let entry = Entry { state, events, worst };
+            self.ranked(entry.rank()).put(name, entry);
         }
         Ok(())
     }
@@ -190,8 +180,8 @@ impl<State: Default> Keys<State> {
     /// that no shard goes blind.
     fn make_room(&mut self) {
         let full = self.budget.used.load(Ordering::Relaxed) >= self.budget.max;
-        if full && let Some((_, name)) = self.order.pop_first() {
-            self.entries.remove(&name);
+        let lowest = [&mut self.strangers, &mut self.known, &mut self.suspicious];
+        if full && lowest.into_iter().find_map(LruCache::pop_lru).is_some() {
             self.evicted += 1;
         } else {
             self.budget.used.fetch_add(1, Ordering::Relaxed);
@@ -199,9 +189,34 @@ impl<State: Default> Keys<State> {
     }
 }
 
+impl<State> Keys<State> {
+    /// Lowest first.
+    fn ranks(&self) -> [(Rank, &Ranked<State>); 3] {
+        [
+            (Rank::Stranger, &self.strangers),
+            (Rank::Known, &self.known),
+            (Rank::Suspicious, &self.suspicious),
+        ]
+    }
+
+    /// A key's entry, and the rank under which it is kept.
+    fn find(&self, key: &str) -> Option<(Rank, &Entry<State>)> {
+        self.ranks().into_iter().find_map(|(rank, ranked)| Some((rank, ranked.peek(key)?)))
+    }
+
+    fn ranked(&mut self, rank: Rank) -> &mut Ranked<State> {
+        match rank {
+            Rank::Stranger => &mut self.strangers,
+            Rank::Known => &mut self.known,
+            Rank::Suspicious => &mut self.suspicious,
+        }
+    }
+}
+
 impl<State> Drop for Keys<State> {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.entries.len(), Ordering::Relaxed);
+        let keys: usize = self.ranks().map(|(_, ranked)| ranked.len()).iter().sum();
+        self.budget.used.fetch_sub(keys, Ordering::Relaxed);
     }
 }
 
@@ -224,7 +239,7 @@ mod tests {
         for n in 0..10_000 {
             seen(&mut keys, &format!("invented{n}"), 0.0);
         }
-        assert_eq!((keys.len(), keys.order.len(), keys.evicted()), (100, 100, 9902));
+        assert_eq!((keys.len(), keys.evicted()), (100, 9902));
         assert!(keys.get("thief").is_some() && keys.get("clerk").is_some());
         assert!(keys.get("invented9999").is_some() && keys.get("invented0").is_none());
     }

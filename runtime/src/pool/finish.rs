@@ -58,8 +58,9 @@ pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, outp
 /// Stores everything. False when a message can never be stored, or the process ends first: then
 /// nothing is acknowledged.
 async fn store(context: &Context, pool: &Pool, mut publish: Vec<Publish>, held: &[Held]) -> bool {
-    let mut told = tokio::time::interval(pool.ack_wait.get() / 3);
-    told.tick().await;
+    // From the first period on: an interval's tick at once waits for the timer's next millisecond.
+    let every = pool.ack_wait.get() / 3;
+    let mut told = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     let deadline = drain_deadline(context);
     tokio::pin!(deadline);
     loop {

@@ -60,6 +60,76 @@ async fn drain(
     }
 }
 
+/// Pulls for ever and hands on what `passes`, in batches of what is ready, as the mesh does.
+async fn pass_on(
+    consumer: jetstream::consumer::PullConsumer,
+    js: jetstream::Context,
+    subject: &str,
+    passes: impl Fn(&[u8]) -> bool,
+) {
+    let stream = consumer.stream().max_messages_per_batch(BATCH).messages().await;
+    let mut batches = stream.expect("messages").ready_chunks(BATCH);
+    while let Some(batch) = batches.next().await {
+        let batch: Vec<_> = batch.into_iter().map(|m| m.expect("a message")).collect();
+        let id = |m: &jetstream::Message| format!("b{}", m.info().expect("info").stream_sequence);
+        let out = batch.iter().filter(|m| passes(&m.payload));
+        let out: Vec<_> = out.map(|m| (id(m), m.payload.clone())).collect();
+        put(&js, subject, &out).await;
+        for message in &batch {
+            message.ack().await.expect("acknowledged");
+        }
+    }
+}
+
+/// Milliseconds, sorted, from a publish to the arrival of what came of it after five bare hops,
+/// at `rate` events a second for `seconds`; after the second hop one event in fifty goes on.
+pub async fn five_hops(rate: u64, seconds: u64) -> Vec<f64> {
+    let mesh = Mesh::new();
+    let names = ["one", "two", "three", "four", "five"];
+    let mut hops = Vec::new();
+    for (hop, name) in names.iter().enumerate() {
+        let js = jetstream::new(mesh.client().await);
+        let consumer = prepare(&js, name).await;
+        if let Some(next) = names.get(hop + 1) {
+            let subject = format!("{next}.x");
+            let passes = move |payload: &[u8]| hop < 1 || number(payload) % 50 == 7;
+            let pass = async move { pass_on(consumer, js, &subject, passes).await };
+            hops.push(tokio::spawn(pass));
+        }
+    }
+    let mut arrivals = mesh.client().await.subscribe("five.x").await.expect("a subscription");
+    let publisher = mesh.client().await;
+    publisher.flush().await.expect("connected");
+    let mut sent = Vec::new();
+    let mut ms = Vec::new();
+    let begun = tokio::time::Instant::now();
+    let mut n = 0;
+    while ms.len() < usize::try_from(rate * seconds / 50).expect("few") {
+        let next = begun + std::time::Duration::from_micros(n * 1_000_000 / rate);
+        tokio::select! {
+            () = tokio::time::sleep_until(next), if n < rate * seconds => {
+                let mut payload = vec![b' '; 400];
+                payload[..8].copy_from_slice(&n.to_be_bytes());
+                sent.push(Instant::now());
+                publisher.publish("one.x", payload.into()).await.expect("published");
+                n += 1;
+            }
+            arrived = arrivals.next() => {
+                let at = number(&arrived.expect("an open subscription").payload);
+                let at = sent[usize::try_from(at).expect("sent")];
+                ms.push(at.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    hops.iter().for_each(tokio::task::JoinHandle::abort);
+    ms.sort_by(f64::total_cmp);
+    ms
+}
+
+fn number(payload: &[u8]) -> u64 {
+    payload.first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
+}
+
 /// Events per second through two bare hops.
 pub async fn two_hops(payloads: &[(String, bytes::Bytes)]) -> f64 {
     let mesh = Mesh::new();

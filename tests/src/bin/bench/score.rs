@@ -9,6 +9,7 @@ use magsentinel_patrol::{
     patrols::{self, Entry, TABLE},
     scorer::{Blueprint, Features, Scorer, Verdict},
 };
+use magsentinel_runtime::memory::resident_bytes;
 use magsentinel_tests::rivals::{Request, Rivals, Strictness};
 use std::{
     path::PathBuf,
@@ -121,7 +122,7 @@ fn in_batches(scorer: &mut Scorer, bodies: &[Fields]) -> f64 {
 
 /// Memory that a key takes which has had a few events.
 fn bytes_a_key(scorer: &mut Scorer, entry: &Entry) -> f64 {
-    let before = magsentinel_tests::resident_bytes(std::process::id());
+    let before = resident_bytes(std::process::id()).unwrap_or(0);
     let mut verdicts = Vec::new();
     for n in 0..4 {
         for first in (0..KEYS).step_by(1000) {
@@ -132,7 +133,7 @@ fn bytes_a_key(scorer: &mut Scorer, entry: &Entry) -> f64 {
             scorer.score(&seen(&bodies, from), &mut verdicts);
         }
     }
-    let after = magsentinel_tests::resident_bytes(std::process::id());
+    let after = resident_bytes(std::process::id()).unwrap_or(0);
     after.saturating_sub(before) as f64 / KEYS as f64
 }
 
