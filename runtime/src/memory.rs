@@ -37,8 +37,8 @@ fn program(smaps: &str) -> Vec<(usize, usize)> {
     for line in smaps.lines() {
         if let Some(mapping) = executable(line) {
             open = mapping;
-        } else if let Some(dirty) = kib(line, "Private_Dirty:") {
-            found.extend(open.take().filter(|_| dirty == 0));
+        } else if let Some(own) = kib(line, "Anonymous:") {
+            found.extend(open.take().filter(|_| own == 0));
         }
     }
     found
@@ -60,7 +60,7 @@ fn executable(line: &str) -> Option<Option<(usize, usize)>> {
 fn forget(start: usize, length: usize) {
     let address = std::ptr::without_provenance_mut(start);
     // SAFETY: the range is a mapping of a file that this process can only read and execute, and
-    // has no page of its own in (`Private_Dirty` is 0): for such a mapping `MADV_DONTNEED` means
+    // has no page of its own in (`Anonymous` is 0): for such a mapping `MADV_DONTNEED` means
     // that the next access reads the same bytes from the file again. See `madvise(2)`.
     let failed = unsafe { libc::madvise(address, length, libc::MADV_DONTNEED) } != 0;
     if failed {
@@ -75,15 +75,15 @@ mod tests {
 
     const MAPS: &str = "\
 5500-5600 r--p 00000000 fe:00 11 /bin/magsentinel
-Rss: 4 kB
-Private_Dirty: 0 kB
+Private_Dirty: 4 kB
+Anonymous: 0 kB
 5600-5900 r-xp 00001000 fe:00 11 /bin/magsentinel
-Rss: 4 kB
-Private_Dirty:         0 kB
+Private_Dirty: 4 kB
+Anonymous:         0 kB
 5900-6000 r-xp 00001000 fe:00 12 /lib/patched.so
-Private_Dirty:         4 kB
+Anonymous:         4 kB
 6000-6100 r-xp 00000000 00:00 0 [vdso]
-Private_Dirty:         0 kB
+Anonymous:         0 kB
 ";
 
     #[test]
