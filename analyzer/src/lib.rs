@@ -10,11 +10,13 @@
 
 mod analyze;
 pub mod assess;
+pub mod backtest;
 pub mod chain;
 mod config;
 pub mod core;
 pub mod decision;
 mod error;
+mod explain;
 pub mod router;
 pub mod stage;
 pub mod window;
@@ -33,6 +35,7 @@ mod testing;
 pub use analyze::{analyze, analyze_with};
 pub use config::{ActionConfig, Config};
 pub use error::{Error, Problem};
+pub use explain::{Account, Explanation, explain};
 
 use chain::Book;
 use magsentinel_bus_schema::{

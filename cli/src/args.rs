@@ -1,7 +1,8 @@
 //! What can be typed.
 
-use crate::output::Format;
+use crate::{exit::BadUsage, output::Format};
 use clap::{Args, Parser, Subcommand};
+use magsentinel_bus_schema::Timestamp;
 use std::path::PathBuf;
 
 /// A security mesh for platforms that speak NATS.
@@ -54,6 +55,10 @@ pub enum Command {
     Check(CheckArgs),
     /// What the logbook knows of incidents
     Incident(IncidentArgs),
+    /// What changed chains or thresholds would have alerted, against what did
+    Backtest(BacktestArgs),
+    /// Why there is an alert on a key, or why there is none: how far every chain came
+    Explain(ExplainArgs),
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),
@@ -233,8 +238,45 @@ pub struct CloseArgs {
 }
 
 #[derive(Args, Clone)]
+pub struct BacktestArgs {
+    /// File of chains that take the place of those of their names; without one, the configured
+    /// chains are tried. Thresholds are changed by `--set analyzer.decision.block_high=0.8`
+    #[arg(long, value_name = "FILE")]
+    pub chains: Option<PathBuf>,
+    /// Scored events stored from this time on: RFC 3339, or seconds since 1970 [default: all]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// … and before this one [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+}
+
+#[derive(Args, Clone)]
+pub struct ExplainArgs {
+    /// Id of an alert or incident, or an unambiguous beginning of at least four characters
+    #[arg(required_unless_present = "key", conflicts_with_all = ["key", "class", "at"])]
+    pub incident: Option<String>,
+    /// Name of a user, client, session …, to be explained whether or not there is an alert
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// What the key names: user, client, session, device …
+    #[arg(long, default_value = "user")]
+    pub class: String,
+    /// When it happened, give or take the longest window: RFC 3339, or seconds since 1970
+    /// [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+}
+
+#[derive(Args, Clone)]
 pub struct ReferenceArgs {
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// A time as an option gives it.
+pub fn moment(option: &str, text: &str) -> Result<Timestamp, BadUsage> {
+    let read = Timestamp::from_value(&text.into());
+    read.map_err(|e| BadUsage(format!("{option} {text:?}: {e}")))
 }

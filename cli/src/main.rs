@@ -3,9 +3,11 @@
 #![expect(unreachable_pub, reason = "a program exports nothing: `pub` says who uses it inside")]
 
 mod args;
+mod backtest;
 mod bundle;
 mod check;
 mod exit;
+mod explain;
 mod incident;
 mod output;
 mod reference;
@@ -57,6 +59,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Bundle(command) => bundle::run(&global, command).await,
         Command::Check(args) => check::run(&global, &args).await,
         Command::Incident(args) => incident::run(&global, args).await,
+        Command::Backtest(args) => backtest::run(&global, args).await,
+        Command::Explain(args) => explain::run(&global, args).await,
         Command::Reference(args) => reference::run(&args),
     }
 }

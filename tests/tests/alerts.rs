@@ -8,7 +8,7 @@
 )]
 
 use magsentinel_bus_schema::{Alert, Status};
-use magsentinel_tests::{Mesh, next};
+use magsentinel_tests::{Mesh, next, repository};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -40,15 +40,57 @@ async fn an_attack_by_request_and_one_by_login_are_alerted_and_ordinary_ones_are
     mesh.ingest("auth", logins.join("\n")).await;
 
     let mut seen = BTreeSet::new();
+    let mut guessed = None;
     while seen.len() < 2 {
         let alert: Alert = next(&mut alerts).await;
         assert_ne!(alert.status, Status::Closed, "{alert:?}");
         assert!(!["192.0.2.10", "192.0.2.11", "anne"].contains(&alert.key.as_str()), "{alert:?}");
         let attack = alert.attack_type.to_string();
+        guessed = (alert.key == "203.0.113.8").then_some(alert.id).or(guessed);
         seen.insert((attack.trim_end_matches("_repeated").to_owned(), alert.key));
     }
     let wanted = [("login_attack", "203.0.113.8"), ("web_attack", "203.0.113.7")];
     assert_eq!(seen, wanted.map(|(a, k)| (a.to_owned(), k.to_owned())).into());
+    explained(&mesh, &guessed.unwrap().to_string());
+    tried_again(&mesh);
+}
+
+/// `backtest` finds what the mesh found, and what a changed chain would have made of it.
+fn tried_again(mesh: &Mesh) {
+    let ask = |more: &[&str]| {
+        let args = [&["backtest", "--output", "json"], more].concat();
+        let told: serde_json::Value = serde_json::from_slice(&mesh.output(&args).stdout).unwrap();
+        told
+    };
+    let same = ask(&[]);
+    assert_eq!(same["chains"]["web_attack"], json!({"did": 1, "would": 1, "both": 1}), "{same}");
+    let shipped = repository().join("analyzer/chains/web_attack.yml");
+    let blind = std::fs::read_to_string(shipped).unwrap().replace("api-watch", "sql-guard");
+    let file = mesh.dir().join("blind.yml");
+    std::fs::write(&file, blind).unwrap();
+    let told = ask(&["--chains", file.to_str().unwrap()]);
+    assert_eq!(told["chains"]["web_attack"], json!({"did": 1, "would": 0, "both": 0}), "{told}");
+    assert_eq!(told["fewer"][0]["key"], "203.0.113.7");
+    let none = ask(&["--to", "2020-01-01T00:00:00Z"]);
+    assert_eq!(none["chains"], json!({}));
+}
+
+/// `explain` says the same of an alert by its id and of its key, and why there is none.
+fn explained(mesh: &Mesh, id: &str) {
+    let ask = |args: &[&str]| {
+        let told = mesh.output(&[&["explain"], args].concat());
+        (told.status.code(), String::from_utf8(told.stdout).unwrap(), told.stderr)
+    };
+    let at = ["--at", "1764000030"];
+    let (_, by_id, _) = ask(&[id.get(..12).unwrap()]);
+    assert!(by_id.contains("found  login_attack") && by_id.contains(id), "{by_id}");
+    let (_, by_key, _) = ask(&[&["--class", "client", "--key", "203.0.113.8"], &at[..]].concat());
+    assert_eq!(by_id, by_key);
+    let (_, of_user, _) = ask(&[&["--key", "root"], &at[..]].concat());
+    assert!(of_user.contains("quiet  brute_force_takeover: 1 of 2 steps"), "{of_user}");
+    // Her login was scored, but nothing was found in it.
+    let (code, _, error) = ask(&[&["--key", "anne"], &at[..]].concat());
+    assert_eq!(code, Some(65), "{}", String::from_utf8_lossy(&error));
 }
 
 #[tokio::test(flavor = "multi_thread")]

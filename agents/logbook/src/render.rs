@@ -4,7 +4,7 @@
 use crate::{
     Incident, IncidentRow,
     escape::{line, paragraph},
-    incident::timeline::{author, outcome_status, response, status},
+    incident::timeline::{author, outcome_status, status},
 };
 use magsentinel_bus_schema::{
     Analysis, Id, Mode, Timestamp,
@@ -104,9 +104,7 @@ fn head(incident: &Incident) -> String {
     let replayed = if row.replayed { " · from played-back events, never acted on" } else { "" };
     text.push_str(&format!(
         "  response {} · confidence {:.2} · tenant {}{escalated}{replayed}\n",
-        response(row.response),
-        row.confidence,
-        row.tenant
+        row.response, row.confidence, row.tenant
     ));
     if let Some(judgement) = row.judgement {
         text.push_str(&format!("  an operator says: {judgement}\n"));

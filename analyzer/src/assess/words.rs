@@ -95,11 +95,7 @@ fn judged(chain: &Chain, of: &Assessment) -> String {
 }
 
 fn decided(config: &Config, of: &Assessment) -> String {
-    let what = match of.response {
-        Response::Block => "block",
-        Response::Alert => "alert",
-        Response::Allow => "allow",
-    };
+    let what = of.response;
     let why = match (of.response, config.decision.threshold(of.level)) {
         (Response::Block, Some(above)) => format!(", because the confidence is above {above}"),
         (_, Some(above)) => format!(", because the confidence is not above {above}"),

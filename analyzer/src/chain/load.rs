@@ -34,6 +34,11 @@ impl Book {
     /// The shipped chains and those of `chains_dir`; a chain of the directory replaces the
     /// shipped one of the same name. Everything that is wrong in any file is told at once.
     pub fn load(config: &Config) -> Result<Self, Error> {
+        Self::load_with(config, None)
+    }
+
+    /// The same, with the chains of one more file in place of those of their names.
+    pub fn load_with(config: &Config, more: Option<&Path>) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut chains = BTreeMap::new();
         for (file, text) in SHIPPED {
@@ -45,6 +50,12 @@ impl Book {
                 let text = read(&path, &mut problems)?;
                 gather(&path.display().to_string(), &text, &mut own, &mut problems);
             }
+            chains.extend(own);
+        }
+        if let Some(path) = more {
+            let mut own = BTreeMap::new();
+            let text = read(path, &mut problems)?;
+            gather(&path.display().to_string(), &text, &mut own, &mut problems);
             chains.extend(own);
         }
         for (file, chain) in chains.values() {
@@ -160,6 +171,11 @@ mod tests {
         let book = Book::load(&config).unwrap();
         assert_eq!(book.chains().len(), 19);
         assert_eq!(book.window_max().as_secs(), 7 * 3600);
+
+        let more = dir.path().join("notes.txt");
+        fs::write(&more, shipped.replace("timespan: 5m", "timespan: 8h")).unwrap();
+        let book = Book::load_with(&config, Some(&more)).unwrap();
+        assert_eq!((book.chains().len(), book.window_max().as_secs()), (19, 8 * 3600));
 
         fs::write(dir.path().join("twice.yml"), shipped).unwrap();
         fs::write(dir.path().join("broken.yml"), "title: [").unwrap();

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     message::Message,
 };
 use futures::{Stream as Items, StreamExt};
-use magsentinel_bus_schema::Stream;
+use magsentinel_bus_schema::{Stream, Timestamp};
 use std::time::Duration;
 
 impl Bus {
@@ -37,12 +37,37 @@ impl Bus {
         &self,
         stream: Stream,
         filters: Vec<String>,
+        show: impl FnMut(&Delivery),
+    ) -> Result<u64, Error> {
+        self.read(stream, filters, DeliverPolicy::All, show).await
+    }
+
+    /// As [`Bus::read_all`], but only what was stored at a time or later.
+    pub async fn read_since(
+        &self,
+        stream: Stream,
+        filters: Vec<String>,
+        since: Timestamp,
+        show: impl FnMut(&Delivery),
+    ) -> Result<u64, Error> {
+        let nanos = i128::from(since.micros()).saturating_mul(1000);
+        let start_time = async_nats::datetime::from_nanos(nanos);
+        let start_time = start_time.map_err(|e| Self::unread(stream, e.to_string()))?;
+        self.read(stream, filters, DeliverPolicy::ByStartTime { start_time }, show).await
+    }
+
+    async fn read(
+        &self,
+        stream: Stream,
+        filters: Vec<String>,
+        deliver_policy: DeliverPolicy,
         mut show: impl FnMut(&Delivery),
     ) -> Result<u64, Error> {
         let unread = |why: String| Self::unread(stream, why);
         let held = self.stream(stream).await?;
         let config = pull::Config {
             filter_subjects: filters,
+            deliver_policy,
             ack_policy: AckPolicy::None,
             inactive_threshold: Duration::from_secs(10),
             memory_storage: true,

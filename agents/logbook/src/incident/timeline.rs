@@ -2,7 +2,7 @@
 
 use super::Incident;
 use magsentinel_bus_schema::{
-    Alert, Analysis, Assessment, Closure, Id, Level, Outcome, Response, Status, Timestamp,
+    Alert, Analysis, Assessment, Closure, Id, Level, Outcome, Status, Timestamp,
     decision::{Author, Evidence},
 };
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ fn of_assessment(at: Timestamp, m: &Assessment) -> Entry {
         status(m.status),
         m.attack_type,
         m.count,
-        response(m.response),
+        m.response,
     );
     Entry { at, what: Moment::Assessment, id: m.id, level: Some(m.level), text }
 }
@@ -128,16 +128,6 @@ pub(crate) fn status(status: Status) -> &'static str {
         Status::Opened => "opened",
         Status::Updated => "updated",
         Status::Closed => "closed",
-    }
-}
-
-/// A response, for a reader.
-#[must_use]
-pub(crate) fn response(response: Response) -> &'static str {
-    match response {
-        Response::Allow => "allow",
-        Response::Alert => "alert",
-        Response::Block => "block",
     }
 }
 

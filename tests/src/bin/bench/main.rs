@@ -1,6 +1,6 @@
 //! The figures of the mesh, each beside the bare broker's of the same run.
 //!
-//! `bench [NAME…]` with NAME among `score`, `idle`, `latency`, `throughput`; all without one. Machines are
+//! `bench [NAME…]` with NAME among `score`, `analyzer`, `idle`, `latency`, `throughput`; all without one. Machines are
 //! noisy: what counts is the ratio within one run.
 #![allow(
     clippy::expect_used,
@@ -10,6 +10,7 @@
     reason = "a benchmark reports to a terminal and ends where it fails"
 )]
 
+mod analyzer;
 mod bodies;
 mod idle;
 mod latency;
@@ -43,6 +44,9 @@ async fn main() {
     println!("{:<58} {:>14} {:>14}", "figure", "magsentinel", "beside it");
     if wants("score") {
         score::run().await;
+    }
+    if wants("analyzer") {
+        analyzer::run();
     }
     if wants("idle") {
         idle::run().await;

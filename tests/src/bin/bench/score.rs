@@ -47,7 +47,7 @@ pub async fn run() {
 }
 
 /// Seconds that this thread has run: a busy machine does not count.
-fn cpu_seconds() -> f64 {
+pub fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat");
     stat.split(' ').next().and_then(|n| n.parse::<f64>().ok()).expect("nanoseconds") / 1e9
 }
