@@ -277,9 +277,7 @@ impl Test {
 
     fn holds(&self, field: Field, scored: &Scored) -> bool {
         match self {
-            Self::Exact(want) => field.any_text(scored, |text| {
-                text.chars().flat_map(char::to_lowercase).eq(want.chars())
-            }),
+            Self::Exact(want) => field.any_text(scored, |text| same(text, want)),
             Self::Glob(pieces) => field.any_text(scored, |text| {
                 let text: Vec<char> = text.chars().flat_map(char::to_lowercase).collect();
                 glob(pieces, &text)
@@ -291,6 +289,15 @@ impl Test {
             }
         }
     }
+}
+
+/// Whether a text is the wanted one, which is in lower case. Tokens are ASCII, and most differ in
+/// length already.
+fn same(text: &str, want: &str) -> bool {
+    if text.is_ascii() {
+        return text.eq_ignore_ascii_case(want);
+    }
+    text.chars().flat_map(char::to_lowercase).eq(want.chars())
 }
 
 fn number(value: &SigmaValue) -> Option<f64> {
@@ -341,6 +348,20 @@ fn glob(pieces: &[Piece], text: &[char]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_are_the_same_in_either_case_whatever_the_script() {
+        for (text, want, is) in [
+            ("SQL-Guard", "sql-guard", true),
+            ("sql-guard2", "sql-guard", false),
+            ("ÉTÉ", "été", true),
+            // The sign for Kelvin, whose lower case is an ordinary k.
+            ("\u{212a}", "k", true),
+            ("k", "\u{212a}", false),
+        ] {
+            assert_eq!(same(text, want), is, "{text}");
+        }
+    }
 
     fn like(pattern: &str, text: &str) -> bool {
         match Test::text(None, &SigmaString::new(pattern)).unwrap() {
