@@ -1,45 +1,10 @@
 //! What the analyzer decides, what the commander writes, what the responder does.
 
+pub use crate::response::Response;
 use crate::{Class, Entity, Id, Kind, Level, Tenant, Timestamp, Token, current_version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
-
-/// What to do about an assessment.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Response {
-    /// Nothing.
-    #[default]
-    Allow,
-    /// Tell people.
-    Alert,
-    /// Tell people and act.
-    Block,
-}
-
-impl fmt::Display for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "allow",
-            Self::Alert => "alert",
-            Self::Block => "block",
-        })
-    }
-}
 
 /// Where an assessment stands in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -16,6 +16,7 @@ pub mod ingest;
 pub mod kinds;
 pub mod ops;
 pub mod reference;
+mod response;
 pub mod scored;
 pub mod subject;
 pub mod time;
