@@ -254,6 +254,7 @@ fn plans(
             pool: Arc::new(pool),
             flight: Arc::default(),
             permits: semaphore,
+            inbox: Arc::default(),
         }));
     }
     for sharded in service.sharded {

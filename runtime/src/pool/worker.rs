@@ -12,7 +12,7 @@ use async_nats::jetstream::{
     message::{Acker, Message},
 };
 use futures::{FutureExt, StreamExt};
-use magsentinel_bus_schema::Stream;
+use magsentinel_bus_schema::{Stream, Token};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -43,15 +43,23 @@ pub(crate) struct PoolWorkerArgs {
     /// Batches that are published but not yet confirmed; outlives a panic, so that draining
     /// waits for them.
     pub(crate) permits: Arc<Semaphore>,
+    /// What was pulled and not yet tried; outlives a panic, so that no message loses an attempt
+    /// by its neighbour's.
+    pub(crate) inbox: Arc<tokio::sync::Mutex<Inbox>>,
+}
+
+/// Messages between the server and the stage.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    messages: Option<pull::Stream>,
+    /// Redelivered messages wait here: each is tried alone.
+    alone: Vec<Message>,
 }
 
 /// State of the actor.
 pub(crate) struct PoolState {
     args: PoolWorkerArgs,
     stage: Box<dyn Stage>,
-    messages: Option<pull::Stream>,
-    /// Redelivered messages wait here: each is tried alone.
-    alone: Vec<Message>,
     reported: Option<Instant>,
 }
 
@@ -71,7 +79,7 @@ impl Actor for PoolWorker {
         let make = Arc::clone(&args.pool.make);
         let stage = tokio::task::spawn_blocking(move || make()).await??;
         myself.cast(Next)?;
-        Ok(PoolState { args, stage, messages: None, alone: Vec::new(), reported: None })
+        Ok(PoolState { args, stage, reported: None })
     }
 
     async fn handle(
@@ -123,39 +131,19 @@ impl PoolState {
 
     /// The next batch: fresh messages together, a redelivered one alone.
     async fn pull(&mut self) -> Vec<Held> {
-        if let Some(message) = self.alone.pop() {
+        let inbox = Arc::clone(&self.args.inbox);
+        let mut inbox = inbox.lock().await;
+        if let Some(message) = inbox.alone.pop() {
             return hold(vec![message]);
         }
-        let Some(messages) = self.messages.as_mut() else {
-            self.reopen().await;
+        if inbox.messages.is_none() {
+            inbox.messages = self.reopen().await;
             return Vec::new();
-        };
-        let Some(first) = messages.next().await else {
-            self.messages = None;
-            return Vec::new();
-        };
-        let mut batch = Vec::with_capacity(self.args.pool.batch_max);
-        let mut next = Some(first);
-        while let Some(pulled) = next.take() {
-            match pulled {
-                Ok(message) if message.info().is_ok_and(|i| i.delivered > 1) => {
-                    self.alone.push(message);
-                }
-                Ok(message) => batch.push(message),
-                Err(error) => {
-                    tracing::warn!(consumer = %self.args.pool.durable, %error, "pull failed");
-                    self.messages = None;
-                    break;
-                }
-            }
-            if batch.len() < self.args.pool.batch_max {
-                next = messages.next().now_or_never().flatten();
-            }
         }
-        hold(batch)
+        hold(inbox.fresh(self.args.pool.batch_max, &self.args.pool.durable).await)
     }
 
-    async fn reopen(&mut self) {
+    async fn reopen(&mut self) -> Option<pull::Stream> {
         let Context { bus, .. } = &self.args.context;
         let opened = match consumer::open(bus, &self.args.pool).await {
             Ok(found) => {
@@ -165,10 +153,11 @@ impl PoolState {
             Err(e) => Err(e.to_string()),
         };
         match opened {
-            Ok(messages) => self.messages = Some(messages),
+            Ok(messages) => Some(messages),
             Err(error) => {
                 tracing::warn!(consumer = %self.args.pool.durable, %error, "waiting for it");
                 self.args.context.pause(Duration::from_millis(500)).await;
+                None
             }
         }
     }
@@ -219,6 +208,36 @@ impl PoolState {
             self.reported = Some(Instant::now());
             self.args.context.report(self.args.pool.durable.as_str(), self.stage.report());
         }
+    }
+}
+
+impl Inbox {
+    /// Waits for a message and takes what is ready beside it; redelivered ones are put aside.
+    async fn fresh(&mut self, batch_max: usize, durable: &Token) -> Vec<Message> {
+        let mut batch = Vec::with_capacity(batch_max);
+        let Some(messages) = self.messages.as_mut() else { return batch };
+        let Some(first) = messages.next().await else {
+            self.messages = None;
+            return batch;
+        };
+        let mut next = Some(first);
+        while let Some(pulled) = next.take() {
+            match pulled {
+                Ok(message) if message.info().is_ok_and(|i| i.delivered > 1) => {
+                    self.alone.push(message);
+                }
+                Ok(message) => batch.push(message),
+                Err(error) => {
+                    tracing::warn!(consumer = %durable, %error, "pull failed");
+                    self.messages = None;
+                    break;
+                }
+            }
+            if batch.len() < batch_max {
+                next = messages.next().now_or_never().flatten();
+            }
+        }
+        batch
     }
 }
 
