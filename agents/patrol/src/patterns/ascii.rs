@@ -2,8 +2,8 @@
 //!
 //! The `regex` crate reads `\w`, `\d`, `\s` and `\b` as classes of all Unicode, PCRE without its
 //! UCP option as classes of ASCII. A Unicode `\w{1,40}` compiles to hundreds of kilobytes, and a
-//! Unicode `\b` turns the fast automaton off wherever a text is not ASCII; `api-watch`'s patterns
-//! take 16 MB as Unicode and 1 MB as ASCII, and match the same.
+//! Unicode `\b` turns the fast automaton off wherever a text is not ASCII; the shipped
+//! expressions of all patrols take 16 MB as Unicode and 1 MB as ASCII.
 
 use regex_syntax::ast::{
     Assertion, AssertionKind, Ast, ClassAscii, ClassAsciiKind, ClassBracketed, ClassPerl,
