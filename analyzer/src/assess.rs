@@ -12,21 +12,14 @@ mod words;
 use crate::{
     Config,
     chain::Chain,
-    window::{Incident, Key, Turn},
+    window::{At, Incident, Key, Member, Turn},
 };
 use magsentinel_bus_schema::{
-    Action, Alert, Assessment, Entity, Id, Level, Response, SCHEMA_VERSION, Scored, Status,
-    Timestamp, decision::Evidence,
+    Action, Alert, Assessment, Entity, Id, Level, Response, SCHEMA_VERSION, Status, Timestamp,
 };
 
-/// Characters of an event's excerpt that are cited.
-const EXCERPT_CHARS_MAX: usize = 400;
-/// Reasons of one event that are cited, and the characters of one.
-const REASONS_MAX: (usize, usize) = (4, 200);
-/// Techniques of one event, and of an assessment.
+/// Techniques of an assessment.
 const TECHNIQUES_MAX: usize = 16;
-/// Entities of one event that are cited.
-const ENTITIES_MAX: usize = 8;
 
 /// One revision of an incident, ready to be published.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,21 +120,21 @@ fn assessment(
         tenant: key.tenant.clone(),
         chain: chain.name.clone(),
         class: key.class,
-        key: key.value.clone(),
+        key: key.value.to_string(),
         status,
         level,
         confidence,
         attack_type: chain.attack_type.clone(),
         response: verdict.response,
         escalate: verdict.escalate,
-        replayed: cited.iter().any(|scored| scored.replayed),
+        replayed: cited.iter().any(|(_, member)| member.replayed),
         first: anchor.0,
         last: newest.0,
         reasoning: vec![],
         techniques: techniques(chain, &cited),
         affected: affected(incident),
         plan: chain.plan.clone(),
-        evidence: cited.into_iter().map(evidence).collect(),
+        evidence: cited.into_iter().map(|(at, member)| member.evidence(at)).collect(),
         count: tally.count,
     };
     assessment.reasoning = words::reasoning(config, chain, incident, &assessment, turn);
@@ -155,9 +148,9 @@ fn assessment(
 }
 
 /// The chain's techniques in its order, then others that its events name.
-fn techniques(chain: &Chain, cited: &[&Scored]) -> Vec<String> {
+fn techniques(chain: &Chain, cited: &[(At, &Member)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    let named = cited.iter().flat_map(|scored| &scored.techniques);
+    let named = cited.iter().flat_map(|(_, member)| &member.techniques);
     for technique in chain.techniques.iter().chain(named) {
         if all.len() < TECHNIQUES_MAX && !all.contains(technique) {
             all.push(words::line(technique, 16));
@@ -177,24 +170,6 @@ fn affected(incident: &Incident) -> Vec<Entity> {
             })
         })
         .collect()
-}
-
-fn evidence(scored: &Scored) -> Evidence {
-    let reasons = scored.reasons.iter().take(REASONS_MAX.0);
-    Evidence {
-        event: scored.event,
-        scored: scored.id,
-        ts: scored.ts,
-        kind: scored.kind,
-        patrol: scored.patrol.clone(),
-        level: scored.level,
-        score: scored.score,
-        category: scored.category.clone(),
-        techniques: scored.techniques.iter().take(TECHNIQUES_MAX).cloned().collect(),
-        reasons: reasons.map(|r| r.chars().take(REASONS_MAX.1).collect()).collect(),
-        entities: scored.entities.iter().take(ENTITIES_MAX).cloned().collect(),
-        excerpt: scored.excerpt.chars().take(EXCERPT_CHARS_MAX).collect(),
-    }
 }
 
 fn alert(chain: &Chain, assessment: &Assessment, now: Timestamp) -> Alert {

@@ -32,11 +32,14 @@
 
 mod detection;
 mod load;
+mod lookup;
 mod parse;
 
 pub use detection::Matcher;
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
+pub use lookup::Part;
 
+use lookup::Lookup;
 use magsentinel_bus_schema::{Class, Entity, Id, Level, Scored, Token};
 use std::time::Duration;
 
@@ -79,9 +82,14 @@ pub enum ValueField {
 }
 
 impl ValueField {
-    /// The value of a scored event, if it has one.
+    /// The value of a scored event, if it has one, as a number: the first 64 bits of a digest of
+    /// its text, so that windows need not keep the text. The same in every process.
     #[must_use]
-    pub fn of(self, scored: &Scored) -> Option<&str> {
+    pub fn of(self, scored: &Scored) -> Option<u64> {
+        self.text(scored).map(|text| (Id::derived(&[text]).as_u128() >> 64) as u64)
+    }
+
+    fn text(self, scored: &Scored) -> Option<&str> {
         match self {
             Self::Patrol => Some(scored.patrol.as_str()),
             Self::Category => Some(scored.category.as_str()),
@@ -190,13 +198,24 @@ pub fn named(scored: &Scored, class: Class) -> Option<&Entity> {
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     chains: Vec<Chain>,
+    lookup: Lookup,
 }
 
 impl Book {
+    fn of(chains: Vec<Chain>) -> Self {
+        Self { lookup: Lookup::new(&chains), chains }
+    }
+
     /// The chains, in the order of their names.
     #[must_use]
     pub fn chains(&self) -> &[Chain] {
         &self.chains
+    }
+
+    /// The parts that an event takes in the chains which group it by its entity of `class`.
+    #[must_use]
+    pub fn parts(&self, class: Class, scored: &Scored) -> Vec<Part> {
+        self.lookup.parts(&self.chains, class, scored)
     }
 
     /// The classes by which any chain groups.

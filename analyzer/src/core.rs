@@ -54,6 +54,9 @@ pub enum Refused {
         /// How far it may lie ahead.
         ahead_max: magsentinel_runtime::settings::Span,
     },
+    /// It cannot be packed.
+    #[error("it cannot be kept: {0}")]
+    Packing(String),
 }
 
 /// The bounds of a lane with this lateness.
@@ -119,9 +122,10 @@ impl Core {
         if scored.ts > stored.plus(ahead_max.get()) {
             return Err(Refused::Ahead { ts: scored.ts, stored, ahead_max });
         }
-        let key = Key { tenant: scored.tenant.clone(), class, value };
+        let key = Key { tenant: scored.tenant.clone(), class, value: value.into() };
         let lane = if scored.replayed { &mut self.replayed } else { &mut self.live };
-        Ok(lane.give(self.book.chains(), key, &Arc::new(scored), stored, arrived))
+        lane.give(&self.book, key, scored, stored, arrived)
+            .map_err(|e| Refused::Packing(e.to_string()))
     }
 
     /// The revisions that are due: one for each incident that changed since the last call, and

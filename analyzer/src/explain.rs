@@ -96,11 +96,11 @@ fn account(
     let keyed = scored.iter().filter(|s| {
         chain.key(s).is_some_and(|entity| entity.class == class && entity.value == key)
     });
-    let points: Vec<Point<'_>> = keyed
+    let points: Vec<Point> = keyed
         .map(|s| {
             let value = match &chain.condition {
                 Condition::Distinct { field, .. } => field.of(s).unwrap_or_default(),
-                _ => "",
+                _ => 0,
             };
             Point { at: s.ts.micros(), mask: chain.mask(s), value }
         })
@@ -118,19 +118,17 @@ fn account(
 }
 
 /// The nearest that any window came to the condition, in words.
-fn reached(chain: &Chain, points: &[Point<'_>]) -> String {
+fn reached(chain: &Chain, points: &[Point]) -> String {
     let within = Span::s(chain.window.as_secs());
-    let most = |of: &dyn Fn(&[Point<'_>]) -> usize| {
-        windows(chain, points).map(of).max().unwrap_or_default()
-    };
+    let most =
+        |of: &dyn Fn(&[Point]) -> usize| windows(chain, points).map(of).max().unwrap_or_default();
     match &chain.condition {
         Condition::Count { at_least } => {
             format!("{} of {at_least} events within {within}", most(&|window| window.len()))
         }
         Condition::Distinct { at_least, .. } => {
-            let distinct = |window: &[Point<'_>]| {
-                window.iter().map(|p| p.value).collect::<BTreeSet<_>>().len()
-            };
+            let distinct =
+                |window: &[Point]| window.iter().map(|p| p.value).collect::<BTreeSet<_>>().len();
             format!("{} of {at_least} different ones within {within}", most(&distinct))
         }
         Condition::Together => {
@@ -154,10 +152,7 @@ fn lacking(titles: &[String]) -> String {
 }
 
 /// For every point: the points of the window that begins with it, both ends included.
-fn windows<'p, 'e>(
-    chain: &Chain,
-    points: &'p [Point<'e>],
-) -> impl Iterator<Item = &'p [Point<'e>]> {
+fn windows<'p>(chain: &Chain, points: &'p [Point]) -> impl Iterator<Item = &'p [Point]> {
     let length = i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX);
     points.iter().enumerate().filter_map(move |(first, begin)| {
         // Points of one instant have no order: a window that begins at it holds all of them.
@@ -167,12 +162,12 @@ fn windows<'p, 'e>(
     })
 }
 
-fn met(window: &[Point<'_>]) -> crate::chain::Mask {
+fn met(window: &[Point]) -> crate::chain::Mask {
     window.iter().fold(0, |met, point| met | point.mask)
 }
 
 /// How many steps are met in order: each as early as it can be.
-fn steps(window: &[Point<'_>], rules: usize) -> usize {
+fn steps(window: &[Point], rules: usize) -> usize {
     let mut since = i64::MIN;
     (0..rules)
         .take_while(|rule| {

@@ -47,7 +47,8 @@ fn oracle(chain: &Chain, lateness: Span, stream: &[Scored]) -> BTreeMap<Id, Seen
         for window in windows {
             let mut members: Vec<_> = window.values().collect();
             members.sort_by_key(|e| (e.ts, e.id));
-            let key = Key { tenant: Tenant::default(), class: Class::User, value: value.clone() };
+            let key =
+                Key { tenant: Tenant::default(), class: Class::User, value: value.as_str().into() };
             let (first, last) = (members[0], members[members.len() - 1]);
             let ids = members.iter().map(|e| e.event).collect();
             found.insert(incident_id(&key, chain, first.id), (ids, first.ts, last.ts));

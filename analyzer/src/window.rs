@@ -6,25 +6,29 @@
 //! these windows. Both depend on the set of events alone, never on the order in which they came.
 
 mod lane;
+mod member;
 mod tally;
 mod track;
 
 pub use lane::{Counters, Given, Key, Lane, Limits, Saved, Tell, Turn};
-pub use tally::{At, Bounds, Seen, Step, Tally};
-pub use track::{Incident, Taken, Track};
+pub use member::{At, Member, Packed};
+pub use tally::{Bounds, Seen, Step, Tally};
+pub use track::{Event, Incident, Taken, Track};
 
 use crate::chain::{Condition, Mask};
 use std::collections::HashMap;
 
 /// One event as a condition sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Point<'e> {
+pub struct Point {
     /// Its time, in microseconds.
     pub at: i64,
     /// The rules that it matches, never 0.
     pub mask: Mask,
-    /// Its value of the counted field.
-    pub value: &'e str,
+    /// Its value of the counted field, as [`ValueField::of`] has it.
+    ///
+    /// [`ValueField::of`]: crate::chain::ValueField::of
+    pub value: u64,
 }
 
 /// What a condition found among points.
@@ -39,7 +43,7 @@ pub struct Found {
 /// Finds the satisfied windows among points that are sorted by time. Linear in the number of
 /// points times rules.
 #[must_use]
-pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point<'_>]) -> Found {
+pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point]) -> Found {
     match condition {
         Condition::Ordered => ordered(rules, window, points),
         Condition::Count { at_least } => trailing(window, points, &mut Many(0, *at_least)),
@@ -51,19 +55,19 @@ pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point<'_
 }
 
 /// A condition over the points of a window that slides.
-trait Sliding<'e> {
-    fn enter(&mut self, point: &Point<'e>);
-    fn leave(&mut self, point: &Point<'e>);
+trait Sliding {
+    fn enter(&mut self, point: &Point);
+    fn leave(&mut self, point: &Point);
     fn holds(&self) -> bool;
 }
 
 struct Many(u64, u64);
 
-impl Sliding<'_> for Many {
-    fn enter(&mut self, _: &Point<'_>) {
+impl Sliding for Many {
+    fn enter(&mut self, _: &Point) {
         self.0 += 1;
     }
-    fn leave(&mut self, _: &Point<'_>) {
+    fn leave(&mut self, _: &Point) {
         self.0 -= 1;
     }
     fn holds(&self) -> bool {
@@ -71,17 +75,17 @@ impl Sliding<'_> for Many {
     }
 }
 
-struct Values<'e>(HashMap<&'e str, u64>, u64);
+struct Values(HashMap<u64, u64>, u64);
 
-impl<'e> Sliding<'e> for Values<'e> {
-    fn enter(&mut self, point: &Point<'e>) {
+impl Sliding for Values {
+    fn enter(&mut self, point: &Point) {
         *self.0.entry(point.value).or_default() += 1;
     }
-    fn leave(&mut self, point: &Point<'e>) {
-        if let Some(count) = self.0.get_mut(point.value) {
+    fn leave(&mut self, point: &Point) {
+        if let Some(count) = self.0.get_mut(&point.value) {
             *count -= 1;
             if *count == 0 {
-                self.0.remove(point.value);
+                self.0.remove(&point.value);
             }
         }
     }
@@ -92,12 +96,12 @@ impl<'e> Sliding<'e> for Values<'e> {
 
 struct Rules(Vec<u64>);
 
-impl Sliding<'_> for Rules {
-    fn enter(&mut self, point: &Point<'_>) {
+impl Sliding for Rules {
+    fn enter(&mut self, point: &Point) {
         let matched = self.0.iter_mut().enumerate().filter(|(i, _)| point.mask >> i & 1 == 1);
         matched.for_each(|(_, count)| *count += 1);
     }
-    fn leave(&mut self, point: &Point<'_>) {
+    fn leave(&mut self, point: &Point) {
         let matched = self.0.iter_mut().enumerate().filter(|(i, _)| point.mask >> i & 1 == 1);
         matched.for_each(|(_, count)| *count -= 1);
     }
@@ -107,7 +111,7 @@ impl Sliding<'_> for Rules {
 }
 
 /// For every instant at which a point lies: the window that ends there, both ends included.
-fn trailing<'e>(window: i64, points: &[Point<'e>], inside: &mut impl Sliding<'e>) -> Found {
+fn trailing(window: i64, points: &[Point], inside: &mut impl Sliding) -> Found {
     let mut spans = Spans::default();
     let mut oldest = points.iter().peekable();
     let mut newest = points.iter().peekable();
@@ -149,7 +153,7 @@ impl Spans {
 }
 
 /// Runs of points of the same instant.
-fn instants<'p, 'e>(points: &'p [Point<'e>]) -> Vec<(usize, &'p [Point<'e>])> {
+fn instants(points: &[Point]) -> Vec<(usize, &[Point])> {
     let mut first = 0;
     let runs = points.chunk_by(|a, b| a.at == b.at);
     runs.map(|run| {
@@ -185,7 +189,7 @@ impl Table {
 /// For every point and step: the latest start of the steps up to it, and the earliest end of the
 /// steps after it. The point is a member when these two lie within one window. Steps of the same
 /// instant follow one another in either order.
-fn ordered(rules: usize, window: i64, points: &[Point<'_>]) -> Found {
+fn ordered(rules: usize, window: i64, points: &[Point]) -> Found {
     let runs = instants(points);
     let starts = latest_starts(rules, points.len(), &runs);
     let ends = earliest_ends(rules, points.len(), &runs);
@@ -212,7 +216,7 @@ fn ordered(rules: usize, window: i64, points: &[Point<'_>]) -> Found {
     Found { spans: spans.0, member }
 }
 
-fn latest_starts(rules: usize, points: usize, runs: &[(usize, &[Point<'_>])]) -> Table {
+fn latest_starts(rules: usize, points: usize, runs: &[(usize, &[Point])]) -> Table {
     let mut table = Table::new(points, rules);
     let mut best: Vec<Option<i64>> = vec![None; rules];
     for (first, run) in runs {
@@ -230,7 +234,7 @@ fn latest_starts(rules: usize, points: usize, runs: &[(usize, &[Point<'_>])]) ->
     table
 }
 
-fn earliest_ends(rules: usize, points: usize, runs: &[(usize, &[Point<'_>])]) -> Table {
+fn earliest_ends(rules: usize, points: usize, runs: &[(usize, &[Point])]) -> Table {
     let mut table = Table::new(points, rules);
     let mut best: Vec<Option<i64>> = vec![None; rules];
     for (first, run) in runs.iter().rev() {

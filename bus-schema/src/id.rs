@@ -40,6 +40,18 @@ impl Id {
         Self(Uuid::now_v7())
     }
 
+    /// The id as a number, for where it is kept rather than sent.
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
+    /// The id that [`Id::as_u128`] gave.
+    #[must_use]
+    pub fn from_u128(number: u128) -> Self {
+        Self(Uuid::from_u128(number))
+    }
+
     /// The sixteen bytes of the UUID.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {

@@ -3,6 +3,7 @@
 //! `mag.<tenant>.<stage>.<kind…>[.<shard>]`, lower-case ASCII tokens, never raw user text.
 
 use crate::{Class, Judgement, Kind, Level, decision::Verb};
+use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -30,9 +31,9 @@ macro_rules! text_type {
         #[derive(
             Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
         )]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "CompactString", into = "CompactString")]
         #[schemars(with = "String")]
-        pub struct $name(String);
+        pub struct $name(CompactString);
 
         impl $name {
             /// The text.
@@ -49,21 +50,21 @@ macro_rules! text_type {
                     matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-') || ($underscore && b == b'_')
                 };
                 if (1..=$max).contains(&s.len()) && s.bytes().all(good) {
-                    return Ok(Self(s.to_owned()));
+                    return Ok(Self(s.into()));
                 }
                 Err(SubjectError::$error(s.chars().take($max + 1).collect()))
             }
         }
 
-        impl TryFrom<String> for $name {
+        impl TryFrom<CompactString> for $name {
             type Error = SubjectError;
-            fn try_from(s: String) -> Result<Self, SubjectError> {
+            fn try_from(s: CompactString) -> Result<Self, SubjectError> {
                 s.parse()
             }
         }
 
-        impl From<$name> for String {
-            fn from(t: $name) -> String {
+        impl From<$name> for CompactString {
+            fn from(t: $name) -> CompactString {
                 t.0
             }
         }
@@ -93,7 +94,7 @@ text_type! {
 
 impl Default for Tenant {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self(CompactString::const_new("default"))
     }
 }
 
@@ -104,8 +105,8 @@ impl Token {
     pub fn sanitised(text: &str) -> Self {
         let good = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
         let cut = text.chars().map(|c| c.to_ascii_lowercase());
-        let token: String = cut.map(|c| if good(c) { c } else { '_' }).take(64).collect();
-        if token.is_empty() { Self("unknown".to_owned()) } else { Self(token) }
+        let token: CompactString = cut.map(|c| if good(c) { c } else { '_' }).take(64).collect();
+        if token.is_empty() { Self(CompactString::const_new("unknown")) } else { Self(token) }
     }
 }
 

@@ -8,10 +8,10 @@ use rsigma_parser::{
 use std::collections::BTreeMap;
 
 /// What a detection rule matches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Matcher(Expr);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Expr {
     All(Vec<Expr>),
     Any(Vec<Expr>),
@@ -32,7 +32,7 @@ enum Field {
     Entity(Class),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Test {
     Exact(String),
     Glob(Vec<Piece>),
@@ -40,7 +40,7 @@ enum Test {
     Number(Order, f64),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Order {
     Less,
     LessOrEqual,

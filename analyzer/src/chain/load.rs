@@ -64,7 +64,7 @@ impl Book {
         if !problems.is_empty() {
             return Err(Error::Chains(problems));
         }
-        Ok(Self { chains: chains.into_values().map(|(_, chain)| chain).collect() })
+        Ok(Self::of(chains.into_values().map(|(_, chain)| chain).collect()))
     }
 
     /// The chains of one text, as if it were the only file.
@@ -72,7 +72,7 @@ impl Book {
         let (mut problems, mut chains) = (Vec::new(), BTreeMap::new());
         gather(file, text, &mut chains, &mut problems);
         if problems.is_empty() {
-            Ok(Self { chains: chains.into_values().map(|(_, chain)| chain).collect() })
+            Ok(Self::of(chains.into_values().map(|(_, chain)| chain).collect()))
         } else {
             Err(Error::Chains(problems))
         }

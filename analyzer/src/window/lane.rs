@@ -13,14 +13,16 @@
 //! in time still join a closed incident, the incident goes on under the same id.
 
 use super::{
+    member::Packed,
     tally::Bounds,
-    track::{Incident, Taken, Track},
+    track::{Event, Incident, Taken, Track},
 };
-use crate::chain::Chain;
+use crate::chain::{Book, Chain};
+use compact_str::CompactString;
 use magsentinel_bus_schema::{Class, Id, Scored, Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -33,7 +35,7 @@ pub struct Key {
     /// Class of the entity.
     pub class: Class,
     /// Its name.
-    pub value: String,
+    pub value: CompactString,
 }
 
 /// What a lane is bounded by.
@@ -100,24 +102,45 @@ pub enum Turn {
 /// Told about every revision, in order.
 pub type Tell<'a> = dyn FnMut(&Key, &Chain, &mut Incident, Turn) + 'a;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Followed {
-    /// By position of the chain in the book.
-    tracks: BTreeMap<usize, Track>,
+    /// With the position of the chain in the book.
+    tracks: Vec<(u16, Track)>,
     newest: Timestamp,
+    /// Its time in `by_age`, which lags behind `newest`.
+    aged: Timestamp,
     /// When its next incident is due to be closed.
     due: Option<Timestamp>,
+    /// It is in `dirty`.
+    dirty: bool,
+}
+
+impl Followed {
+    fn new(ts: Timestamp) -> Self {
+        let tracks = Vec::with_capacity(1);
+        Self { tracks, newest: ts, aged: ts, due: None, dirty: false }
+    }
+
+    /// What is kept for a chain, nothing at first.
+    fn track(&mut self, chain: u16) -> Option<&mut Track> {
+        if !self.tracks.iter().any(|(of, _)| *of == chain) {
+            self.tracks.push((chain, Track::default()));
+        }
+        self.tracks.iter_mut().find(|(of, _)| *of == chain).map(|(_, track)| track)
+    }
 }
 
 /// The keys of one shard, for live or for played-back events.
 #[derive(Debug)]
 pub struct Lane {
     limits: Limits,
-    keys: HashMap<Arc<Key>, Followed>,
+    keys: HashMap<Arc<Key>, Box<Followed>>,
+    /// By the time of the newest event, or an earlier one: put right when it matters.
     by_age: BTreeSet<(Timestamp, Arc<Key>)>,
     by_due: BTreeSet<(Timestamp, Arc<Key>)>,
-    dirty: BTreeSet<Arc<Key>>,
-    given_up: Vec<(Arc<Key>, Followed)>,
+    /// Keys that had events since the last settling, in the order of the first.
+    dirty: Vec<Arc<Key>>,
+    given_up: Vec<(Arc<Key>, Box<Followed>)>,
     newest: Option<Timestamp>,
     arrived: Timestamp,
     counters: Counters,
@@ -141,20 +164,20 @@ impl Lane {
         lane.counters = saved.counters;
         for (key, followed) in saved.keys {
             let key = Arc::new(key);
-            lane.by_age.insert((followed.newest, key.clone()));
+            lane.by_age.insert((followed.aged, key.clone()));
             if let Some(due) = followed.due {
                 lane.by_due.insert((due, key.clone()));
             }
-            lane.keys.insert(key, followed);
+            lane.keys.insert(key, Box::new(followed));
         }
         lane
     }
 
-    /// What the lane knows, its keys in order. Called between two batches.
+    /// What the lane knows. Called between two batches.
     #[must_use]
     pub fn save(&self) -> Saved {
         let pair = |(_, key): &(Timestamp, Arc<Key>)| {
-            self.keys.get(key).map(|followed| ((**key).clone(), followed.clone()))
+            self.keys.get(key).map(|followed| ((**key).clone(), (**followed).clone()))
         };
         Saved {
             keys: self.by_age.iter().filter_map(pair).collect(),
@@ -172,7 +195,7 @@ impl Lane {
             keys: HashMap::new(),
             by_age: BTreeSet::new(),
             by_due: BTreeSet::new(),
-            dirty: BTreeSet::new(),
+            dirty: Vec::new(),
             given_up: Vec::new(),
             newest: None,
             arrived: Timestamp::default(),
@@ -200,41 +223,43 @@ impl Lane {
 
     /// Takes an event of a key. `stored` is when the server stored it (an event from the future
     /// moves the watermark only up to there), `arrived` when it came here.
+    ///
+    /// # Errors
+    /// When it cannot be packed.
     pub fn give(
         &mut self,
-        chains: &[Chain],
+        book: &Book,
         key: Key,
-        scored: &Arc<Scored>,
+        scored: Scored,
         stored: Timestamp,
         arrived: Timestamp,
-    ) -> Given {
-        if self.watermark().is_some_and(|watermark| scored.ts < watermark) {
+    ) -> Result<Given, rmp_serde::encode::Error> {
+        let at = (scored.ts, scored.id);
+        if self.watermark().is_some_and(|watermark| at.0 < watermark) {
             self.counters.late += 1;
-            return Given::Late;
+            return Ok(Given::Late);
         }
-        let time = scored.ts.min(stored);
+        let time = at.0.min(stored);
         self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
         self.arrived = arrived;
-        let watermark = self.watermark().unwrap_or_default();
-        let matched: Vec<_> = chains
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| c.key(scored).is_some_and(|e| e.class == key.class))
-            .map(|(i, chain)| (i, chain, chain.mask(scored)))
-            .filter(|(.., mask)| *mask != 0)
-            .collect();
-        if matched.is_empty() {
+        let parts = book.parts(key.class, &scored);
+        if parts.is_empty() {
             self.counters.unmatched += 1;
-            return Given::Ignored;
+            return Ok(Given::Ignored);
         }
-        let key = Arc::new(key);
-        self.follow(&key, scored.ts);
-        let Some(followed) = self.keys.get_mut(&key) else { return Given::Ignored };
+        let packed = Packed::new(&scored.into())?;
+        let watermark = self.watermark().unwrap_or_default();
+        if self.keys.len() >= self.limits.keys_max && !self.keys.contains_key(&key) {
+            self.give_up_oldest();
+        }
+        let (key, followed) = follow(&mut self.keys, &mut self.by_age, key, at.0);
         let mut given = Given::Ignored;
-        for (i, chain, mask) in matched {
-            let track = followed.tracks.entry(i).or_default();
+        for part in parts {
+            let chain = book.chains().get(usize::from(part.chain));
+            let Some((chain, track)) = chain.zip(followed.track(part.chain)) else { continue };
             let bounds = (self.limits.events_max, self.limits.tally);
-            match track.take(chain, mask, scored, watermark, bounds) {
+            let event = Event { at, mask: part.mask, value: part.value, packed: packed.clone() };
+            match track.take(chain, event, watermark, bounds) {
                 Taken::New(gone) => {
                     self.counters.events_let_go += gone as u64;
                     given = Given::Taken;
@@ -244,38 +269,42 @@ impl Lane {
             }
         }
         self.counters.taken += u64::from(given == Given::Taken);
-        self.dirty.insert(key);
-        given
+        if !std::mem::replace(&mut followed.dirty, true) {
+            self.dirty.push(key);
+        }
+        Ok(given)
     }
 
-    /// Follows a key, if need be in place of the one whose newest event is oldest.
-    fn follow(&mut self, key: &Arc<Key>, ts: Timestamp) {
-        if let Some(followed) = self.keys.get_mut(key) {
-            if ts > followed.newest {
-                self.by_age.remove(&(followed.newest, key.clone()));
-                self.by_age.insert((ts, key.clone()));
-                followed.newest = ts;
-            }
-            return;
-        }
-        if self.keys.len() >= self.limits.keys_max
-            && let Some((_, oldest)) = self.by_age.first().cloned()
+    /// Makes room for a key in place of the one whose newest event is oldest.
+    fn give_up_oldest(&mut self) {
+        if let Some((_, oldest)) = self.oldest()
             && let Some(followed) = self.remove(&oldest)
         {
             self.counters.keys_given_up += 1;
             self.given_up.push((oldest, followed));
         }
-        self.by_age.insert((ts, key.clone()));
-        self.keys.insert(key.clone(), Followed { newest: ts, ..Followed::default() });
     }
 
-    fn remove(&mut self, key: &Arc<Key>) -> Option<Followed> {
+    /// The key whose newest event is oldest.
+    fn oldest(&mut self) -> Option<(Timestamp, Arc<Key>)> {
+        loop {
+            let (aged, key) = self.by_age.first().cloned()?;
+            let followed = self.keys.get_mut(&key)?;
+            if followed.newest == aged {
+                return Some((aged, key));
+            }
+            followed.aged = followed.newest;
+            self.by_age.pop_first();
+            self.by_age.insert((followed.newest, key));
+        }
+    }
+
+    fn remove(&mut self, key: &Arc<Key>) -> Option<Box<Followed>> {
         let followed = self.keys.remove(key)?;
-        self.by_age.remove(&(followed.newest, key.clone()));
+        self.by_age.remove(&(followed.aged, key.clone()));
         if let Some(due) = followed.due {
             self.by_due.remove(&(due, key.clone()));
         }
-        self.dirty.remove(key);
         Some(followed)
     }
 
@@ -290,13 +319,18 @@ impl Lane {
                 }
             });
         }
-        let dirty = std::mem::take(&mut self.dirty);
-        for key in &dirty {
-            if let Some(followed) = self.keys.get_mut(key) {
-                self.counters.superseded += grown(key, followed, chains, &self.limits, tell);
+        let watermark = self.watermark().unwrap_or_default();
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.retain(|key| {
+            let Some(followed) = self.keys.get_mut(key) else { return false };
+            followed.dirty = false;
+            self.counters.superseded += grown(key, followed, chains, &self.limits, tell);
+            let quiet = forget_quiet(followed, chains, watermark);
+            if !quiet {
+                self.plan(key, chains);
             }
-            self.plan(key, chains);
-        }
+            !quiet
+        });
         self.close(chains, now, tell);
         self.forget(chains, &dirty);
     }
@@ -337,23 +371,59 @@ impl Lane {
     }
 
     /// Forgets what no event that is in time can meet any more: a key when its newest event has
-    /// left the longest window, older events of a key whenever it has a new one.
-    fn forget(&mut self, chains: &[Chain], dirty: &BTreeSet<Arc<Key>>) {
+    /// left the longest window, older incidents of a key whenever it has a new event.
+    fn forget(&mut self, chains: &[Chain], dirty: &[Arc<Key>]) {
         let Some(watermark) = self.watermark() else { return };
         let longest = chains.iter().map(|c| c.window).max().unwrap_or_default();
         let horizon = watermark.minus(longest);
-        while self.by_age.first().is_some_and(|(ts, _)| *ts < horizon) {
-            let Some((_, key)) = self.by_age.pop_first() else { break };
+        while let Some((_, key)) = self.oldest().filter(|(newest, _)| *newest < horizon) {
             self.remove(&key);
         }
         for key in dirty {
             let Some(followed) = self.keys.get_mut(key) else { continue };
             for (i, track) in &mut followed.tracks {
-                if let Some(chain) = chains.get(*i) {
+                if let Some(chain) = chains.get(usize::from(*i)) {
                     track.forget(chain, watermark);
                 }
             }
             self.plan(key, chains);
+        }
+    }
+}
+
+/// Forgets old events under the chains that found nothing, where there is nothing to close first;
+/// whether all of them are such.
+fn forget_quiet(followed: &mut Followed, chains: &[Chain], watermark: Timestamp) -> bool {
+    let mut quiet = true;
+    for (i, track) in &mut followed.tracks {
+        let Some(chain) = chains.get(usize::from(*i)) else { continue };
+        if track.incidents().is_empty() {
+            track.forget(chain, watermark);
+        } else {
+            quiet = false;
+        }
+    }
+    quiet
+}
+
+/// The state of a key, which is followed from now on.
+fn follow<'k>(
+    keys: &'k mut HashMap<Arc<Key>, Box<Followed>>,
+    by_age: &mut BTreeSet<(Timestamp, Arc<Key>)>,
+    key: Key,
+    ts: Timestamp,
+) -> (Arc<Key>, &'k mut Followed) {
+    match keys.entry(Arc::new(key)) {
+        Entry::Occupied(known) => {
+            let key = known.key().clone();
+            let followed = known.into_mut();
+            followed.newest = followed.newest.max(ts);
+            (key, followed)
+        }
+        Entry::Vacant(place) => {
+            let key = place.key().clone();
+            by_age.insert((ts, key.clone()));
+            (key, place.insert(Box::new(Followed::new(ts))))
         }
     }
 }
@@ -368,7 +438,7 @@ fn grown(
 ) -> u64 {
     let mut superseded = 0;
     for (i, track) in &mut followed.tracks {
-        let Some(chain) = chains.get(*i) else { continue };
+        let Some(chain) = chains.get(usize::from(*i)) else { continue };
         track.evaluate(chain, limits.tally);
         for incident in track.incidents() {
             if incident.tally.count > incident.published {
@@ -391,7 +461,7 @@ fn each_incident(
     mut visit: impl FnMut(&Chain, &mut Incident),
 ) {
     for (i, track) in &mut followed.tracks {
-        if let Some(chain) = chains.get(*i) {
+        if let Some(chain) = chains.get(usize::from(*i)) {
             track.incidents().iter_mut().for_each(|incident| visit(chain, incident));
         }
     }

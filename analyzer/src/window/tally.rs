@@ -1,17 +1,15 @@
 //! What the members of an incident say together. Adding members and joining tallies commute, so
 //! the order of arrival leaves no trace.
 
+use super::member::{At, Member};
 use crate::chain::{Confidence, Mask, Severity};
-use magsentinel_bus_schema::{Class, Id, Kind, Level, Scored, Timestamp};
+use magsentinel_bus_schema::{Class, Kind, Level};
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-
-/// A member's place in time: ties are broken by the scored event's id.
-pub type At = (Timestamp, Id);
 
 /// What is known about the members that match one rule (several: the first of them).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +19,7 @@ pub struct Step {
     /// Highest confidence by level; none where no member has the level.
     best: [Option<f32>; 5],
     /// The strongest members, at most the share of this step.
-    cited: BTreeMap<Rank, Arc<Scored>>,
+    cited: BTreeMap<Rank, Arc<Member>>,
 }
 
 /// Strongest first, then earliest.
@@ -42,7 +40,7 @@ impl Step {
 
     /// The strongest member.
     #[must_use]
-    pub fn example(&self) -> Option<&Scored> {
+    pub fn example(&self) -> Option<&Member> {
         self.cited.values().next().map(Arc::as_ref)
     }
 }
@@ -92,27 +90,27 @@ impl Tally {
     }
 
     /// Adds a member that was not added before.
-    pub fn add(&mut self, at: At, mask: Mask, scored: &Arc<Scored>, bounds: Bounds) {
+    pub fn add(&mut self, at: At, mask: Mask, member: &Arc<Member>, bounds: Bounds) {
         self.count += 1;
         let share = self.share(bounds);
         self.anchor = Some(self.anchor.map_or(at, |a| a.min(at)));
         if self.newest.is_none_or(|n| n < at) {
             self.newest = Some(at);
-            self.trace.clone_from(&scored.trace);
+            self.trace.clone_from(&member.trace);
         }
         if let Some(step) = self.steps.get_mut(mask.trailing_zeros() as usize) {
             step.count += 1;
-            if let Some(best) = step.best.get_mut(scored.level as usize) {
-                let sure = unit(scored.confidence);
+            if let Some(best) = step.best.get_mut(member.level as usize) {
+                let sure = unit(member.confidence);
                 *best = Some(best.map_or(sure, |b| b.max(sure)));
             }
-            step.cited.insert((Reverse(scored.level), at), scored.clone());
+            step.cited.insert((Reverse(member.level), at), member.clone());
             cut(&mut step.cited, share);
         }
-        for entity in scored.entities.iter().filter(|e| !e.value.trim().is_empty()) {
+        for entity in member.entities.iter().filter(|e| !e.value.trim().is_empty()) {
             let mut seen = Seen { trust: entity.trust, observed_by: BTreeSet::new() };
             if entity.trust > magsentinel_bus_schema::Trust::Claimed {
-                seen.observed_by.insert(scored.kind);
+                seen.observed_by.insert(member.kind);
             }
             self.see(entity.class, &entity.value, seen, bounds);
         }
@@ -157,12 +155,13 @@ impl Tally {
         self.entities_cut |= cut(entities, bounds.entities_max);
     }
 
-    /// The cited events, oldest first.
+    /// The cited events with their times, oldest first.
     #[must_use]
-    pub fn cited(&self) -> Vec<&Scored> {
-        let mut cited: Vec<_> = self.steps.iter().flat_map(|s| &s.cited).collect();
-        cited.sort_by_key(|((_, at), _)| *at);
-        cited.into_iter().map(|(_, scored)| scored.as_ref()).collect()
+    pub fn cited(&self) -> Vec<(At, &Member)> {
+        let cited = self.steps.iter().flat_map(|s| &s.cited);
+        let mut cited: Vec<_> = cited.map(|((_, at), member)| (*at, member.as_ref())).collect();
+        cited.sort_by_key(|(at, _)| *at);
+        cited
     }
 
     /// Level and confidence, as the chain's rules have it.

@@ -2,13 +2,14 @@
 
 use super::{
     Point, find,
-    tally::{At, Bounds, Tally},
+    member::{At, Member, Packed},
+    tally::{Bounds, Tally},
 };
 use crate::chain::{Chain, Condition, Mask};
-use magsentinel_bus_schema::{Id, Level, Scored, Timestamp};
+use magsentinel_bus_schema::{Id, Level, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -51,10 +52,23 @@ impl Incident {
     }
 }
 
+/// An event as a chain sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in time.
+    pub at: At,
+    /// The rules that it matches, never 0.
+    pub mask: Mask,
+    /// Its value of the counted field.
+    pub value: u64,
+    /// All else.
+    pub packed: Packed,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
-    scored: Arc<Scored>,
-    mask: Mask,
+    event: Event,
+    /// It was found in a satisfied window.
     member: bool,
 }
 
@@ -69,10 +83,19 @@ pub enum Taken {
     Refused,
 }
 
-/// Events kept, and incidents found, for one key under one chain.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Events kept, and incidents found, for one key under one chain. Small while nothing is found,
+/// because that is what nearly all keys are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Track {
-    events: BTreeMap<At, Entry>,
+    /// In order of time.
+    events: VecDeque<Entry>,
+    /// Events were taken since the last evaluation.
+    stale: bool,
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct More {
     /// By sort of event (its mask): the newest that was let go at the bound.
     let_go: BTreeMap<Mask, At>,
     incidents: Vec<Incident>,
@@ -80,15 +103,28 @@ pub struct Track {
     superseded: Vec<(Incident, Id)>,
 }
 
+impl More {
+    fn is_empty(&self) -> bool {
+        self.let_go.is_empty() && self.incidents.is_empty() && self.superseded.is_empty()
+    }
+}
+
+impl Default for Track {
+    fn default() -> Self {
+        // Room for one: most keys never have a second event.
+        Self { events: VecDeque::with_capacity(1), stale: false, more: None }
+    }
+}
+
 impl Track {
     /// The incidents, in order of time.
     pub fn incidents(&mut self) -> &mut [Incident] {
-        &mut self.incidents
+        self.more.as_mut().map_or(&mut [], |more| &mut more.incidents)
     }
 
     /// Published incidents that are now part of another one, with the other's anchor.
     pub fn take_superseded(&mut self) -> Vec<(Incident, Id)> {
-        std::mem::take(&mut self.superseded)
+        self.more.as_mut().map(|more| std::mem::take(&mut more.superseded)).unwrap_or_default()
     }
 
     /// Keeps an event. At the bound the conditions are evaluated and what is out of reach is
@@ -96,16 +132,14 @@ impl Track {
     pub fn take(
         &mut self,
         chain: &Chain,
-        mask: Mask,
-        scored: &Arc<Scored>,
+        event: Event,
         watermark: Timestamp,
         (events_max, bounds): (usize, Bounds),
     ) -> Taken {
-        let at = (scored.ts, scored.id);
-        if self.events.contains_key(&at) {
+        if self.place(event.at).is_ok() {
             return Taken::Duplicate;
         }
-        if self.let_go.get(&mask).is_some_and(|newest| at <= *newest) {
+        if self.was_let_go(&event) {
             return Taken::Refused;
         }
         let mut gone = 0;
@@ -115,52 +149,74 @@ impl Track {
         }
         if self.events.len() >= events_max {
             gone = self.let_go_oldest((events_max / 8).max(1));
-            if self.let_go.get(&mask).is_some_and(|newest| at <= *newest) {
+            if self.was_let_go(&event) {
                 return Taken::Refused;
             }
         }
-        self.events.insert(at, Entry { scored: scored.clone(), mask, member: false });
+        let (Ok(place) | Err(place)) = self.place(event.at);
+        self.events.insert(place, Entry { event, member: false });
+        self.stale = true;
         Taken::New(gone)
+    }
+
+    /// Where the event of this time is, or belongs. Nearly always it is the newest.
+    fn place(&self, at: At) -> Result<usize, usize> {
+        match self.events.back() {
+            Some(newest) if newest.event.at >= at => {
+                self.events.binary_search_by_key(&at, |entry| entry.event.at)
+            }
+            _ => Err(self.events.len()),
+        }
+    }
+
+    fn was_let_go(&self, event: &Event) -> bool {
+        let newest = self.more.as_ref().and_then(|more| more.let_go.get(&event.mask));
+        newest.is_some_and(|newest| event.at <= *newest)
     }
 
     /// Lets go the oldest events of the most numerous sort, so that a flood of one step does not
     /// push out the other steps.
     fn let_go_oldest(&mut self, how_many: usize) -> usize {
         let mut counts: BTreeMap<Mask, usize> = BTreeMap::new();
-        for entry in self.events.values() {
-            *counts.entry(entry.mask).or_default() += 1;
+        for entry in &self.events {
+            *counts.entry(entry.event.mask).or_default() += 1;
         }
         let Some((mask, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else { return 0 };
-        let oldest: Vec<At> = self
-            .events
-            .iter()
-            .filter(|(_, entry)| entry.mask == mask)
-            .map(|(at, _)| *at)
-            .take(how_many)
-            .collect();
-        for at in &oldest {
-            self.events.remove(at);
+        let (mut gone, mut newest) = (0, None);
+        self.events.retain(|entry| {
+            let goes = gone < how_many && entry.event.mask == mask;
+            if goes {
+                gone += 1;
+                newest = Some(entry.event.at);
+            }
+            !goes
+        });
+        if let Some(newest) = newest {
+            self.more.get_or_insert_default().let_go.insert(mask, newest);
         }
-        if let Some(newest) = oldest.last() {
-            self.let_go.insert(mask, *newest);
-        }
-        oldest.len()
+        gone
     }
 
     /// Brings members and incidents up to date with the kept events.
     pub fn evaluate(&mut self, chain: &Chain, bounds: Bounds) {
-        if !self.may_satisfy(chain) {
+        if !std::mem::take(&mut self.stale) || !self.may_satisfy(chain) {
             return;
         }
-        let points: Vec<Point<'_>> = self.events.values().map(|e| point(chain, e)).collect();
+        let points = |entry: &Entry| Point {
+            at: entry.event.at.0.micros(),
+            mask: entry.event.mask,
+            value: entry.event.value,
+        };
+        let points: Vec<Point> = self.events.iter().map(points).collect();
         let window = i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX);
         let found = find(&chain.condition, chain.rules.len(), window, &points);
         let news = self.events.iter_mut().zip(&found.member);
-        let new: Vec<(At, Mask, Arc<Scored>)> = news
-            .filter(|((_, entry), member)| **member && !entry.member)
-            .map(|((at, entry), _)| {
+        let new: Vec<(At, Mask, Arc<Member>)> = news
+            .filter(|(entry, member)| **member && !entry.member)
+            .filter_map(|(entry, _)| {
                 entry.member = true;
-                (*at, entry.mask, entry.scored.clone())
+                let event = &entry.event;
+                Some((event.at, event.mask, Arc::new(event.packed.member()?)))
             })
             .collect();
         // A window is newly satisfied only by an event that was in none before.
@@ -176,7 +232,7 @@ impl Track {
     fn may_satisfy(&self, chain: &Chain) -> bool {
         match &chain.condition {
             Condition::Ordered | Condition::Together => {
-                let met = self.events.values().fold(0, |met, entry| met | entry.mask);
+                let met = self.events.iter().fold(0, |met, entry| met | entry.event.mask);
                 met.count_ones() as usize == chain.rules.len()
             }
             Condition::Count { at_least } | Condition::Distinct { at_least, .. } => {
@@ -190,10 +246,11 @@ impl Track {
         &mut self,
         chain: &Chain,
         spans: Vec<(Timestamp, Timestamp)>,
-        new: Vec<(At, Mask, Arc<Scored>)>,
+        new: Vec<(At, Mask, Arc<Member>)>,
         bounds: Bounds,
     ) {
-        let known = std::mem::take(&mut self.incidents);
+        let more = self.more.get_or_insert_default();
+        let known = std::mem::take(&mut more.incidents);
         let mut all: Vec<(Timestamp, Timestamp, Option<Incident>)> =
             spans.into_iter().map(|(start, end)| (start, end, None)).collect();
         all.extend(known.into_iter().map(|i| (i.start, i.end, Some(i))));
@@ -213,13 +270,34 @@ impl Track {
         }
         let mut new = new.into_iter().peekable();
         for (mut group, parts) in groups {
-            while let Some((at, mask, scored)) = new.next_if(|(at, ..)| at.0 <= group.end) {
-                group.tally.add(at, mask, &scored, bounds);
+            while let Some((at, mask, member)) = new.next_if(|(at, ..)| at.0 <= group.end) {
+                group.tally.add(at, mask, &member, bounds);
             }
-            self.settle(group, parts, bounds);
+            more.settle(group, parts, bounds);
         }
     }
 
+    /// Forgets what no event at or after `watermark` can meet: events before
+    /// `watermark - window`, and incidents that ended before that. Call it after
+    /// [`Track::evaluate`], and when such incidents have been closed.
+    pub fn forget(&mut self, chain: &Chain, watermark: Timestamp) {
+        let horizon = watermark.minus(chain.window);
+        self.forget_events(horizon);
+        if let Some(more) = &mut self.more {
+            more.let_go.retain(|_, (ts, _)| *ts >= horizon);
+            more.incidents.retain(|incident| incident.end >= horizon);
+        }
+        self.more.take_if(|more| more.is_empty());
+    }
+
+    fn forget_events(&mut self, horizon: Timestamp) {
+        while self.events.front().is_some_and(|entry| entry.event.at.0 < horizon) {
+            self.events.pop_front();
+        }
+    }
+}
+
+impl More {
     /// Adds up one incident from new members (in `group`) and its former parts.
     fn settle(&mut self, mut group: Incident, parts: Vec<Incident>, bounds: Bounds) {
         let anchors = parts.iter().filter_map(|p| p.tally.anchor);
@@ -240,28 +318,4 @@ impl Track {
         }
         self.incidents.push(group);
     }
-
-    /// Forgets what no event at or after `watermark` can meet: events before
-    /// `watermark - window`, and incidents that ended before that. Call it after
-    /// [`Track::evaluate`], and when such incidents have been closed.
-    pub fn forget(&mut self, chain: &Chain, watermark: Timestamp) {
-        let horizon = watermark.minus(chain.window);
-        self.forget_events(horizon);
-        self.let_go.retain(|_, (ts, _)| *ts >= horizon);
-        self.incidents.retain(|incident| incident.end >= horizon);
-    }
-
-    fn forget_events(&mut self, horizon: Timestamp) {
-        while self.events.first_key_value().is_some_and(|((ts, _), _)| *ts < horizon) {
-            self.events.pop_first();
-        }
-    }
-}
-
-fn point<'e>(chain: &Chain, entry: &'e Entry) -> Point<'e> {
-    let value = match &chain.condition {
-        Condition::Distinct { field, .. } => field.of(&entry.scored).unwrap_or_default(),
-        _ => "",
-    };
-    Point { at: entry.scored.ts.micros(), mask: entry.mask, value }
 }

@@ -1,0 +1,169 @@
+//! What is kept of a scored event: as much as an assessment can say of it, and no more.
+
+use magsentinel_bus_schema::{
+    Entity, Id, Kind, Level, Scored, Timestamp, Token, decision::Evidence,
+};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
+use std::{fmt, sync::Arc};
+
+/// Characters of an event's excerpt that are cited.
+const EXCERPT_CHARS_MAX: usize = 400;
+/// Reasons of one event that are cited, and the characters of one.
+const REASONS_MAX: (usize, usize) = (4, 200);
+/// Techniques of one event that are cited.
+const TECHNIQUES_MAX: usize = 16;
+/// Entities of one event that are cited.
+const ENTITIES_MAX: usize = 8;
+
+/// An event's place in time: ties are broken by the scored event's id.
+pub type At = (Timestamp, Id);
+
+/// A scored event that is, or may become, a member of an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The event.
+    #[serde(with = "number")]
+    pub event: Id,
+    /// Its kind.
+    pub kind: Kind,
+    /// It was played back or back-filled.
+    pub replayed: bool,
+    /// Who scored.
+    pub patrol: Token,
+    /// Its level.
+    pub level: Level,
+    /// Its score, 0..=1.
+    pub score: f32,
+    /// How sure the patrol is of the level, as it says.
+    pub confidence: f32,
+    /// What it looks like.
+    pub category: Token,
+    /// Its techniques, those that are cited.
+    pub techniques: Vec<String>,
+    /// Its reasons, those that are cited.
+    pub reasons: Vec<String>,
+    /// Who and what, all of it.
+    pub entities: Vec<Entity>,
+    /// Untrusted text of its body.
+    pub excerpt: String,
+    /// W3C trace context.
+    pub trace: Option<String>,
+}
+
+impl From<Scored> for Member {
+    fn from(mut scored: Scored) -> Self {
+        scored.techniques.truncate(TECHNIQUES_MAX);
+        scored.reasons.truncate(REASONS_MAX.0);
+        scored.reasons.iter_mut().for_each(|reason| cut(reason, REASONS_MAX.1));
+        cut(&mut scored.excerpt, EXCERPT_CHARS_MAX);
+        Self {
+            event: scored.event,
+            kind: scored.kind,
+            replayed: scored.replayed,
+            patrol: scored.patrol,
+            level: scored.level,
+            score: scored.score,
+            confidence: scored.confidence,
+            category: scored.category,
+            techniques: scored.techniques,
+            reasons: scored.reasons,
+            entities: scored.entities,
+            excerpt: scored.excerpt,
+            trace: scored.trace,
+        }
+    }
+}
+
+impl Member {
+    /// As an assessment cites it.
+    #[must_use]
+    pub fn evidence(&self, (ts, scored): At) -> Evidence {
+        Evidence {
+            event: self.event,
+            scored,
+            ts,
+            kind: self.kind,
+            patrol: self.patrol.clone(),
+            level: self.level,
+            score: self.score,
+            category: self.category.clone(),
+            techniques: self.techniques.clone(),
+            reasons: self.reasons.clone(),
+            entities: self.entities.iter().take(ENTITIES_MAX).cloned().collect(),
+            excerpt: self.excerpt.clone(),
+        }
+    }
+}
+
+/// An id as a number: half as long as its text.
+mod number {
+    use super::{Deserialize, Deserializer, Id, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(id: &Id, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u128(id.as_u128())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Id, D::Error> {
+        u128::deserialize(d).map(Id::from_u128)
+    }
+}
+
+/// Cuts a text to so many characters.
+fn cut(text: &mut String, chars_max: usize) {
+    if let Some((end, _)) = text.char_indices().nth(chars_max) {
+        text.truncate(end);
+    }
+}
+
+/// A member at rest, encoded: most events never become members, and a window may hold millions.
+/// Always what [`Packed::member`] can read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packed(Arc<[u8]>);
+
+impl Packed {
+    /// Packs a member.
+    ///
+    /// # Errors
+    /// None for values of this type; the codec's type says otherwise.
+    pub fn new(member: &Member) -> Result<Self, rmp_serde::encode::Error> {
+        rmp_serde::to_vec(member).map(|bytes| Self(bytes.into()))
+    }
+
+    /// The member again.
+    #[must_use]
+    pub fn member(&self) -> Option<Member> {
+        let read = rmp_serde::from_slice(&self.0);
+        read.inspect_err(|error| tracing::error!(%error, "a packed event cannot be read")).ok()
+    }
+}
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(PackedVisitor)
+    }
+}
+
+struct PackedVisitor;
+
+impl Visitor<'_> for PackedVisitor {
+    type Value = Packed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a scored event")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Packed, E> {
+        // A snapshot may have been tampered with: found out here, not when it is too late.
+        rmp_serde::from_slice::<Member>(bytes).map_err(E::custom)?;
+        Ok(Packed(bytes.into()))
+    }
+}
