@@ -101,6 +101,17 @@ fn at_the_bound_of_keys_the_quietest_is_given_up_and_said_so() {
 }
 
 #[test]
+fn the_quietest_key_is_the_one_whose_newest_event_is_oldest_not_whose_first_is() {
+    let config = Config { keys_max: 2, ..Config::default() };
+    let mut bench = Bench::new(config, book("event_count", 1, 300, "  condition: {gte: 1}"));
+    let of = |name: &str, user: &str, at| scored(name, "p0", Level::High, at).user(user);
+    bench.batch([of("1", "ann", 0.0), of("2", "bob", 1.0), of("3", "ann", 2.0)]);
+    let revisions = bench.batch([of("4", "cyd", 3.0)]);
+    let gone = revisions.iter().find(|r| r.assessment.status == Status::Closed).unwrap();
+    assert_eq!(gone.assessment.key, "bob");
+}
+
+#[test]
 fn late_duplicate_and_unmatched_events_are_counted() {
     let mut bench = Bench::new(Config::default(), book("temporal_ordered", 2, 300, ""));
     bench.batch([event(0, "p1", 100.0), event(0, "p1", 100.0), event(0, "p9", 100.0)]);

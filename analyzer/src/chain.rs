@@ -37,7 +37,7 @@ mod parse;
 
 pub use detection::Matcher;
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
-pub use lookup::Part;
+pub use lookup::{Part, Parts};
 
 use lookup::Lookup;
 use magsentinel_bus_schema::{Class, Entity, Id, Level, Scored, Token};
@@ -214,7 +214,7 @@ impl Book {
 
     /// The parts that an event takes in the chains which group it by its entity of `class`.
     #[must_use]
-    pub fn parts(&self, class: Class, scored: &Scored) -> Vec<Part> {
+    pub fn parts(&self, class: Class, scored: &Scored) -> Parts {
         self.lookup.parts(&self.chains, class, scored)
     }
 

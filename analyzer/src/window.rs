@@ -5,12 +5,14 @@
 //! intervals overlap (closed intervals: touching is overlapping); its members are the events of
 //! these windows. Both depend on the set of events alone, never on the order in which they came.
 
+mod followed;
 mod lane;
 mod member;
 mod tally;
 mod track;
 
-pub use lane::{Counters, Given, Key, Lane, Limits, Saved, Tell, Turn};
+pub use followed::{Key, Tell, Turn};
+pub use lane::{Counters, Given, Lane, Limits, Saved};
 pub use member::{At, Member, Packed};
 pub use tally::{Bounds, Seen, Step, Tally};
 pub use track::{Event, Incident, Taken, Track};

@@ -21,7 +21,13 @@ mod up;
 
 use args::{Cli, Command};
 use clap::Parser;
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+/// Every role takes events apart into small pieces and lets go of them a batch later: docs/adr
+/// has what the allocator makes of that.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -3,6 +3,7 @@
 
 use super::{Chain, Condition, Mask, Matcher};
 use magsentinel_bus_schema::{Class, Scored};
+use smallvec::{SmallVec, smallvec};
 use std::collections::BTreeMap;
 
 /// What an event is to one chain.
@@ -15,6 +16,9 @@ pub struct Part {
     /// Its value of the field that the chain counts; 0 where it counts none.
     pub value: u64,
 }
+
+/// The parts of an event in several chains, in the order of the book.
+pub type Parts = SmallVec<[Part; 8]>;
 
 /// The rules of all chains, each different one once.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +56,8 @@ impl Lookup {
         })
     }
 
-    pub(super) fn parts(&self, chains: &[Chain], class: Class, scored: &Scored) -> Vec<Part> {
-        let mut tried: Vec<Option<bool>> = vec![None; self.matchers.len()];
+    pub(super) fn parts(&self, chains: &[Chain], class: Class, scored: &Scored) -> Parts {
+        let mut tried: SmallVec<[Option<bool>; 64]> = smallvec![None; self.matchers.len()];
         let mut matches = |rule: usize| {
             let (Some(known), Some(matcher)) = (tried.get_mut(rule), self.matchers.get(rule))
             else {
@@ -61,7 +65,7 @@ impl Lookup {
             };
             *known.get_or_insert_with(|| matcher.matches(scored))
         };
-        let mut parts = Vec::new();
+        let mut parts = Parts::new();
         for entry in self.by_class.get(&class).into_iter().flatten() {
             let Some(chain) = chains.get(usize::from(entry.chain)) else { continue };
             if chain.key(scored).is_none_or(|entity| entity.class != class) {
@@ -78,5 +82,39 @@ impl Lookup {
             }
         }
         parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Naming, scored, shipped};
+    use magsentinel_bus_schema::{Level, Token};
+
+    #[test]
+    fn an_event_takes_the_parts_that_each_chain_alone_would_give_it() {
+        let book = shipped();
+        let categories = ["union_injection", "bulk_export", "brute_force", "scanning"];
+        let mut taken = 0;
+        for patrol in ["sql-guard", "api-watch", "auth-sentry", "data-flow"] {
+            for (n, category) in categories.iter().enumerate() {
+                let mut event = scored("a", patrol, Level::ALL[n + 1], 0.0).user("ann");
+                event.category = Token::sanitised(category);
+                let event =
+                    event.naming(Class::Client, "10.0.0.7", magsentinel_bus_schema::Trust::Claimed);
+                for class in Class::ALL {
+                    let parts = book.parts(*class, &event);
+                    let alone = book.chains().iter().zip(0..).filter(|(chain, _)| {
+                        chain.key(&event).is_some_and(|entity| entity.class == *class)
+                    });
+                    let alone = alone.map(|(chain, at): (_, u16)| (at, chain.mask(&event)));
+                    let alone: Vec<_> = alone.filter(|(_, mask)| *mask != 0).collect();
+                    let parts: Vec<_> = parts.iter().map(|p| (p.chain, p.mask)).collect();
+                    assert_eq!(parts, alone, "{patrol} {category} {class}");
+                    taken += parts.len();
+                }
+            }
+        }
+        assert!(taken > 16, "{taken}");
     }
 }

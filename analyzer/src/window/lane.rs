@@ -13,30 +13,18 @@
 //! in time still join a closed incident, the incident goes on under the same id.
 
 use super::{
+    followed::{Followed, Key, Tell, Turn},
     member::Packed,
     tally::Bounds,
-    track::{Event, Incident, Taken, Track},
 };
 use crate::chain::{Book, Chain};
-use compact_str::CompactString;
-use magsentinel_bus_schema::{Class, Id, Scored, Tenant, Timestamp};
+use magsentinel_bus_schema::{Scored, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
-
-/// A correlation key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Key {
-    /// Tenant.
-    pub tenant: Tenant,
-    /// Class of the entity.
-    pub class: Class,
-    /// Its name.
-    pub value: CompactString,
-}
 
 /// What a lane is bounded by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,50 +74,6 @@ pub enum Given {
     Late,
 }
 
-/// Why there is a new revision of an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// It has new members.
-    Grew,
-    /// Its window passed without more.
-    Closed,
-    /// It is part of the incident that begins with this event.
-    Superseded(Id),
-    /// Its key was given up at the bound of keys.
-    GivenUp,
-}
-
-/// Told about every revision, in order.
-pub type Tell<'a> = dyn FnMut(&Key, &Chain, &mut Incident, Turn) + 'a;
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Followed {
-    /// With the position of the chain in the book.
-    tracks: Vec<(u16, Track)>,
-    newest: Timestamp,
-    /// Its time in `by_age`, which lags behind `newest`.
-    aged: Timestamp,
-    /// When its next incident is due to be closed.
-    due: Option<Timestamp>,
-    /// It is in `dirty`.
-    dirty: bool,
-}
-
-impl Followed {
-    fn new(ts: Timestamp) -> Self {
-        let tracks = Vec::with_capacity(1);
-        Self { tracks, newest: ts, aged: ts, due: None, dirty: false }
-    }
-
-    /// What is kept for a chain, nothing at first.
-    fn track(&mut self, chain: u16) -> Option<&mut Track> {
-        if !self.tracks.iter().any(|(of, _)| *of == chain) {
-            self.tracks.push((chain, Track::default()));
-        }
-        self.tracks.iter_mut().find(|(of, _)| *of == chain).map(|(_, track)| track)
-    }
-}
-
 /// The keys of one shard, for live or for played-back events.
 #[derive(Debug)]
 pub struct Lane {
@@ -140,16 +84,17 @@ pub struct Lane {
     by_due: BTreeSet<(Timestamp, Arc<Key>)>,
     /// Keys that had events since the last settling, in the order of the first.
     dirty: Vec<Arc<Key>>,
-    given_up: Vec<(Arc<Key>, Box<Followed>)>,
+    given_up: Vec<Followed>,
     newest: Option<Timestamp>,
     arrived: Timestamp,
     counters: Counters,
+    buffer: Vec<u8>,
 }
 
 /// What a lane knows between two batches, when everything is settled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
-    keys: Vec<(Key, Followed)>,
+    keys: Vec<Followed>,
     newest: Option<Timestamp>,
     arrived: Timestamp,
     counters: Counters,
@@ -162,13 +107,13 @@ impl Lane {
         let mut lane = Self::new(limits);
         (lane.newest, lane.arrived) = (saved.newest, saved.arrived);
         lane.counters = saved.counters;
-        for (key, followed) in saved.keys {
-            let key = Arc::new(key);
+        for followed in saved.keys {
+            let key = &followed.key;
             lane.by_age.insert((followed.aged, key.clone()));
             if let Some(due) = followed.due {
                 lane.by_due.insert((due, key.clone()));
             }
-            lane.keys.insert(key, Box::new(followed));
+            lane.keys.insert(key.clone(), Box::new(followed));
         }
         lane
     }
@@ -176,11 +121,9 @@ impl Lane {
     /// What the lane knows. Called between two batches.
     #[must_use]
     pub fn save(&self) -> Saved {
-        let pair = |(_, key): &(Timestamp, Arc<Key>)| {
-            self.keys.get(key).map(|followed| ((**key).clone(), (**followed).clone()))
-        };
+        let keys = self.by_age.iter().filter_map(|(_, key)| self.keys.get(key));
         Saved {
-            keys: self.by_age.iter().filter_map(pair).collect(),
+            keys: keys.map(|followed| Followed::clone(followed)).collect(),
             newest: self.newest,
             arrived: self.arrived,
             counters: self.counters,
@@ -200,6 +143,7 @@ impl Lane {
             newest: None,
             arrived: Timestamp::default(),
             counters: Counters::default(),
+            buffer: Vec::new(),
         }
     }
 
@@ -247,41 +191,46 @@ impl Lane {
             self.counters.unmatched += 1;
             return Ok(Given::Ignored);
         }
-        let packed = Packed::new(&scored.into())?;
+        let packed = Packed::new(&scored.into(), &mut self.buffer)?;
+        let event = (at, &packed, parts.as_slice());
         let watermark = self.watermark().unwrap_or_default();
-        if self.keys.len() >= self.limits.keys_max && !self.keys.contains_key(&key) {
-            self.give_up_oldest();
-        }
-        let (key, followed) = follow(&mut self.keys, &mut self.by_age, key, at.0);
-        let mut given = Given::Ignored;
-        for part in parts {
-            let chain = book.chains().get(usize::from(part.chain));
-            let Some((chain, track)) = chain.zip(followed.track(part.chain)) else { continue };
-            let bounds = (self.limits.events_max, self.limits.tally);
-            let event = Event { at, mask: part.mask, value: part.value, packed: packed.clone() };
-            match track.take(chain, event, watermark, bounds) {
-                Taken::New(gone) => {
-                    self.counters.events_let_go += gone as u64;
-                    given = Given::Taken;
+        let counters = &mut self.counters;
+        let kept = match self.keys.get_mut(&key) {
+            Some(known) => {
+                let kept = known.take(book, event, watermark, &self.limits, counters);
+                if !std::mem::replace(&mut known.dirty, true) {
+                    self.dirty.push(known.key.clone());
                 }
-                Taken::Duplicate => self.counters.duplicates += 1,
-                Taken::Refused => self.counters.events_refused += 1,
+                kept
             }
-        }
-        self.counters.taken += u64::from(given == Given::Taken);
-        if !std::mem::replace(&mut followed.dirty, true) {
-            self.dirty.push(key);
-        }
-        Ok(given)
+            None => {
+                let mut new = Box::new(Followed::new(key, at.0));
+                let kept = new.take(book, event, watermark, &self.limits, counters);
+                self.follow(new);
+                kept
+            }
+        };
+        self.counters.taken += u64::from(kept);
+        Ok(if kept { Given::Taken } else { Given::Ignored })
     }
 
-    /// Makes room for a key in place of the one whose newest event is oldest.
+    /// Follows a key, if need be in place of the one whose newest event is oldest.
+    fn follow(&mut self, mut new: Box<Followed>) {
+        if self.keys.len() >= self.limits.keys_max {
+            self.give_up_oldest();
+        }
+        new.dirty = true;
+        self.dirty.push(new.key.clone());
+        self.by_age.insert((new.aged, new.key.clone()));
+        self.keys.insert(new.key.clone(), new);
+    }
+
     fn give_up_oldest(&mut self) {
         if let Some((_, oldest)) = self.oldest()
             && let Some(followed) = self.remove(&oldest)
         {
             self.counters.keys_given_up += 1;
-            self.given_up.push((oldest, followed));
+            self.given_up.push(*followed);
         }
     }
 
@@ -311,11 +260,11 @@ impl Lane {
     /// Tells what has changed since the last call: grown, superseded and given-up incidents, and
     /// those that are due to be closed at `now`.
     pub fn settle(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
-        for (key, mut followed) in std::mem::take(&mut self.given_up) {
-            self.counters.superseded += grown(&key, &mut followed, chains, &self.limits, tell);
-            each_incident(&mut followed, chains, |chain, incident| {
+        for mut followed in std::mem::take(&mut self.given_up) {
+            self.counters.superseded += followed.grown(chains, &self.limits, tell);
+            followed.each_incident(chains, |key, chain, incident| {
                 if !incident.closed {
-                    tell(&key, chain, incident, Turn::GivenUp);
+                    tell(key, chain, incident, Turn::GivenUp);
                 }
             });
         }
@@ -324,8 +273,8 @@ impl Lane {
         dirty.retain(|key| {
             let Some(followed) = self.keys.get_mut(key) else { return false };
             followed.dirty = false;
-            self.counters.superseded += grown(key, followed, chains, &self.limits, tell);
-            let quiet = forget_quiet(followed, chains, watermark);
+            self.counters.superseded += followed.grown(chains, &self.limits, tell);
+            let quiet = followed.forget_quiet(chains, watermark);
             if !quiet {
                 self.plan(key, chains);
             }
@@ -339,7 +288,7 @@ impl Lane {
     fn plan(&mut self, key: &Arc<Key>, chains: &[Chain]) {
         let Some(followed) = self.keys.get_mut(key) else { return };
         let mut due: Option<Timestamp> = None;
-        each_incident(followed, chains, |chain, incident| {
+        followed.each_incident(chains, |_, chain, incident| {
             if !incident.closed {
                 let at = incident.end.plus(chain.window);
                 due = Some(due.map_or(at, |d| d.min(at)));
@@ -359,9 +308,9 @@ impl Lane {
         while self.by_due.first().is_some_and(|(due, _)| *due < clock) {
             let Some((_, key)) = self.by_due.pop_first() else { break };
             if let Some(followed) = self.keys.get_mut(&key) {
-                each_incident(followed, chains, |chain, incident| {
+                followed.each_incident(chains, |key, chain, incident| {
                     if !incident.closed && incident.end.plus(chain.window) < clock {
-                        tell(&key, chain, incident, Turn::Closed);
+                        tell(key, chain, incident, Turn::Closed);
                         incident.closed = true;
                     }
                 });
@@ -381,88 +330,8 @@ impl Lane {
         }
         for key in dirty {
             let Some(followed) = self.keys.get_mut(key) else { continue };
-            for (i, track) in &mut followed.tracks {
-                if let Some(chain) = chains.get(usize::from(*i)) {
-                    track.forget(chain, watermark);
-                }
-            }
+            followed.forget(chains, watermark);
             self.plan(key, chains);
-        }
-    }
-}
-
-/// Forgets old events under the chains that found nothing, where there is nothing to close first;
-/// whether all of them are such.
-fn forget_quiet(followed: &mut Followed, chains: &[Chain], watermark: Timestamp) -> bool {
-    let mut quiet = true;
-    for (i, track) in &mut followed.tracks {
-        let Some(chain) = chains.get(usize::from(*i)) else { continue };
-        if track.incidents().is_empty() {
-            track.forget(chain, watermark);
-        } else {
-            quiet = false;
-        }
-    }
-    quiet
-}
-
-/// The state of a key, which is followed from now on.
-fn follow<'k>(
-    keys: &'k mut HashMap<Arc<Key>, Box<Followed>>,
-    by_age: &mut BTreeSet<(Timestamp, Arc<Key>)>,
-    key: Key,
-    ts: Timestamp,
-) -> (Arc<Key>, &'k mut Followed) {
-    match keys.entry(Arc::new(key)) {
-        Entry::Occupied(known) => {
-            let key = known.key().clone();
-            let followed = known.into_mut();
-            followed.newest = followed.newest.max(ts);
-            (key, followed)
-        }
-        Entry::Vacant(place) => {
-            let key = place.key().clone();
-            by_age.insert((ts, key.clone()));
-            (key, place.insert(Box::new(Followed::new(ts))))
-        }
-    }
-}
-
-/// Evaluates the chains of a key and tells what grew; how many incidents were superseded.
-fn grown(
-    key: &Key,
-    followed: &mut Followed,
-    chains: &[Chain],
-    limits: &Limits,
-    tell: &mut Tell<'_>,
-) -> u64 {
-    let mut superseded = 0;
-    for (i, track) in &mut followed.tracks {
-        let Some(chain) = chains.get(usize::from(*i)) else { continue };
-        track.evaluate(chain, limits.tally);
-        for incident in track.incidents() {
-            if incident.tally.count > incident.published {
-                tell(key, chain, incident, Turn::Grew);
-                incident.published = incident.tally.count;
-                incident.closed = false;
-            }
-        }
-        for (mut former, anchor) in track.take_superseded() {
-            superseded += 1;
-            tell(key, chain, &mut former, Turn::Superseded(anchor));
-        }
-    }
-    superseded
-}
-
-fn each_incident(
-    followed: &mut Followed,
-    chains: &[Chain],
-    mut visit: impl FnMut(&Chain, &mut Incident),
-) {
-    for (i, track) in &mut followed.tracks {
-        if let Some(chain) = chains.get(usize::from(*i)) {
-            track.incidents().iter_mut().for_each(|incident| visit(chain, incident));
         }
     }
 }

@@ -113,7 +113,9 @@ mod number {
 
 /// Cuts a text to so many characters.
 fn cut(text: &mut String, chars_max: usize) {
-    if let Some((end, _)) = text.char_indices().nth(chars_max) {
+    if text.len() > chars_max
+        && let Some((end, _)) = text.char_indices().nth(chars_max)
+    {
         text.truncate(end);
     }
 }
@@ -124,12 +126,14 @@ fn cut(text: &mut String, chars_max: usize) {
 pub struct Packed(Arc<[u8]>);
 
 impl Packed {
-    /// Packs a member.
+    /// Packs a member, by way of a buffer that is used again and again.
     ///
     /// # Errors
     /// None for values of this type; the codec's type says otherwise.
-    pub fn new(member: &Member) -> Result<Self, rmp_serde::encode::Error> {
-        rmp_serde::to_vec(member).map(|bytes| Self(bytes.into()))
+    pub fn new(member: &Member, buffer: &mut Vec<u8>) -> Result<Self, rmp_serde::encode::Error> {
+        buffer.clear();
+        rmp_serde::encode::write(buffer, member)?;
+        Ok(Self(buffer.as_slice().into()))
     }
 
     /// The member again.
@@ -165,5 +169,44 @@ impl Visitor<'_> for PackedVisitor {
         // A snapshot may have been tampered with: found out here, not when it is too late.
         rmp_serde::from_slice::<Member>(bytes).map_err(E::custom)?;
         Ok(Packed(bytes.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Naming, scored};
+
+    fn long() -> Scored {
+        let mut scored = scored("a", "sql-guard", Level::High, 0.0);
+        scored.excerpt = "é".repeat(EXCERPT_CHARS_MAX + 1);
+        scored.reasons = vec!["ü".repeat(REASONS_MAX.1 + 1); REASONS_MAX.0 + 1];
+        scored.techniques = vec!["T1190".to_owned(); TECHNIQUES_MAX + 1];
+        scored.trace = Some("00-trace".to_owned());
+        (0..=ENTITIES_MAX).fold(scored, |scored, n| scored.user(&format!("user-{n}")))
+    }
+
+    #[test]
+    fn what_is_packed_comes_back_and_no_text_is_longer_than_what_is_cited() {
+        let member = Member::from(long());
+        assert_eq!(Packed::new(&member, &mut vec![]).unwrap().member().unwrap(), member);
+        let evidence = member.evidence((Timestamp::default(), Id::derived(&["s"])));
+        assert_eq!(evidence.excerpt.chars().count(), EXCERPT_CHARS_MAX);
+        assert_eq!(evidence.reasons.len(), REASONS_MAX.0);
+        assert!(evidence.reasons.iter().all(|reason| reason.chars().count() == REASONS_MAX.1));
+        assert_eq!(evidence.techniques.len(), TECHNIQUES_MAX);
+        // All of them count as affected; a citation names the first.
+        assert_eq!((member.entities.len(), evidence.entities.len()), (9, ENTITIES_MAX));
+    }
+
+    #[test]
+    fn a_snapshot_whose_event_was_tampered_with_is_refused() {
+        let packed = Packed::new(&Member::from(long()), &mut vec![]).unwrap();
+        let bytes = rmp_serde::to_vec_named(&packed).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Packed>(&bytes).unwrap(), packed);
+        let mut other = bytes.clone();
+        // Past the header of the outer bytes: the number of fields.
+        other[3] ^= 0x01;
+        assert!(rmp_serde::from_slice::<Packed>(&other).is_err());
     }
 }

@@ -18,6 +18,10 @@ mod rival;
 mod score;
 mod throughput;
 
+/// The same as in `magsentinel`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A recorded statement mix of a small shop: short reads and writes, one injection in fifty.
 fn statement(n: u64) -> String {
     match n % 50 {
