@@ -124,7 +124,7 @@ impl Core {
         }
         let key = Key { tenant: scored.tenant.clone(), class, value: value.into() };
         let lane = if scored.replayed { &mut self.replayed } else { &mut self.live };
-        lane.give(&self.book, key, scored, stored, arrived)
+        lane.give(&self.book, key, &scored, stored, arrived)
             .map_err(|e| Refused::Packing(e.to_string()))
     }
 

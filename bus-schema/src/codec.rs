@@ -7,7 +7,9 @@ use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
     Keyed, Lease, Outcome, Receipt, SCHEMA_VERSION, Scored,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use rmp_serde::decode::ReadReader;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::Cursor;
 
 /// What travels on a subject. Every message says which schema version it was written with.
 pub trait Message: Serialize + DeserializeOwned {
@@ -120,7 +122,7 @@ pub fn decode<T: Message>(
 
 fn peek_version(bytes: &[u8], content_type: Option<&str>) -> u64 {
     /// Just the version.
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct Versioned {
         #[serde(default)]
         v: u64,
@@ -128,7 +130,7 @@ fn peek_version(bytes: &[u8], content_type: Option<&str>) -> u64 {
     let peeked = if is_json(bytes, content_type) {
         serde_json::from_slice::<Versioned>(bytes).ok()
     } else {
-        rmp_serde::from_slice::<Versioned>(bytes).ok()
+        Versioned::deserialize(&mut messagepack(bytes)).ok()
     };
     peeked.map_or(0, |m| m.v)
 }
@@ -164,13 +166,23 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 
 pub(crate) fn from_messagepack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     // `rmp_serde::from_slice` accepts trailing bytes; a cursor's position shows them.
-    let mut reader = rmp_serde::Deserializer::new(std::io::Cursor::new(bytes));
+    let mut reader = messagepack(bytes);
     let message = T::deserialize(&mut reader).map_err(|e| malformed("MessagePack", &e))?;
     let read = usize::try_from(reader.position()).unwrap_or(usize::MAX);
     match bytes.len().saturating_sub(read) {
         0 => Ok(message),
         rest => Err(CodecError::TrailingBytes(rest)),
     }
+}
+
+/// Deepest nesting of a message: what `serde_json` allows, so that either form of a body is
+/// refused alike, and no stack runs out.
+const DEPTH_MAX: usize = 128;
+
+fn messagepack(bytes: &[u8]) -> rmp_serde::Deserializer<ReadReader<Cursor<&[u8]>>> {
+    let mut reader = rmp_serde::Deserializer::new(Cursor::new(bytes));
+    reader.set_max_depth(DEPTH_MAX);
+    reader
 }
 
 fn malformed(format: &'static str, e: &dyn std::error::Error) -> CodecError {

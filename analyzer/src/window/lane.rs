@@ -174,7 +174,7 @@ impl Lane {
         &mut self,
         book: &Book,
         key: Key,
-        scored: Scored,
+        scored: &Scored,
         stored: Timestamp,
         arrived: Timestamp,
     ) -> Result<Given, rmp_serde::encode::Error> {
@@ -186,12 +186,12 @@ impl Lane {
         let time = at.0.min(stored);
         self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
         self.arrived = arrived;
-        let parts = book.parts(key.class, &scored);
+        let parts = book.parts(key.class, scored);
         if parts.is_empty() {
             self.counters.unmatched += 1;
             return Ok(Given::Ignored);
         }
-        let packed = Packed::new(&scored.into(), &mut self.buffer)?;
+        let packed = Packed::new(scored, &mut self.buffer)?;
         let event = (at, &packed, parts.as_slice());
         let watermark = self.watermark().unwrap_or_default();
         let counters = &mut self.counters;

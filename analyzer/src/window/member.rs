@@ -7,6 +7,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, Visitor},
 };
+use smallvec::SmallVec;
 use std::{fmt, sync::Arc};
 
 /// Characters of an event's excerpt that are cited.
@@ -53,30 +54,6 @@ pub struct Member {
     pub trace: Option<String>,
 }
 
-impl From<Scored> for Member {
-    fn from(mut scored: Scored) -> Self {
-        scored.techniques.truncate(TECHNIQUES_MAX);
-        scored.reasons.truncate(REASONS_MAX.0);
-        scored.reasons.iter_mut().for_each(|reason| cut(reason, REASONS_MAX.1));
-        cut(&mut scored.excerpt, EXCERPT_CHARS_MAX);
-        Self {
-            event: scored.event,
-            kind: scored.kind,
-            replayed: scored.replayed,
-            patrol: scored.patrol,
-            level: scored.level,
-            score: scored.score,
-            confidence: scored.confidence,
-            category: scored.category,
-            techniques: scored.techniques,
-            reasons: scored.reasons,
-            entities: scored.entities,
-            excerpt: scored.excerpt,
-            trace: scored.trace,
-        }
-    }
-}
-
 impl Member {
     /// As an assessment cites it.
     #[must_use]
@@ -111,12 +88,52 @@ mod number {
     }
 }
 
-/// Cuts a text to so many characters.
-fn cut(text: &mut String, chars_max: usize) {
-    if text.len() > chars_max
-        && let Some((end, _)) = text.char_indices().nth(chars_max)
-    {
-        text.truncate(end);
+/// A text of at most so many characters.
+fn cut(text: &str, chars_max: usize) -> &str {
+    if text.len() <= chars_max {
+        return text;
+    }
+    text.char_indices().nth(chars_max).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
+/// [`Member`], of a scored event that is not taken apart for it.
+#[derive(Serialize)]
+struct MemberRef<'s> {
+    #[serde(with = "number")]
+    event: Id,
+    kind: Kind,
+    replayed: bool,
+    patrol: &'s Token,
+    level: Level,
+    score: f32,
+    confidence: f32,
+    category: &'s Token,
+    techniques: &'s [String],
+    reasons: SmallVec<[&'s str; REASONS_MAX.0]>,
+    entities: &'s [Entity],
+    excerpt: &'s str,
+    trace: Option<&'s str>,
+}
+
+impl<'s> From<&'s Scored> for MemberRef<'s> {
+    fn from(scored: &'s Scored) -> Self {
+        let techniques = scored.techniques.len().min(TECHNIQUES_MAX);
+        let reasons = scored.reasons.iter().take(REASONS_MAX.0);
+        Self {
+            event: scored.event,
+            kind: scored.kind,
+            replayed: scored.replayed,
+            patrol: &scored.patrol,
+            level: scored.level,
+            score: scored.score,
+            confidence: scored.confidence,
+            category: &scored.category,
+            techniques: scored.techniques.get(..techniques).unwrap_or_default(),
+            reasons: reasons.map(|reason| cut(reason, REASONS_MAX.1)).collect(),
+            entities: &scored.entities,
+            excerpt: cut(&scored.excerpt, EXCERPT_CHARS_MAX),
+            trace: scored.trace.as_deref(),
+        }
     }
 }
 
@@ -126,13 +143,13 @@ fn cut(text: &mut String, chars_max: usize) {
 pub struct Packed(Arc<[u8]>);
 
 impl Packed {
-    /// Packs a member, by way of a buffer that is used again and again.
+    /// Packs what is kept of a scored event, by way of a buffer that is used again and again.
     ///
     /// # Errors
     /// None for values of this type; the codec's type says otherwise.
-    pub fn new(member: &Member, buffer: &mut Vec<u8>) -> Result<Self, rmp_serde::encode::Error> {
+    pub fn new(scored: &Scored, buffer: &mut Vec<u8>) -> Result<Self, rmp_serde::encode::Error> {
         buffer.clear();
-        rmp_serde::encode::write(buffer, member)?;
+        rmp_serde::encode::write(buffer, &MemberRef::from(scored))?;
         Ok(Self(buffer.as_slice().into()))
     }
 
@@ -188,8 +205,13 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_back_and_no_text_is_longer_than_what_is_cited() {
-        let member = Member::from(long());
-        assert_eq!(Packed::new(&member, &mut vec![]).unwrap().member().unwrap(), member);
+        let (scored, mut buffer) = (long(), vec![1, 2, 3]);
+        let member = Packed::new(&scored, &mut buffer).unwrap().member().unwrap();
+        let kept = (member.event, member.kind, member.level, member.trace.clone());
+        assert_eq!(kept, (scored.event, scored.kind, scored.level, scored.trace));
+        assert_eq!((&member.patrol, &member.category), (&scored.patrol, &scored.category));
+        assert_eq!((member.score, member.confidence), (scored.score, scored.confidence));
+        assert_eq!(member.entities, scored.entities);
         let evidence = member.evidence((Timestamp::default(), Id::derived(&["s"])));
         assert_eq!(evidence.excerpt.chars().count(), EXCERPT_CHARS_MAX);
         assert_eq!(evidence.reasons.len(), REASONS_MAX.0);
@@ -201,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_whose_event_was_tampered_with_is_refused() {
-        let packed = Packed::new(&Member::from(long()), &mut vec![]).unwrap();
+        let packed = Packed::new(&long(), &mut vec![]).unwrap();
         let bytes = rmp_serde::to_vec_named(&packed).unwrap();
         assert_eq!(rmp_serde::from_slice::<Packed>(&bytes).unwrap(), packed);
         let mut other = bytes.clone();

@@ -8,8 +8,9 @@ use super::{
 use crate::chain::{Chain, Condition, Mask};
 use magsentinel_bus_schema::{Id, Level, Timestamp};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -85,10 +86,10 @@ pub enum Taken {
 
 /// Events kept, and incidents found, for one key under one chain. Small while nothing is found,
 /// because that is what nearly all keys are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Track {
-    /// In order of time.
-    events: VecDeque<Entry>,
+    /// In order of time. Room for one in place: most keys never have a second event.
+    events: SmallVec<[Entry; 1]>,
     /// Events were taken since the last evaluation.
     stale: bool,
     more: Option<Box<More>>,
@@ -106,13 +107,6 @@ struct More {
 impl More {
     fn is_empty(&self) -> bool {
         self.let_go.is_empty() && self.incidents.is_empty() && self.superseded.is_empty()
-    }
-}
-
-impl Default for Track {
-    fn default() -> Self {
-        // Room for one: most keys never have a second event.
-        Self { events: VecDeque::with_capacity(1), stale: false, more: None }
     }
 }
 
@@ -161,7 +155,7 @@ impl Track {
 
     /// Where the event of this time is, or belongs. Nearly always it is the newest.
     fn place(&self, at: At) -> Result<usize, usize> {
-        match self.events.back() {
+        match self.events.last() {
             Some(newest) if newest.event.at >= at => {
                 self.events.binary_search_by_key(&at, |entry| entry.event.at)
             }
@@ -291,9 +285,8 @@ impl Track {
     }
 
     fn forget_events(&mut self, horizon: Timestamp) {
-        while self.events.front().is_some_and(|entry| entry.event.at.0 < horizon) {
-            self.events.pop_front();
-        }
+        let old = self.events.partition_point(|entry| entry.event.at.0 < horizon);
+        self.events.drain(..old);
     }
 }
 

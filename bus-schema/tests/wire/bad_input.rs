@@ -170,6 +170,18 @@ fn a_body_without_bottom_is_refused() {
     }
 }
 
+#[test]
+fn either_form_of_a_body_may_be_nested_as_deep() {
+    for (depth, good) in [(100, true), (140, false)] {
+        let nested = (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        for bytes in changed(&examples::event(), |event| event["body"]["deep"] = nested.clone()) {
+            let read = read::<Event>(&bytes);
+            assert_eq!(read.is_ok(), good, "{depth}");
+            assert_eq!(is_malformed(&read), !good, "{depth}");
+        }
+    }
+}
+
 /// Reads whatever it is given, and writes what it could read.
 fn survive<T: Message>(bytes: &[u8]) {
     for content_type in [None, Some(codec::JSON), Some(codec::MESSAGEPACK)] {

@@ -34,9 +34,7 @@ const KEYS: u64 = 100_000;
 pub fn run() {
     // First, while the process holds nothing that could be used again.
     let figure = "analyzer, 1,000,000 keys with one event each in one chain";
-    println!("{figure:<58} {:>11.0} MB", memory(ONE_CHAIN, 1_000_000) / 1e6);
-    let figure = "analyzer, the same in two or three chains";
-    println!("{figure:<58} {:>11.0} MB", memory(CHAINS, 1_000_000) / 1e6);
+    println!("{figure:<58} {:>11.0} MB", memory(1_000_000) / 1e6);
     for keys in [1000, 10_000, KEYS, 1_000_000] {
         let figure = format!("analyzer, scored events/s/core, {keys} live keys");
         let ours = rate(&book(CHAINS), keys);
@@ -166,8 +164,8 @@ fn plain(keyed: &Keyed) -> serde_json::Value {
 }
 
 /// Bytes that the core takes for keys which had one event each, beside the events.
-fn memory(chains: &str, keys: u64) -> f64 {
-    let book = book(chains);
+fn memory(keys: u64) -> f64 {
+    let book = book(ONE_CHAIN);
     let mut core = core(&book);
     let own = || resident_bytes(std::process::id()).unwrap_or(0);
     let before = own();
