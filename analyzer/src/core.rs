@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Form of [`Snapshot`]: rises when its meaning changes.
-const SNAPSHOT_VERSION: u16 = 1;
+const SNAPSHOT_VERSION: u16 = 2;
 
 /// The state of a shard, for its next owner.
 #[derive(Serialize, Deserialize)]

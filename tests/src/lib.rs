@@ -11,6 +11,7 @@
 )]
 
 pub mod postgres;
+pub mod proxy;
 pub mod rivals;
 pub mod server;
 
@@ -36,8 +37,10 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// A sandbox.
 pub struct Mesh {
     dir: tempfile::TempDir,
-    /// The server.
+    /// The server; the first where there are several.
     pub server: Server,
+    /// The others of its cluster.
+    pub peers: Vec<Server>,
     roles: Vec<Role>,
 }
 
@@ -54,7 +57,27 @@ impl Mesh {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let server = Server::start(&dir.path().join("nats"));
-        Self { dir, server, roles: Vec::new() }
+        Self { dir, server, peers: Vec::new(), roles: Vec::new() }
+    }
+
+    /// Starts a cluster of three servers, on which every stream has three replicas.
+    #[must_use]
+    pub fn clustered() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut servers = server::cluster(dir.path(), 3);
+        let server = servers.remove(0);
+        Self { dir, server, peers: servers, roles: Vec::new() }
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let servers = std::iter::once(&self.server).chain(&self.peers);
+        servers.map(Server::url).collect::<Vec<_>>().join(",")
+    }
+
+    fn replicas(&self) -> usize {
+        1 + self.peers.len()
     }
 
     /// Starts a server and these roles, and waits until all are ready.
@@ -78,7 +101,8 @@ impl Mesh {
     pub fn settings(&self) -> Vec<String> {
         let dir = self.dir.path().display();
         vec![
-            format!("bus.url={}", self.server.url()),
+            format!("bus.url={}", self.url()),
+            format!("bus.streams.replicas={}", self.replicas()),
             format!("logbook.path={dir}/logbook.db"),
             format!("sensor.state_dir={dir}/positions"),
         ]
@@ -174,16 +198,40 @@ impl Mesh {
 
     /// A connection for a tenant, with streams made.
     pub async fn bus_of(&self, tenant: &str) -> Bus {
+        self.try_bus(tenant).await.expect("a connection with streams")
+    }
+
+    /// The same, which fails while the server cannot be asked.
+    pub async fn try_bus(&self, tenant: &str) -> Result<Bus, magsentinel_runtime::bus::Error> {
         let tenant = tenant.parse().expect("a tenant");
-        let config = BusConfig { url: self.server.url(), tenant, ..BusConfig::default() };
-        let bus = magsentinel_runtime::bus::connect(&config, "test").await.expect("a connection");
-        bus.ensure_streams().await.expect("streams");
-        bus
+        let mut config = BusConfig { url: self.url(), tenant, ..BusConfig::default() };
+        config.streams.replicas = self.replicas();
+        let bus = magsentinel_runtime::bus::connect(&config, "test").await?;
+        bus.ensure_streams().await?;
+        Ok(bus)
+    }
+
+    /// The number of the server that leads a stream of the default tenant.
+    pub async fn leader(&self, stream: Stream) -> Option<usize> {
+        let js = async_nats::jetstream::new(self.client().await);
+        let name = stream.name(&"default".parse().expect("a tenant"));
+        let info = js.get_stream(name).await.ok()?.cached_info().cluster.clone()?;
+        info.leader?.strip_prefix('n')?.parse().ok()
+    }
+
+    /// A server of the cluster.
+    pub fn node(&mut self, number: usize) -> &mut Server {
+        match number.checked_sub(1) {
+            Some(peer) => &mut self.peers[peer],
+            None => &mut self.server,
+        }
     }
 
     /// A plain client, as any publisher has.
     pub async fn client(&self) -> async_nats::Client {
-        async_nats::connect(self.server.url()).await.expect("a connection")
+        let servers: Vec<async_nats::ServerAddr> =
+            self.url().split(',').map(|url| url.parse().expect("an address")).collect();
+        async_nats::connect(servers).await.expect("a connection")
     }
 
     /// Publishes a body on `ingest` and waits until the server has it.

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -20,6 +21,29 @@ pub struct Server {
 fn program() -> PathBuf {
     std::env::var_os("MAGSENTINEL_NATS_SERVER")
         .map_or_else(|| PathBuf::from("nats-server"), PathBuf::from)
+}
+
+/// Starts a cluster of so many servers, each in a folder of its own, named `n0`, `n1`, …
+#[must_use]
+pub fn cluster(dir: &Path, servers: usize) -> Vec<Server> {
+    // Servers must know one another's addresses before any is started. All ports are held at
+    // once, so that they differ, and let go just before the servers take them.
+    let held: Vec<TcpListener> =
+        (0..servers).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let at = |l: &TcpListener| l.local_addr().expect("an address");
+    let ports: Vec<SocketAddr> = held.iter().map(at).collect();
+    drop(held);
+    let routes: Vec<String> = ports.iter().map(|at| format!("\"nats://{at}\"")).collect();
+    let start = |(n, at): (usize, &SocketAddr)| {
+        // Clients are not told of the other servers: one behind a proxy stays behind it.
+        let more = format!(
+            "server_name: n{n}\ncluster {{ name: mesh, listen: \"{at}\", no_advertise: true, \
+             routes: [{}] }}",
+            routes.join(", ")
+        );
+        Server::start_with(&dir.join(format!("n{n}")), &more)
+    };
+    ports.iter().enumerate().map(start).collect()
 }
 
 impl Server {

@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod bench;
+mod chaos;
 mod chart;
 mod generate;
 mod new_patrol;
@@ -52,6 +53,8 @@ enum Task {
     },
     /// Measure what every patrol detects, beside libinjection and the OWASP rule set, as a table
     Accuracy(accuracy::Args),
+    /// Run replicas of everything under faults, and compare what they decide with one process
+    Chaos(chaos::Args),
     /// Lint and render the Helm chart
     Chart,
     /// Fetch nats-server, the native ONNX Runtime and PostgreSQL, and print where they are
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Task::Gen { check } => generate::run(check),
         Task::Bench { args } => bench::run(&args),
         Task::Accuracy(args) => accuracy::run(&args),
+        Task::Chaos(args) => chaos::run(&args),
         Task::Chart => chart::run(),
         Task::Provision => provision::run(),
         Task::NewPatrol { name, kind } => new_patrol::run(&name, &kind),

@@ -2,7 +2,7 @@
 
 use super::{Bus, Error, StreamConfig};
 use crate::settings::{Section, Span};
-use async_nats::{ConnectOptions, jetstream};
+use async_nats::{ConnectOptions, ServerAddr, jetstream};
 use magsentinel_bus_schema::{Limits, Tenant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,9 +70,9 @@ impl Section for BusConfig {
 
     fn problems(&self) -> Vec<String> {
         let mut found = self.streams.problems();
-        let servers: Vec<&str> = self.url.split(',').map(str::trim).collect();
+        let servers: Vec<&str> = self.servers().collect();
         for server in &servers {
-            if let Err(e) = server.parse::<async_nats::ServerAddr>() {
+            if let Err(e) = server.parse::<ServerAddr>() {
                 found.push(format!("url: {server:?} is no server address ({e})"));
             }
         }
@@ -98,6 +98,12 @@ impl Section for BusConfig {
     }
 }
 
+impl BusConfig {
+    fn servers(&self) -> impl Iterator<Item = &str> {
+        self.url.split(',').map(str::trim)
+    }
+}
+
 fn is_loopback(server: &str) -> bool {
     let rest = server.split("://").last().unwrap_or(server);
     let host = rest.rsplit('@').next().unwrap_or(rest);
@@ -112,9 +118,12 @@ fn is_loopback(server: &str) -> bool {
 /// itself, for ever.
 pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
     let options = options(config, name)?;
+    // `check` has told of addresses that are none.
+    let servers: Vec<ServerAddr> =
+        config.servers().filter_map(|server| server.parse().ok()).collect();
     let deadline = tokio::time::Instant::now() + config.startup.get();
     let client = loop {
-        match options.clone().connect(&config.url).await {
+        match options.clone().connect(&servers).await {
             Ok(client) => break client,
             Err(source) if tokio::time::Instant::now() >= deadline => {
                 let hint = "is the server running, and bus.url right? \

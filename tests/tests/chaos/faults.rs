@@ -1,0 +1,174 @@
+//! A mesh with replicas of everything, and what happens to it.
+
+use crate::traffic::Numbers;
+use magsentinel_bus_schema::{Lease, Limits, Stream, Token, subject};
+use magsentinel_runtime::{bus::Bus, settings::Span, stage::Delivery};
+use magsentinel_tests::{Mesh, proxy::Proxy, wait_for};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+/// Analyzers that run, when none is down.
+const ANALYZERS: usize = 3;
+/// Longest that a number of events may take to be stored.
+const PROGRESS_MAX: Duration = Duration::from_secs(600);
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// A role is killed and started again.
+    Kill(&'static str),
+    /// Two of the three analyzers are killed at the same time.
+    KillTwo,
+    /// An analyzer sleeps through its leases, and wakes.
+    Pause,
+    /// An analyzer cannot reach the server for longer than its leases last.
+    Cut,
+    /// The server that leads the decisions is killed, and comes back.
+    Leader,
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault::Kill("analyzer"),
+    Fault::Kill("sql-guard"),
+    Fault::Kill("data-flow"),
+    Fault::KillTwo,
+    Fault::Pause,
+    Fault::Cut,
+    Fault::Leader,
+];
+
+pub(crate) struct Chaos {
+    pub(crate) mesh: Mesh,
+    bus: Bus,
+    /// Replicas that run, by role.
+    running: Vec<(&'static str, usize)>,
+    proxy: Proxy,
+    lateness: String,
+}
+
+impl Chaos {
+    /// Three analyzers, one of them behind a proxy, and two of all else.
+    pub(crate) async fn start(mesh: Mesh, lateness: Span) -> Self {
+        let proxy = Proxy::to(&mesh.server.url()).await;
+        let lateness = format!("analyzer.lateness={lateness}");
+        // Makes the streams: a cluster needs a moment to agree on who leads.
+        let bus = wait_for("the cluster", async || {
+            mesh.try_bus("default").await.inspect_err(|e| println!("{e}")).ok()
+        })
+        .await;
+        let mut chaos = Self { mesh, bus, running: Vec::new(), proxy, lateness };
+        for role in ["sensor", "sql-guard", "data-flow", "analyzer"] {
+            chaos.run(role);
+            chaos.run(role);
+        }
+        let behind = format!("bus.url={}", chaos.proxy.url());
+        let lateness = chaos.lateness.clone();
+        let third = chaos.mesh.start("analyzer", &["--set", &lateness, "--set", &behind]);
+        // Not among the running: it is cut off, never killed.
+        println!("analyzer {third} is behind a proxy");
+        chaos.mesh.ready().await;
+        chaos
+    }
+
+    fn run(&mut self, role: &'static str) {
+        let mut args = vec!["--set".to_owned(), self.lateness.clone()];
+        if let Ok(library) = std::env::var("MAGSENTINEL_ONNXRUNTIME") {
+            args.extend(["--set".to_owned(), format!("inference.onnxruntime={library}")]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let started = self.mesh.start(role, &args);
+        self.running.push((role, started));
+    }
+
+    /// Every fault once, in an order of the seed, spread over the events.
+    pub(crate) async fn strike_all(&mut self, seed: u64, events: u64, stored: &AtomicU64) {
+        let mut numbers = Numbers(seed ^ 0xc4a0_5000);
+        let mut order = FAULTS.to_vec();
+        for i in (1..order.len()).rev() {
+            let j = usize::try_from(numbers.below(i as u64 + 1)).unwrap();
+            order.swap(i, j);
+        }
+        for (n, fault) in (1..).zip(order) {
+            progress(stored, events * n / (FAULTS.len() as u64 + 2)).await;
+            println!("{} events stored: {fault:?}", stored.load(Ordering::Relaxed));
+            self.strike(fault).await;
+        }
+    }
+
+    async fn strike(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill(role) => self.kill_first(role),
+            Fault::KillTwo => (0..2).for_each(|_| self.kill_first("analyzer")),
+            Fault::Pause => {
+                self.owners(ANALYZERS).await;
+                let first = self.running.iter().find(|(name, _)| *name == "analyzer");
+                let (_, role) = *first.unwrap();
+                self.mesh.signal(role, "STOP");
+                self.owners(ANALYZERS - 1).await;
+                self.mesh.signal(role, "CONT");
+            }
+            Fault::Cut => {
+                self.owners(ANALYZERS).await;
+                self.proxy.cut();
+                self.owners(ANALYZERS - 1).await;
+                self.proxy.heal();
+            }
+            Fault::Leader => {
+                let leader =
+                    wait_for("a leader", async || self.mesh.leader(Stream::Decisions).await).await;
+                self.mesh.node(leader).kill();
+                wait_for("another leader", async || {
+                    self.mesh.leader(Stream::Decisions).await.filter(|new| *new != leader)
+                })
+                .await;
+                self.mesh.node(leader).restart();
+            }
+        }
+    }
+
+    /// Waits until so many analyzers own shards, and all of them together own all.
+    async fn owners(&self, wanted: usize) {
+        wait_for("shards to be shared out", async || {
+            let owners = owners(&self.bus).await?;
+            (owners.len() == wanted && owners.values().sum::<usize>() == 64).then_some(())
+        })
+        .await;
+    }
+
+    /// Kills the replica of a role that runs longest, and starts another.
+    fn kill_first(&mut self, role: &'static str) {
+        let at = self.running.iter().position(|(name, _)| *name == role).unwrap();
+        let (_, process) = self.running.remove(at);
+        self.mesh.signal(process, "KILL");
+        self.mesh.wait(process);
+        self.run(role);
+    }
+}
+
+/// How many shards each analyzer owns; nothing while the server cannot be asked.
+async fn owners(bus: &Bus) -> Option<BTreeMap<String, usize>> {
+    let service: Token = "analyzer".parse().unwrap();
+    let filter = subject::leases_of(bus.tenant(), &service);
+    let mut newest = BTreeMap::new();
+    let show = |d: &Delivery| {
+        let lease: Lease = d.decode(Limits::default()).unwrap();
+        newest.insert(lease.shard, lease.owner);
+    };
+    bus.read_all(Stream::Decisions, vec![filter], show).await.ok()?;
+    let mut counts = BTreeMap::new();
+    for owner in newest.into_values().flatten() {
+        *counts.entry(owner).or_default() += 1;
+    }
+    Some(counts)
+}
+
+async fn progress(stored: &AtomicU64, wanted: u64) {
+    let begun = Instant::now();
+    while stored.load(Ordering::Relaxed) < wanted {
+        assert!(begun.elapsed() < PROGRESS_MAX, "{stored:?} of {wanted} events are stored");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
