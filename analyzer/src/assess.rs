@@ -12,6 +12,7 @@ mod words;
 use crate::{
     Config,
     chain::Chain,
+    suppression,
     window::{At, Incident, Key, Member, Turn},
 };
 use magsentinel_bus_schema::{
@@ -95,7 +96,9 @@ fn assessment(
     let (anchor, newest) = (tally.anchor?, tally.newest?);
     let id = incident_id(key, chain, anchor.1);
     let (level, confidence) = tally.judge(chain.severity, chain.confidence);
-    let verdict = config.decision.decide(level, confidence);
+    let mut verdict = config.decision.decide(level, confidence);
+    let of = (level, newest.0);
+    let suppressed = suppression::shape(&config.suppressions, (key, chain), of, &mut verdict);
     let status = match turn {
         Turn::Grew if incident.published == 0 => Status::Opened,
         Turn::Grew => Status::Updated,
@@ -136,6 +139,7 @@ fn assessment(
         plan: chain.plan.clone(),
         evidence: cited.into_iter().map(|(at, member)| member.evidence(at)).collect(),
         count: tally.count,
+        suppressed,
     };
     assessment.reasoning = words::reasoning(config, chain, incident, &assessment, turn);
     if let Turn::Superseded(anchor) = turn {
@@ -196,6 +200,7 @@ fn alert(chain: &Chain, assessment: &Assessment, now: Timestamp) -> Alert {
         techniques: of.techniques,
         affected: of.affected,
         events: of.evidence.iter().map(|e| e.event).collect(),
+        suppressed: of.suppressed,
         decided: now,
     }
 }

@@ -206,6 +206,21 @@ fn value_count_and_temporal_fire_at_their_threshold() {
 }
 
 #[test]
+fn value_sum_adds_up_exactly() {
+    let config = Config { lateness: Span::s(400), ..Config::default() };
+    // Ten scores of 0.1 are 1, which floating point does not say.
+    let sum = book("value_sum", 1, 300, "  condition: {gte: 1, field: score}");
+    let small = |n: usize| Scored { score: 0.1, ..event(n, "p0", n as f64) };
+    let count = |n: usize| -> Vec<u64> {
+        let found = analyze_with(&sum, &config, (0..n).map(small).collect(), at(1e5));
+        found.iter().map(|a| a.count).collect()
+    };
+    assert_eq!((count(9), count(10)), (vec![], vec![10]));
+    let not_a_number = Scored { score: f32::NAN, ..event(0, "p0", 0.0) };
+    assert!(analyze_with(&sum, &config, vec![not_a_number], at(1e5)).is_empty());
+}
+
+#[test]
 fn the_pure_path_takes_the_shipped_book() {
     let events = vec![
         scored("a", "sql-guard", Level::High, 0.0).user("ann"),

@@ -15,8 +15,8 @@
 //! with exact text, the wildcards `*` and `?`, and the modifiers `contains`, `startswith`,
 //! `endswith` and `all`. Text is compared without regard to case, as Sigma has it.
 //!
-//! Supported correlations are `event_count` and `value_count` (with `gte` or `gt`), `temporal`
-//! and `temporal_ordered`, grouped by exactly one class of entity, over a sliding window of
+//! Supported correlations are `event_count`, `value_count` and `value_sum` (with `gte` or `gt`),
+//! `temporal` and `temporal_ordered`, grouped by exactly one class of entity, over a sliding window of
 //! whole seconds. Anything else is an error at load that names file and construct.
 //!
 //! The correlation's top-level key `magsentinel` (Sigma allows custom ones) may hold
@@ -35,7 +35,7 @@ mod load;
 mod lookup;
 mod parse;
 
-pub use detection::Matcher;
+pub use detection::{Matcher, Pattern};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
 pub use lookup::{Part, Parts};
 
@@ -66,6 +66,54 @@ pub enum Condition {
         /// How many, 1..
         at_least: u64,
     },
+    /// `value_sum`: the values of a numeric field within one window add up to at least so much.
+    Sum {
+        /// The field.
+        field: NumberField,
+        /// How much, in millionths, 1..
+        at_least: u64,
+    },
+}
+
+/// A field whose values can be added up. None of them is negative, so a sum only grows with
+/// every event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberField {
+    /// The score, 0..=1.
+    Score,
+    /// The confidence, 0..=1.
+    Confidence,
+    /// The level: low is 1, medium 2, high 3, critical 4.
+    Level,
+}
+
+/// Parts of a whole: sums are exact, whatever the order in which events come.
+pub const MILLIONTHS: u64 = 1_000_000;
+
+impl NumberField {
+    /// The value of a scored event, in millionths. A number out of range counts as its nearest
+    /// bound, none at all as 0.
+    #[must_use]
+    pub fn of(self, scored: &Scored) -> u64 {
+        let share = |value: f32| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=1")]
+            let millionths = (f64::from(value).clamp(0.0, 1.0) * MILLIONTHS as f64).round() as u64;
+            millionths
+        };
+        match self {
+            Self::Score => share(scored.score),
+            Self::Confidence => share(scored.confidence),
+            Self::Level => scored.level as u64 * MILLIONTHS,
+        }
+    }
+
+    /// The greatest value of one event, in millionths.
+    fn most(self) -> u64 {
+        match self {
+            Self::Score | Self::Confidence => MILLIONTHS,
+            Self::Level => Level::Critical as u64 * MILLIONTHS,
+        }
+    }
 }
 
 /// A field whose values can be counted.
@@ -175,12 +223,20 @@ impl Chain {
         self.classes.iter().find_map(|class| named(scored, *class))
     }
 
+    /// What an event counts for under the condition; nothing where it has no value to count.
+    #[must_use]
+    pub fn value(&self, scored: &Scored) -> Option<u64> {
+        match &self.condition {
+            Condition::Distinct { field, .. } => field.of(scored),
+            Condition::Sum { field, .. } => Some(field.of(scored)),
+            Condition::Ordered | Condition::Together | Condition::Count { .. } => Some(0),
+        }
+    }
+
     /// The rules that an event matches; 0 when it takes no part.
     #[must_use]
     pub fn mask(&self, scored: &Scored) -> Mask {
-        if let Condition::Distinct { field, .. } = &self.condition
-            && field.of(scored).is_none()
-        {
+        if self.value(scored).is_none() {
             return 0;
         }
         let matching = self.rules.iter().enumerate().filter(|(_, r)| r.matcher.matches(scored));

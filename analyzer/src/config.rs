@@ -1,6 +1,9 @@
 //! The configuration section `analyzer`.
 
-use crate::decision;
+use crate::{
+    decision,
+    suppression::{self, Suppression},
+};
 use magsentinel_bus_schema::{Kind, Mode};
 use magsentinel_runtime::settings::{Section, Span};
 use schemars::JsonSchema;
@@ -50,6 +53,9 @@ pub struct Config {
     pub affected_max: usize,
     /// What is asked of the responder.
     pub action: ActionConfig,
+    /// Alerts that nobody wants to see, and keys that no action may follow from, each until a
+    /// time. At most 1024; default none.
+    pub suppressions: Vec<Suppression>,
     /// Most messages handled at once; 1..=4096, default 256. A flood of events of one incident
     /// within these is one revision of its alert.
     pub batch_max: usize,
@@ -87,6 +93,7 @@ impl Default for Config {
             evidence_events_max: 64,
             affected_max: 16,
             action: ActionConfig::default(),
+            suppressions: Vec::new(),
             batch_max: 256,
         }
     }
@@ -145,6 +152,7 @@ impl Section for Config {
         if self.action.ttl < Span::s(1) {
             found.push("action.ttl: must be at least 1s".to_owned());
         }
+        found.extend(suppression::problems(&self.suppressions));
         found
     }
 }

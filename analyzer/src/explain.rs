@@ -6,7 +6,7 @@
 
 use crate::{
     Config, analyze_with,
-    chain::{Book, Chain, Condition},
+    chain::{Book, Chain, Condition, MILLIONTHS},
     window::Point,
 };
 use magsentinel_bus_schema::{Assessment, Class, Level, Scored, Token};
@@ -98,10 +98,7 @@ fn account(
     });
     let points: Vec<Point> = keyed
         .map(|s| {
-            let value = match &chain.condition {
-                Condition::Distinct { field, .. } => field.of(s).unwrap_or_default(),
-                _ => 0,
-            };
+            let value = chain.value(s).unwrap_or_default();
             Point { at: s.ts.micros(), mask: chain.mask(s), value }
         })
         .filter(|point| point.mask != 0)
@@ -130,6 +127,12 @@ fn reached(chain: &Chain, points: &[Point]) -> String {
             let distinct =
                 |window: &[Point]| window.iter().map(|p| p.value).collect::<BTreeSet<_>>().len();
             format!("{} of {at_least} different ones within {within}", most(&distinct))
+        }
+        Condition::Sum { at_least, .. } => {
+            let sum = |window: &[Point]| window.iter().map(|p| p.value).sum::<u64>();
+            let most = windows(chain, points).map(sum).max().unwrap_or_default();
+            let [most, least] = [most, *at_least].map(|n| n as f64 / MILLIONTHS as f64);
+            format!("a sum of {most} of {least} within {within}")
         }
         Condition::Together => {
             let best = windows(chain, points).max_by_key(|w| met(w).count_ones()).map_or(0, met);
@@ -231,6 +234,9 @@ mod tests {
         ] {
             assert_eq!(reached_of(kind, rules, condition, events), says, "{kind}");
         }
+        let sum = "  condition: {field: level, gte: 7}\n";
+        let events = [("p0", 0.0), ("p0", 60.0), ("p0", 61.0), ("p0", 99.0)];
+        assert_eq!(reached_of("value_sum", 1, sum, &events), "a sum of 6 of 7 within 1m");
         let distinct = "  condition: {field: category, gte: 2}\n";
         let events = [("p0", 0.0), ("p0", 1.0)];
         let says = reached_of("value_count", 1, distinct, &events);

@@ -19,6 +19,7 @@ mod error;
 mod explain;
 pub mod router;
 pub mod stage;
+mod suppression;
 pub mod window;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use analyze::{analyze, analyze_with};
 pub use config::{ActionConfig, Config};
 pub use error::{Error, Problem};
 pub use explain::{Account, Explanation, explain};
+pub use suppression::Suppression;
 
 use chain::Book;
 use magsentinel_bus_schema::{

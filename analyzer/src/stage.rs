@@ -2,11 +2,11 @@
 
 use crate::{Config, assess::Revision, chain::Book, core::Core, window::Given};
 use magsentinel_bus_schema::{
-    Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Timestamp,
+    Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Timestamp, Token,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
 use serde_json::json;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Name of the service in leases.
 pub const NAME: &str = "analyzer";
@@ -28,6 +28,8 @@ pub struct Analyzer {
     shard: Shard,
     shards: u16,
     published: Published,
+    /// By the id of a suppression: revisions that it shaped.
+    suppressed: BTreeMap<Token, u64>,
 }
 
 impl Analyzer {
@@ -36,7 +38,8 @@ impl Analyzer {
     pub fn new(config: Arc<Config>, book: Arc<Book>, shard: Shard) -> Self {
         let shards = config.shards;
         let core = Core::new(config, book);
-        Self { core, shard, shards, published: Published::default() }
+        let (published, suppressed) = (Published::default(), BTreeMap::new());
+        Self { core, shard, shards, published, suppressed }
     }
 
     fn give(&mut self, delivery: &Delivery, arrived: Timestamp) -> Result<Given, String> {
@@ -78,6 +81,9 @@ impl Analyzer {
             && revision.assessment.status != Status::Closed;
         self.published.blocked += u64::from(blocks);
         self.published.actions += revision.actions.len() as u64;
+        for by in &revision.assessment.suppressed {
+            *self.suppressed.entry(by.id.clone()).or_default() += 1;
+        }
     }
 }
 
@@ -135,6 +141,7 @@ impl Stage for Analyzer {
                 "blocked": self.published.blocked,
             },
             "actions": self.published.actions,
+            "suppressed": self.suppressed,
         });
         if let Some(report) = report.as_object_mut() {
             for (lane, counters, keys) in self.core.counters() {

@@ -27,9 +27,9 @@ pub struct Point {
     pub at: i64,
     /// The rules that it matches, never 0.
     pub mask: Mask,
-    /// Its value of the counted field, as [`ValueField::of`] has it.
+    /// What it counts for, as [`Chain::value`] has it.
     ///
-    /// [`ValueField::of`]: crate::chain::ValueField::of
+    /// [`Chain::value`]: crate::chain::Chain::value
     pub value: u64,
 }
 
@@ -52,6 +52,7 @@ pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point]) 
         Condition::Distinct { at_least, .. } => {
             trailing(window, points, &mut Values(HashMap::new(), *at_least))
         }
+        Condition::Sum { at_least, .. } => trailing(window, points, &mut Sum(0, *at_least)),
         Condition::Together => trailing(window, points, &mut Rules(vec![0; rules])),
     }
 }
@@ -71,6 +72,20 @@ impl Sliding for Many {
     }
     fn leave(&mut self, _: &Point) {
         self.0 -= 1;
+    }
+    fn holds(&self) -> bool {
+        self.0 >= self.1
+    }
+}
+
+struct Sum(u64, u64);
+
+impl Sliding for Sum {
+    fn enter(&mut self, point: &Point) {
+        self.0 = self.0.saturating_add(point.value);
+    }
+    fn leave(&mut self, point: &Point) {
+        self.0 = self.0.saturating_sub(point.value);
     }
     fn holds(&self) -> bool {
         self.0 >= self.1

@@ -1,7 +1,9 @@
 //! What the analyzer decides, what the commander writes, what the responder does.
 
 pub use crate::response::Response;
-use crate::{Class, Entity, Id, Kind, Level, Tenant, Timestamp, Token, current_version};
+use crate::{
+    Class, Entity, Id, Kind, Level, Suppressed, Tenant, Timestamp, Token, current_version,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
@@ -108,6 +110,9 @@ pub struct Assessment {
     pub evidence: Vec<Evidence>,
     /// How many events the chain holds in all.
     pub count: u64,
+    /// Suppressions of the operator's that shaped the decision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressed: Vec<Suppressed>,
 }
 
 /// The view of an assessment that people and SOAR tools subscribe to.
@@ -160,6 +165,9 @@ pub struct Alert {
     /// The cited events.
     #[serde(default)]
     pub events: Vec<Id>,
+    /// Suppressions of the operator's that shaped the decision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressed: Vec<Suppressed>,
     /// Time of the decision: latency is measured from the last event's receipt to here.
     pub decided: Timestamp,
 }

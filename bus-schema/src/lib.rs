@@ -19,6 +19,7 @@ pub mod reference;
 mod response;
 pub mod scored;
 pub mod subject;
+pub mod suppression;
 pub mod time;
 
 pub use ask::{Analyze, Analyzed};
@@ -35,6 +36,7 @@ pub use kinds::Kind;
 pub use ops::{DeadLetter, Failure, Gap, Lease, Snapshot};
 pub use scored::{Fact, Keyed, Level, Receipt, Scored, Thresholds};
 pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
+pub use suppression::Suppressed;
 pub use time::Timestamp;
 
 /// Schema version written into every message. Added fields do not change it; a reader refuses

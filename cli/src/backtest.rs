@@ -4,6 +4,7 @@ use crate::{
     args::{BacktestArgs, Global, moment},
     output::table,
     settings::Settings,
+    unreadable::Unreadable,
 };
 use anyhow::Result;
 use magsentinel_analyzer::{
@@ -12,7 +13,7 @@ use magsentinel_analyzer::{
     chain::Book,
 };
 use magsentinel_bus_schema::{
-    Assessment, Level, Limits, Message, Scored, Stream, Timestamp,
+    Assessment, Level, Message, Scored, Stream, Timestamp,
     subject::{all_of, scored_at},
 };
 use magsentinel_runtime::{bus::Bus, clock, stage::Delivery};
@@ -53,13 +54,14 @@ async fn stored<T: Message>(
     filters: Vec<String>,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<T>> {
-    let mut found = Vec::new();
+    let (mut found, mut unreadable) = (Vec::new(), Unreadable::default());
     let show = |delivery: &Delivery| {
         if delivery.stored < to {
-            found.extend(delivery.decode::<T>(Limits::default()));
+            found.extend(unreadable.read::<T>(delivery));
         }
     };
     bus.read_since(stream, filters, from, show).await?;
+    unreadable.tell();
     Ok(found)
 }
 

@@ -4,12 +4,11 @@ use crate::{
     args::{ExplainArgs, Global, moment},
     exit::{BadData, BadUsage},
     settings::Settings,
+    unreadable::Unreadable,
 };
 use anyhow::Result;
 use magsentinel_analyzer::{Account, Explanation, chain::Book, explain};
-use magsentinel_bus_schema::{
-    Assessment, Class, Limits, Scored, Stream, Timestamp, subject::all_of,
-};
+use magsentinel_bus_schema::{Assessment, Class, Scored, Stream, Timestamp, subject::all_of};
 use magsentinel_runtime::{bus::Bus, clock, stage::Delivery};
 use std::sync::Arc;
 
@@ -59,14 +58,16 @@ fn class(token: &str) -> Result<Class> {
 /// The key and the times of an incident, from its newest assessment.
 async fn incident(bus: &Bus, id: &str) -> Result<(Class, String, Timestamp, Timestamp)> {
     let mut newest: Vec<Assessment> = Vec::new();
+    let mut unreadable = Unreadable::default();
     let show = |delivery: &Delivery| {
-        let Ok(read) = delivery.decode::<Assessment>(Limits::default()) else { return };
+        let Some(read) = unreadable.read::<Assessment>(delivery) else { return };
         if id.len() >= 4 && read.incident.to_string().starts_with(id) {
             newest.retain(|known| known.incident != read.incident);
             newest.push(read);
         }
     };
     bus.read_all(Stream::Decisions, vec![all_of(bus.tenant(), "assessment")], show).await?;
+    unreadable.tell();
     let found: [Assessment; 1] = newest.try_into().map_err(|many: Vec<_>| {
         BadData(format!(
             "{} incidents begin with {id:?}; `magsentinel incident list` shows them",
@@ -78,9 +79,9 @@ async fn incident(bus: &Bus, id: &str) -> Result<(Class, String, Timestamp, Time
 }
 
 async fn scored(bus: &Bus, asked: &Asked) -> Result<Vec<Scored>> {
-    let mut found = Vec::new();
+    let (mut found, mut unreadable) = (Vec::new(), Unreadable::default());
     let show = |delivery: &Delivery| {
-        let Ok(scored) = delivery.decode::<Scored>(Limits::default()) else { return };
+        let Some(scored) = unreadable.read::<Scored>(delivery) else { return };
         let named = scored.entities.iter().any(|e| e.class == asked.class && e.value == asked.key);
         if named && (asked.from..=asked.to).contains(&scored.ts) {
             found.push(scored);
@@ -89,6 +90,7 @@ async fn scored(bus: &Bus, asked: &Asked) -> Result<Vec<Scored>> {
     // Nothing is stored before it happened.
     let filters = vec![all_of(bus.tenant(), "scored")];
     bus.read_since(Stream::Scored, filters, asked.from, show).await?;
+    unreadable.tell();
     Ok(found)
 }
 

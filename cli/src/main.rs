@@ -17,6 +17,7 @@ mod run;
 mod score;
 mod settings;
 mod status;
+mod unreadable;
 mod up;
 
 use args::{Cli, Command};

@@ -3,10 +3,10 @@
 
 use crate::{
     Config,
-    chain::{Chain, Condition, Confidence, Rule, Severity},
+    chain::{Chain, Condition, Confidence, MILLIONTHS, Rule, Severity},
     window::{Incident, Step, Turn},
 };
-use magsentinel_bus_schema::{Assessment, Response};
+use magsentinel_bus_schema::{Assessment, Response, Suppressed};
 
 /// Longest title, in characters.
 const TITLE_CHARS_MAX: usize = 160;
@@ -36,6 +36,7 @@ pub(super) fn reasoning(
     let steps = chain.rules.iter().zip(&incident.tally.steps);
     said.extend(steps.filter_map(|(rule, step)| sentence(rule, step)));
     said.push(judged(chain, of));
+    said.extend(of.suppressed.iter().map(suppression));
     said.push(decided(config, of));
     let uncited = of.count.saturating_sub(of.evidence.len() as u64);
     if uncited > 0 {
@@ -65,6 +66,9 @@ fn matched(chain: &Chain, of: &Assessment) -> String {
         Condition::Together => format!("all of its {} rules", chain.rules.len()),
         Condition::Count { at_least } => format!("at least {at_least}"),
         Condition::Distinct { at_least, .. } => format!("at least {at_least} different ones"),
+        Condition::Sum { at_least, .. } => {
+            format!("a sum of at least {}", *at_least as f64 / MILLIONTHS as f64)
+        }
     };
     let name = line(&of.key, NAME_CHARS_MAX);
     format!(
@@ -82,6 +86,11 @@ fn sentence(rule: &Rule, step: &Step) -> Option<String> {
     ))
 }
 
+fn suppression(of: &Suppressed) -> String {
+    let (reason, by) = (line(&of.reason, TITLE_CHARS_MAX), line(&of.by, NAME_CHARS_MAX));
+    format!("Suppressed by {} ({}, until {}, set by {by}): {reason}.", of.id, of.effect, of.until)
+}
+
 fn judged(chain: &Chain, of: &Assessment) -> String {
     let level = match chain.severity {
         Severity::Fixed(_) => "as the chain has it",
@@ -97,6 +106,7 @@ fn judged(chain: &Chain, of: &Assessment) -> String {
 fn decided(config: &Config, of: &Assessment) -> String {
     let what = of.response;
     let why = match (of.response, config.decision.threshold(of.level)) {
+        _ if !of.suppressed.is_empty() => ", because it is suppressed".to_owned(),
         (Response::Block, Some(above)) => format!(", because the confidence is above {above}"),
         (_, Some(above)) => format!(", because the confidence is not above {above}"),
         (_, None) => format!(", because the level is {}", of.level),

@@ -56,6 +56,25 @@ enum Piece {
     Many,
 }
 
+/// A text with the wildcards `*` and `?`, without regard to case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pattern(Test);
+
+impl Pattern {
+    /// From its text; a backslash before a wildcard takes its meaning.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let text = SigmaString::new(text);
+        Self(Test::text(None, &text).unwrap_or(Test::Exact(text.original.to_lowercase())))
+    }
+
+    /// Whether it matches the whole of a text.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.matches(text)
+    }
+}
+
 impl Matcher {
     /// Whether a scored event matches.
     #[must_use]
@@ -275,13 +294,20 @@ impl Test {
         Some(Self::Glob(pieces))
     }
 
-    fn holds(&self, field: Field, scored: &Scored) -> bool {
+    fn matches(&self, text: &str) -> bool {
         match self {
-            Self::Exact(want) => field.any_text(scored, |text| same(text, want)),
-            Self::Glob(pieces) => field.any_text(scored, |text| {
+            Self::Exact(want) => same(text, want),
+            Self::Glob(pieces) => {
                 let text: Vec<char> = text.chars().flat_map(char::to_lowercase).collect();
                 glob(pieces, &text)
-            }),
+            }
+            Self::Level(..) | Self::Number(..) => false,
+        }
+    }
+
+    fn holds(&self, field: Field, scored: &Scored) -> bool {
+        match self {
+            Self::Exact(_) | Self::Glob(_) => field.any_text(scored, |text| self.matches(text)),
             Self::Level(order, level) => order.holds(&scored.level, level),
             Self::Number(order, number) => {
                 let value = if field == Field::Score { scored.score } else { scored.confidence };

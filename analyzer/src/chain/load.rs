@@ -128,9 +128,11 @@ fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<String, Error> {
 
 /// A count that could never be reached within the bound of kept events.
 fn out_of_bounds(file: &str, chain: &Chain, config: &Config) -> Option<Problem> {
-    let (Condition::Count { at_least } | Condition::Distinct { at_least, .. }) = chain.condition
-    else {
-        return None;
+    let at_least = match chain.condition {
+        Condition::Count { at_least } | Condition::Distinct { at_least, .. } => at_least,
+        // As many events as it takes when each has the greatest value.
+        Condition::Sum { field, at_least } => at_least.div_ceil(field.most()),
+        Condition::Ordered | Condition::Together => return None,
     };
     let most = config.events_per_key_max / 2;
     (at_least > most as u64).then(|| Problem {

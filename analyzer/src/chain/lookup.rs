@@ -1,7 +1,7 @@
 //! Which chains of a book an event takes part in. Chains share rules, and an event comes once for
 //! every key that it names: each rule is tried at most once then.
 
-use super::{Chain, Condition, Mask, Matcher};
+use super::{Chain, Mask, Matcher};
 use magsentinel_bus_schema::{Class, Scored};
 use smallvec::{SmallVec, smallvec};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub struct Part {
     pub chain: u16,
     /// The rules that the event matches, never 0.
     pub mask: Mask,
-    /// Its value of the field that the chain counts; 0 where it counts none.
+    /// What it counts for, as [`Chain::value`] has it.
     pub value: u64,
 }
 
@@ -73,11 +73,7 @@ impl Lookup {
             }
             let rules = entry.rules.iter().enumerate().filter(|(_, rule)| matches(**rule));
             let mask = rules.fold(0, |mask: Mask, (i, _)| mask | 1 << i);
-            let value = match &chain.condition {
-                Condition::Distinct { field, .. } => field.of(scored),
-                _ => Some(0),
-            };
-            if let (1.., Some(value)) = (mask, value) {
+            if let (1.., Some(value)) = (mask, chain.value(scored)) {
                 parts.push(Part { chain: entry.chain, mask, value });
             }
         }

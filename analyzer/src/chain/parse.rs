@@ -1,7 +1,10 @@
 //! From the text of one chain file to chains. The Sigma parser is tolerant of what it does not
 //! know; a chain file must not be, so every key of it is checked here.
 
-use super::{Chain, Condition, Confidence, Matcher, RULES_MAX, Rule, Severity, ValueField};
+use super::{
+    Chain, Condition, Confidence, MILLIONTHS, Matcher, NumberField, RULES_MAX, Rule, Severity,
+    ValueField,
+};
 use magsentinel_bus_schema::{Class, Level, Token};
 use rsigma_parser::{
     ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, SigmaRule,
@@ -335,15 +338,22 @@ fn condition(correlation: &CorrelationRule) -> Result<Condition, String> {
         (CorrelationType::Temporal | CorrelationType::TemporalOrdered, _) => {
             Err(format!("a {} correlation takes no condition", kind.as_str()))
         }
-        (CorrelationType::EventCount | CorrelationType::ValueCount, _) if at_least == 0 => {
-            Err("condition is always true: count to at least 1".to_owned())
-        }
+        (
+            CorrelationType::EventCount | CorrelationType::ValueCount | CorrelationType::ValueSum,
+            _,
+        ) if at_least == 0 => Err("condition is always true: count to at least 1".to_owned()),
         (CorrelationType::EventCount, []) => Ok(Condition::Count { at_least }),
         (CorrelationType::EventCount, _) => Err("event_count takes no condition.field".to_owned()),
         (CorrelationType::ValueCount, [field]) => {
             Ok(Condition::Distinct { field: value_field(field)?, at_least })
         }
         (CorrelationType::ValueCount, _) => Err("value_count needs condition.field".to_owned()),
+        (CorrelationType::ValueSum, [field]) => {
+            let (field, least) = (number_field(field)?, MILLIONTHS.checked_mul(at_least));
+            let at_least = least.ok_or("condition is never true: no sum is that large")?;
+            Ok(Condition::Sum { field, at_least })
+        }
+        (CorrelationType::ValueSum, _) => Err("value_sum needs condition.field".to_owned()),
         _ => Err(format!("type {} is not supported", kind.as_str())),
     }
 }
@@ -357,6 +367,15 @@ fn value_field(name: &str) -> Result<ValueField, String> {
             format!("condition.field {name:?} is none of patrol, category, kind and entity classes")
         })?),
     })
+}
+
+fn number_field(name: &str) -> Result<NumberField, String> {
+    match name {
+        "score" => Ok(NumberField::Score),
+        "confidence" => Ok(NumberField::Confidence),
+        "level" => Ok(NumberField::Level),
+        _ => Err(format!("condition.field {name:?} is none of score, confidence and level")),
+    }
 }
 
 fn severity(correlation: &CorrelationRule, extras: &Extras) -> Result<Severity, String> {

@@ -1,7 +1,7 @@
 //! The linear search against one that tries every combination.
 
 use super::*;
-use crate::chain::ValueField;
+use crate::chain::{NumberField, ValueField};
 use proptest::prelude::*;
 
 /// Every satisfied window, as the set of its points.
@@ -22,6 +22,9 @@ fn windows(condition: &Condition, rules: usize, window: i64, points: &[Point]) -
             let values: std::collections::BTreeSet<_> =
                 of.iter().map(|i| points[*i].value).collect();
             values.len() as u64 >= *at_least
+        }
+        Condition::Sum { at_least, .. } => {
+            of.iter().map(|i| points[*i].value).sum::<u64>() >= *at_least
         }
         _ => (0..rules).all(|rule| of.iter().any(|i| points[*i].mask >> rule & 1 == 1)),
     };
@@ -79,6 +82,7 @@ fn conditions() -> impl Strategy<Value = Condition> {
         Just(Condition::Together),
         (1..4_u64).prop_map(|at_least| Condition::Count { at_least }),
         (1..4_u64).prop_map(move |at_least| Condition::Distinct { field, at_least }),
+        (1..7_u64).prop_map(|at_least| Condition::Sum { field: NumberField::Score, at_least }),
     ]
 }
 

@@ -60,7 +60,7 @@ pub struct Event {
     pub at: At,
     /// The rules that it matches, never 0.
     pub mask: Mask,
-    /// Its value of the counted field.
+    /// What it counts for.
     pub value: u64,
     /// All else.
     pub packed: Packed,
@@ -231,6 +231,10 @@ impl Track {
             }
             Condition::Count { at_least } | Condition::Distinct { at_least, .. } => {
                 self.events.len() as u64 >= *at_least
+            }
+            Condition::Sum { at_least, .. } => {
+                let values = self.events.iter().map(|entry| entry.event.value);
+                values.fold(0, u64::saturating_add) >= *at_least
             }
         }
     }

@@ -4,10 +4,11 @@ use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
     Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Mode,
-    Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Snapshot, Source, Status, Tenant,
-    Timestamp, Token, Trust,
+    Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Snapshot, Source, Status, Suppressed,
+    Tenant, Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
+    suppression,
 };
 use serde_json::{Map, Value};
 
@@ -262,6 +263,17 @@ impl Bytes<'_> {
             plan: self.texts(),
             evidence: self.list(Self::evidence),
             count: self.number(),
+            suppressed: self.list(Self::suppressed),
+        }
+    }
+
+    fn suppressed(&mut self) -> Suppressed {
+        Suppressed {
+            id: self.token(),
+            effect: self.pick(&[suppression::Effect::Mute, suppression::Effect::NoAction]),
+            until: self.at(),
+            reason: self.text(),
+            by: self.text(),
         }
     }
 
@@ -288,6 +300,7 @@ impl Bytes<'_> {
             techniques: self.texts(),
             affected: self.entities(),
             events: self.list(Self::id),
+            suppressed: self.list(Self::suppressed),
             decided: self.at(),
         }
     }

@@ -5,10 +5,11 @@
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
     Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Message,
-    Mode, Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status, Tenant,
-    Timestamp, Token, Trust,
+    Mode, Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status, Suppressed,
+    Tenant, Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
+    suppression,
 };
 use serde_json::json;
 use std::fmt::Debug;
@@ -29,6 +30,10 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.visit("keyed", "keyed", &keyed());
     visit.visit("assessment", "assessment", &assessment());
     visit.visit("alert", "alert", &alert());
+    let with = vec![suppressed()];
+    visit.visit("alert", "alert-suppressed", &Alert { suppressed: with.clone(), ..alert() });
+    let with = Assessment { suppressed: with, ..assessment() };
+    visit.visit("assessment", "assessment-suppressed", &with);
     visit.visit("analysis", "analysis", &analysis());
     for effect in effects() {
         let name = format!("action-{}", effect.verb());
@@ -211,6 +216,17 @@ pub(crate) fn assessment() -> Assessment {
         plan: texts(&["suspend the session", "rotate the password"]),
         evidence: vec![evidence()],
         count: 70_000,
+        suppressed: vec![],
+    }
+}
+
+fn suppressed() -> Suppressed {
+    Suppressed {
+        id: token("nightly-dump"),
+        effect: suppression::Effect::NoAction,
+        until: at(86_400_000_000),
+        reason: "the archive is filled".to_owned(),
+        by: "ann".to_owned(),
     }
 }
 
@@ -237,6 +253,7 @@ pub(crate) fn alert() -> Alert {
         techniques: texts(&["T1190"]),
         affected: entities(),
         events: vec![id("event")],
+        suppressed: vec![],
         decided: at(2_001_234),
     }
 }

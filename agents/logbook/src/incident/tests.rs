@@ -58,6 +58,7 @@ pub(crate) fn assessment(name: &str, revision: u32) -> Assessment {
         plan: vec![],
         evidence: evidence.collect(),
         count: u64::from(revision),
+        suppressed: vec![],
     }
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn alert(of: &Assessment, title: &str) -> Alert {
         techniques: vec![],
         affected: vec![],
         events: vec![],
+        suppressed: vec![],
         decided: of.last,
     }
 }
