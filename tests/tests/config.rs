@@ -76,3 +76,17 @@ fn the_shipped_example_is_valid() {
     let out = Mesh::new().output(&["--config", file.to_str().unwrap(), "check"]);
     assert!(out.status.success(), "{}", said(&out));
 }
+
+#[test]
+fn what_the_readme_shows_is_valid() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let shown: Vec<&str> = readme.split("```yaml\n").skip(1).collect();
+    assert!(!shown.is_empty());
+    for yaml in shown {
+        let mesh = Mesh::new();
+        let file = mesh.dir().join("magsentinel.yaml");
+        std::fs::write(&file, yaml.split("```").next().unwrap()).unwrap();
+        let out = mesh.output(&["check"]);
+        assert!(out.status.success(), "{yaml}: {}", said(&out));
+    }
+}
