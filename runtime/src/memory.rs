@@ -18,7 +18,9 @@ fn kib(text: &str, name: &str) -> Option<u64> {
 /// the system refuses, there is more memory in use and nothing else wrong.
 pub fn small_pages() {
     #[cfg(target_os = "linux")]
-    drop(rustix::thread::disable_transparent_huge_pages(true));
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "the system keeps its large pages");
+    }
 }
 
 /// Lets go of program pages in memory. Reading a configuration, compiling patterns and preparing
