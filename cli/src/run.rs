@@ -7,11 +7,10 @@ use crate::{
     settings::Settings,
 };
 use anyhow::{Context, Result};
-use magsentinel_runtime::{memory, service, shutdown, telemetry};
+use magsentinel_runtime::{service, shutdown, telemetry};
 
 /// Runs a role.
 pub async fn run(global: &Global, args: RunArgs) -> Result<()> {
-    memory::small_pages();
     let mut settings = Settings::load(global)?;
     for tail in &args.tail {
         settings.sensor.tails.push(magsentinel_sensor::parse_tail(tail).map_err(BadUsage)?);
