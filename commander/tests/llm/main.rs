@@ -7,6 +7,7 @@
     reason = "tests fail by panicking and tell what they saw"
 )]
 
+mod gguf;
 mod tiny;
 
 use bytes::Bytes;
@@ -18,13 +19,14 @@ use magsentinel_runtime::{
     settings::Span,
     stage::{Batch, Delivery, Output},
 };
-use std::{fs, path::Path, time::Duration};
+use serde_json::{Value, json};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
-fn config(directory: &Path) -> Config {
+fn config(model: &Path) -> Config {
     Config {
-        model: Some(directory.to_str().expect("UTF-8").to_owned()),
+        model: Some(model.to_str().expect("UTF-8").to_owned()),
         deadline: Span::s(300),
         tokens_max: 4096,
         evidence_events_max: 2,
@@ -101,6 +103,65 @@ fn an_ungrounded_draft_and_a_missed_deadline_leave_the_playbooks_analysis() {
     assert_eq!(found.author, Author::Playbook);
     let reason = found.fallback_reason.unwrap_or_default();
     assert!(reason.contains("1ms"), "{reason}");
+}
+
+/// With a question of its own: the library computes GGUF models in half precision, which takes
+/// minutes for a whole analysis in a build that is not optimised.
+#[test]
+fn a_gguf_file_is_a_model_too() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let file = temp.path().join("tiny.gguf");
+    gguf::write(&file);
+    let config = config(&file);
+    let desk = desk(&config);
+    let schema = json!({
+        "type": "object", "properties": {"verdict": {"enum": ["attack", "none"]}},
+        "required": ["verdict"], "additionalProperties": false,
+        "x-guidance": {"whitespace_flexible": false},
+    });
+    let user = "Is 1 OR 1=1 an attack?".to_owned();
+    let short = briefing::Briefing { schema, user, ..briefing_of(&config) };
+    let answer = desk.ask(short, PATIENCE).expect("an answer");
+    assert_eq!(desk.status(), "ready");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    assert!(["attack", "none"].iter().any(|v| answer == json!({"verdict": v})), "{answer}");
+
+    let whole = fs::read(&file).expect("read");
+    fs::write(&file, &whole[..whole.len() / 2]).expect("written");
+    let desk = self::desk(&config);
+    let told = desk.ask(briefing_of(&config), PATIENCE).expect_err("half a file");
+    eprintln!("cut: {told}");
+    assert!(matches!(told, WriteError::Load(_)), "{told}");
+}
+
+/// A hub id is looked up where the hub's own tools keep what they downloaded: a place that an
+/// environment variable names, so the test runs itself again with it set.
+#[test]
+fn a_hub_id_is_loaded_from_the_local_cache() {
+    const CACHE: &str = "HF_HUB_CACHE";
+    const ID: &str = "test/magsentinel-tiny";
+    let prepared = std::env::var(CACHE).is_ok_and(|c| Path::new(&c).join("by-this-test").exists());
+    if prepared {
+        let config = config(Path::new(ID));
+        let answer = desk(&config).ask(briefing_of(&config), PATIENCE).expect("an answer");
+        draft::read(&answer, config.tokens_max).expect("a draft of the schema");
+        return;
+    }
+    let cache = tempfile::tempdir().expect("a directory");
+    let root = cache.path().join("models--test--magsentinel-tiny");
+    let snapshot = root.join("snapshots/0123456789abcdef");
+    fs::create_dir_all(&snapshot).expect("a directory");
+    fs::create_dir_all(root.join("refs")).expect("a directory");
+    fs::write(root.join("refs/main"), "0123456789abcdef").expect("a file");
+    fs::write(cache.path().join("by-this-test"), "").expect("a file");
+    tiny::write(&snapshot);
+    let run = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "--nocapture", "a_hub_id_is_loaded_from_the_local_cache"])
+        .env(CACHE, cache.path())
+        .output()
+        .expect("started");
+    let told = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success() && told.contains("1 passed"), "{told}");
 }
 
 #[test]

@@ -3,8 +3,17 @@
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-const VOCABULARY: usize = 259;
-const HIDDEN: usize = 64;
+pub(crate) const HIDDEN: usize = 64;
+pub(crate) const HEADS: u32 = 4;
+pub(crate) const LAYERS: u32 = 2;
+pub(crate) const CONTEXT: u64 = 16_384;
+pub(crate) const BOS: u32 = 256;
+pub(crate) const EOS: u32 = 257;
+pub(crate) const CHAT_TEMPLATE: &str =
+    "{{ bos_token }}{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}\
+     {% if add_generation_prompt %}assistant: {% endif %}";
+const SPECIAL: [&str; 3] = ["<s>", "</s>", "<unk>"];
+const VOCABULARY: usize = 256 + SPECIAL.len();
 const MLP: usize = 128;
 
 /// Writes the model's files. The weights are random but always the same.
@@ -14,12 +23,10 @@ pub(crate) fn write(directory: &Path) {
     };
     put("config.json", &config("MistralForCausalLM"));
     put("tokenizer.json", &tokenizer());
-    let template = "{{ bos_token }}{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n\
-                    {% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
     put(
         "tokenizer_config.json",
         &json!({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
-                "chat_template": template}),
+                "chat_template": CHAT_TEMPLATE}),
     );
     fs::write(directory.join("model.safetensors"), safetensors(&tensors())).expect("a file");
 }
@@ -27,29 +34,32 @@ pub(crate) fn write(directory: &Path) {
 pub(crate) fn config(architecture: &str) -> Value {
     json!({
         "architectures": [architecture], "model_type": "mistral", "vocab_size": VOCABULARY,
-        "hidden_size": HIDDEN, "intermediate_size": MLP, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 4, "hidden_act": "silu",
-        "max_position_embeddings": 16384, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "hidden_size": HIDDEN, "intermediate_size": MLP, "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS, "num_key_value_heads": HEADS, "hidden_act": "silu",
+        "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "sliding_window": null, "tie_word_embeddings": false, "torch_dtype": "float32",
-        "bos_token_id": 256, "eos_token_id": 257,
+        "bos_token_id": BOS, "eos_token_id": EOS,
     })
 }
 
 /// One token for every byte, named as byte-level tokenizers name them: printable Latin-1 as it is,
-/// the others from U+0100 on.
-fn tokenizer() -> Value {
-    let mut vocabulary = serde_json::Map::new();
+/// the others from U+0100 on. Then the special ones.
+pub(crate) fn vocabulary() -> Vec<String> {
     let mut next = 0x100;
-    for byte in 0..=255_u8 {
+    let byte = |byte: u8| {
         let own = char::from(byte);
-        let name = if matches!(own, '!'..='~' | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{ff}') {
-            own
-        } else {
-            next += 1;
-            char::from_u32(next - 1).expect("a character")
-        };
-        vocabulary.insert(name.to_string(), json!(byte));
-    }
+        if matches!(own, '!'..='~' | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{ff}') {
+            return own.to_string();
+        }
+        next += 1;
+        char::from_u32(next - 1).expect("a character").to_string()
+    };
+    (0..=255_u8).map(byte).chain(SPECIAL.map(str::to_owned)).collect()
+}
+
+fn tokenizer() -> Value {
+    let bytes: serde_json::Map<String, Value> =
+        vocabulary().into_iter().zip(0..256).map(|(name, id)| (name, json!(id))).collect();
     let special = |id: usize, content: &str| {
         json!({"id": id, "content": content, "single_word": false, "lstrip": false,
                "rstrip": false, "normalized": false, "special": true})
@@ -58,21 +68,22 @@ fn tokenizer() -> Value {
                             "use_regex": false});
     json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
-        "added_tokens": [special(256, "<s>"), special(257, "</s>"), special(258, "<unk>")],
+        "added_tokens": [special(256, SPECIAL[0]), special(257, SPECIAL[1]),
+                         special(258, SPECIAL[2])],
         "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
         "model": {"type": "BPE", "dropout": null, "unk_token": null,
                   "continuing_subword_prefix": null, "end_of_word_suffix": null,
-                  "fuse_unk": false, "byte_fallback": false, "vocab": vocabulary, "merges": []},
+                  "fuse_unk": false, "byte_fallback": false, "vocab": bytes, "merges": []},
     })
 }
 
-struct Tensor {
-    name: String,
-    shape: Vec<usize>,
-    values: Vec<f32>,
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
 }
 
-fn tensors() -> Vec<Tensor> {
+pub(crate) fn tensors() -> Vec<Tensor> {
     let mut random = Random(0x5eed);
     let mut matrix = |name: String, rows: usize, columns: usize, scale: f32| {
         let values = (0..rows * columns).map(|_| random.next() * scale).collect();
@@ -94,7 +105,7 @@ fn tensors() -> Vec<Tensor> {
         };
     }
     let mut all = vec![embeddings, head, ones("model.norm.weight".into())];
-    for layer in 0..2 {
+    for layer in 0..LAYERS {
         let at = |part: &str| format!("model.layers.{layer}.{part}.weight");
         all.push(ones(at("input_layernorm")));
         all.push(ones(at("post_attention_layernorm")));
