@@ -1,4 +1,4 @@
-"""Writes the two models as plain ONNX (opset 17, float32, symbolic batch) and checks them."""
+"""Writes the models as plain ONNX (opset 17, float32, symbolic batch) and checks them."""
 
 import json
 
@@ -100,6 +100,25 @@ def auth_sentry(path, params, width):
     ]
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])]
     _save(path, nodes, inputs, weights, "auth-sentry: guessed and stolen accounts")
+
+
+def severity(path, params, width):
+    """x [N, width] float32 → scaled, cut at 6 → two layers of positive weights → score [N, 1]."""
+    weights = {name: np.asarray(value, np.float32) for name, value in params.items()}
+    weights["most"] = np.array([6.0], np.float32)
+    node = helper.make_node
+    nodes = [
+        node("Mul", ["x", "scale"], ["scaled"]),
+        node("Min", ["scaled", "most"], ["z"]),
+        node("MatMul", ["z", "w1"], ["m1"]),
+        node("Add", ["m1", "b1"], ["a1"]),
+        node("Sigmoid", ["a1"], ["h1"]),
+        node("MatMul", ["h1", "w2"], ["m2"]),
+        node("Add", ["m2", "b2"], ["logit"]),
+        node("Sigmoid", ["logit"], ["score"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])]
+    _save(path, nodes, inputs, weights, "severity: an attack in the findings about one entity")
 
 
 def _layers(params):

@@ -24,6 +24,12 @@ PERMITTED = {
     "invictus_cloudtrail": "MIT",
     "otrf_s3_honeybucket": "MIT",
     "stratus_detonation": "Apache-2.0",
+    "ait_ads_fox": "GPL-3.0",
+    "ait_ads_harrison": "GPL-3.0",
+    "ait_ads_russellmitchell": "GPL-3.0",
+    "ait_ads_shaw": "GPL-3.0",
+    "ait_ads_wardbeck": "GPL-3.0",
+    "ait_ads_wilson": "GPL-3.0",
 }
 
 

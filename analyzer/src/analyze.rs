@@ -11,14 +11,15 @@ use std::{collections::BTreeMap, sync::Arc};
 ///
 /// # Errors
 ///
-/// Chain files that cannot be read or are wrong. Events from the future are left out, as the
+/// Chain files that cannot be read or are wrong, or a severity model that cannot be loaded. Events from the future are left out, as the
 /// mesh makes dead letters of them.
 pub fn analyze(
     config: &Config,
+    inference: &magsentinel_inference::Config,
     scored: Vec<Scored>,
     now: Timestamp,
 ) -> Result<Vec<Assessment>, Error> {
-    let book = Arc::new(Book::load(config)?);
+    let book = Arc::new(Book::rated(config, inference)?);
     Ok(analyze_with(&book, config, scored, now))
 }
 

@@ -11,12 +11,13 @@ mod words;
 
 use crate::{
     Config,
-    chain::Chain,
+    chain::{Book, Chain},
     suppression,
     window::{At, Incident, Key, Member, Turn},
 };
 use magsentinel_bus_schema::{
-    Action, Alert, Assessment, Entity, Id, Level, Response, SCHEMA_VERSION, Status, Timestamp,
+    Action, Alert, Assessment, Entity, Id, Level, Rated, Response, SCHEMA_VERSION, Status,
+    Timestamp,
 };
 
 /// Techniques of an assessment.
@@ -51,17 +52,21 @@ pub fn incident_id(key: &Key, chain: &Chain, anchor: Id) -> Id {
     ])
 }
 
-/// Assesses an incident as it stands.
+/// Assesses an incident as it stands; nothing while the severity model finds it of no account.
 #[must_use]
 pub fn revise(
-    config: &Config,
+    (config, book): (&Config, &Book),
     key: &Key,
     chain: &Chain,
     incident: &mut Incident,
     turn: Turn,
     now: Timestamp,
 ) -> Option<Revision> {
-    let mut assessment = assessment(config, key, chain, incident, turn)?;
+    let judged = judge(config, book, chain, incident);
+    if !incident.told && (judged.level == Level::None || turn != Turn::Grew) {
+        return None;
+    }
+    let mut assessment = assessment(config, key, chain, (incident, judged), turn)?;
     let mut actions = Vec::new();
     if turn == Turn::Grew && assessment.response == Response::Block {
         let wanted = action::actions(config, &assessment, incident, now);
@@ -82,25 +87,47 @@ pub fn revise(
     let alert = (!levels.is_empty()).then(|| (alert(chain, &assessment, now), levels));
     let superseded = matches!(turn, Turn::Superseded(_));
     let trace = incident.tally.trace.clone();
+    incident.told = true;
     Some(Revision { assessment, alert, actions, superseded, trace })
+}
+
+/// Level and confidence of an incident.
+struct Judged {
+    level: Level,
+    confidence: f32,
+    rated: Option<Rated>,
+}
+
+/// The chain's opinion and the severity model's, as one.
+fn judge(config: &Config, book: &Book, chain: &Chain, incident: &mut Incident) -> Judged {
+    let alone = incident.tally.judge(chain.severity, chain.confidence);
+    let keep = config.lateness.max(config.replay_lateness).get();
+    let rated = book.severity().and_then(|model| {
+        let peak = incident.tally.shapes.rate(model, keep)?;
+        let (rating, shape) = (peak.rating, peak.words.clone());
+        let rated = Rated { rating, model: model.digest().to_owned(), shape };
+        Some((model.combine(chain.severity, alone, rating), rated))
+    });
+    let ((level, confidence), rated) = rated.map_or((alone, None), |(both, r)| (both, Some(r)));
+    Judged { level, confidence, rated }
 }
 
 fn assessment(
     config: &Config,
     key: &Key,
     chain: &Chain,
-    incident: &Incident,
+    (incident, judged): (&Incident, Judged),
     turn: Turn,
 ) -> Option<Assessment> {
     let tally = &incident.tally;
     let (anchor, newest) = (tally.anchor?, tally.newest?);
     let id = incident_id(key, chain, anchor.1);
-    let (level, confidence) = tally.judge(chain.severity, chain.confidence);
+    let Judged { level, confidence, rated } = judged;
     let mut verdict = config.decision.decide(level, confidence);
     let of = (level, newest.0);
     let suppressed = suppression::shape(&config.suppressions, (key, chain), of, &mut verdict);
     let status = match turn {
-        Turn::Grew if incident.published == 0 => Status::Opened,
+        Turn::Grew if !incident.told => Status::Opened,
         Turn::Grew => Status::Updated,
         Turn::Closed | Turn::Superseded(_) | Turn::GivenUp => Status::Closed,
     };
@@ -140,6 +167,7 @@ fn assessment(
         evidence: cited.into_iter().map(|(at, member)| member.evidence(at)).collect(),
         count: tally.count,
         suppressed,
+        rated,
     };
     assessment.reasoning = words::reasoning(config, chain, incident, &assessment, turn);
     if let Turn::Superseded(anchor) = turn {

@@ -43,7 +43,7 @@ const WEB: (Class, &str) = (Class::Host, "web1");
 /// The chains that some findings complete.
 fn found(findings: Vec<Scored>) -> BTreeSet<String> {
     let last = findings.iter().map(|f| f.ts).max().unwrap();
-    let all = analyze(&Config::default(), findings, last).unwrap();
+    let all = analyze(&Config::default(), &Default::default(), findings, last).unwrap();
     all.into_iter().map(|assessment| assessment.chain.to_string()).collect()
 }
 

@@ -227,7 +227,7 @@ fn the_pure_path_takes_the_shipped_book() {
         scored("b", "data-flow", Level::High, 60.0).user("ann"),
         scored("c", "data-flow", Level::High, 361.0).user("bob"),
     ];
-    let found = analyze(&Config::default(), events, at(400.0)).unwrap();
+    let found = analyze(&Config::default(), &Default::default(), events, at(400.0)).unwrap();
     let told: Vec<_> = found.iter().map(|a| (a.chain.as_str(), a.key.as_str(), a.level)).collect();
     assert_eq!(told.len(), 4, "{told:?}");
     for want in [

@@ -24,7 +24,7 @@
 //! | key | is | default |
 //! | --- | --- | --- |
 //! | `attack_type` | a token | the chain's name |
-//! | `level` | a level, or `strongest`: that of the strongest member | Sigma's `level` |
+//! | `level` | a level, `strongest`: that of the strongest member, or `model`: [`crate::severity`] | Sigma's `level` |
 //! | `confidence` | `independent_steps`, `strongest_member`: [`Confidence`] | the latter |
 //! | `techniques` | ATT&CK ids in the order of the chain | none |
 //! | `plan` | what an operator should do, in order | none |
@@ -39,9 +39,10 @@ pub use detection::{Matcher, Pattern};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
 pub use lookup::{Part, Parts};
 
+use crate::severity::Model;
 use lookup::Lookup;
 use magsentinel_bus_schema::{Class, Entity, Id, Level, Scored, Token};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Which events are the members of a chain's windows. A window of length `T` is closed at both
 /// ends: two events exactly `T` apart are inside the same window.
@@ -154,6 +155,8 @@ pub enum Severity {
     Fixed(Level),
     /// That of the strongest member.
     Strongest,
+    /// What the severity model says.
+    Model,
 }
 
 /// How the confidence of an assessment follows from its members.
@@ -255,11 +258,24 @@ pub fn named(scored: &Scored, class: Class) -> Option<&Entity> {
 pub struct Book {
     chains: Vec<Chain>,
     lookup: Lookup,
+    severity: Option<Arc<Model>>,
 }
 
 impl Book {
     fn of(chains: Vec<Chain>) -> Self {
-        Self { lookup: Lookup::new(&chains), chains }
+        Self { lookup: Lookup::new(&chains), chains, severity: None }
+    }
+
+    /// The same chains, with a model that has a say in how severe their incidents are.
+    #[must_use]
+    pub fn rated_by(self, severity: Option<Model>) -> Self {
+        Self { severity: severity.map(Arc::new), ..self }
+    }
+
+    /// The severity model.
+    #[must_use]
+    pub fn severity(&self) -> Option<&Model> {
+        self.severity.as_deref()
     }
 
     /// The chains, in the order of their names.
@@ -282,10 +298,11 @@ impl Book {
     }
 
     /// What tells this book from another that would find something else: derived from all of
-    /// its chains and their order.
+    /// its chains and their order, and from the severity model.
     #[must_use]
     pub fn digest(&self) -> Id {
-        Id::derived(&[format!("{:?}", self.chains)])
+        let model = self.severity().map(Model::digest).unwrap_or_default();
+        Id::derived(&[&format!("{:?}", self.chains), model])
     }
 
     /// The longest window of any chain.

@@ -1,7 +1,7 @@
 //! The configuration section `analyzer`.
 
 use crate::{
-    decision,
+    decision, severity,
     suppression::{self, Suppression},
 };
 use magsentinel_bus_schema::{Kind, Mode};
@@ -22,6 +22,8 @@ pub struct Config {
     pub chains_dir: Option<PathBuf>,
     /// Confidence above which a level is blocked.
     pub decision: decision::Table,
+    /// The model that has a say in how severe an incident is.
+    pub severity: severity::Config,
     /// Most keys that one shard follows at once, for live and for played-back events each;
     /// 1.., default 16384. At the bound the key whose newest event is oldest is given up: its
     /// open incidents are closed with that reason, and `keys_given_up` counts it. What comes
@@ -85,6 +87,7 @@ impl Default for Config {
             shards: 64,
             chains_dir: None,
             decision: decision::Table::default(),
+            severity: severity::Config::default(),
             keys_max: 16_384,
             events_per_key_max: 512,
             lateness: Span::s(30),
@@ -151,6 +154,9 @@ impl Section for Config {
         }
         if self.action.ttl < Span::s(1) {
             found.push("action.ttl: must be at least 1s".to_owned());
+        }
+        if let Err(why) = self.severity.thresholds.check() {
+            found.push(format!("severity.thresholds: {why}"));
         }
         found.extend(suppression::problems(&self.suppressions));
         found

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Form of [`Snapshot`]: rises when its meaning changes.
-const SNAPSHOT_VERSION: u16 = 2;
+const SNAPSHOT_VERSION: u16 = 3;
 
 /// The state of a shard, for its next owner.
 #[derive(Serialize, Deserialize)]
@@ -132,9 +132,10 @@ impl Core {
     /// one for each that is to be closed.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Revision> {
         let mut revisions = Vec::new();
+        let (config, book) = (Arc::clone(&self.config), Arc::clone(&self.book));
         for lane in [&mut self.live, &mut self.replayed] {
-            lane.settle(self.book.chains(), now, &mut |key, chain, incident, turn| {
-                revisions.extend(revise(&self.config, key, chain, incident, turn, now));
+            lane.settle(book.chains(), now, &mut |key, chain, incident, turn| {
+                revisions.extend(revise((&config, &book), key, chain, incident, turn, now));
             });
         }
         revisions

@@ -16,6 +16,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The severity model.
+    #[error("analyzer.severity: the model cannot be used")]
+    Severity(#[source] magsentinel_inference::Error),
     /// Chain files are wrong: everything that is wrong in any of them.
     #[error("{}", lines(.0))]
     Chains(Vec<Problem>),

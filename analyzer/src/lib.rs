@@ -3,7 +3,7 @@
 //! Two stages. The [`router`] sends each scored event to the owner of each key that it names;
 //! the analyzer of a shard ([`stage`]) keeps the recent events of each of its keys in windows of
 //! event time ([`window`]), finds incidents by the chains of its book ([`chain`]), decides
-//! ([`decision`]) and says so ([`assess`]). Everything but the two thin stages is pure: the same
+//! ([`severity`], [`decision`]) and says so ([`assess`]). Everything but the two thin stages is pure: the same
 //! events in the same order give the same incidents, however they are batched and however often
 //! they are read; which members an incident has depends on the set of events that came in time,
 //! not on their order. [`analyze`] is the same path without a stream.
@@ -18,6 +18,7 @@ pub mod decision;
 mod error;
 mod explain;
 pub mod router;
+pub mod severity;
 pub mod stage;
 mod suppression;
 pub mod window;
@@ -44,6 +45,7 @@ use magsentinel_bus_schema::{
     Analyze, Analyzed, Limits, SCHEMA_VERSION, Stream, Subject, Token, decode, encode, encode_json,
     subject::keyed_at,
 };
+use magsentinel_inference as inference;
 use magsentinel_runtime::{
     service::{Endpoint, Pool, Sharded},
     settings::Span,
@@ -72,8 +74,8 @@ pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
 }
 
 /// The stateful consumers: the analyzer of each shard.
-pub fn sharded(config: &Config) -> Result<Vec<Sharded>, Error> {
-    let book = Arc::new(Book::load(config)?);
+pub fn sharded(config: &Config, inference: &inference::Config) -> Result<Vec<Sharded>, Error> {
+    let book = Arc::new(Book::rated(config, inference)?);
     let made = Arc::new(config.clone());
     Ok(vec![Sharded {
         name: Token::sanitised(stage::NAME),
@@ -91,8 +93,8 @@ pub fn sharded(config: &Config) -> Result<Vec<Sharded>, Error> {
 }
 
 /// What others may ask: [`Analyze`], answered in the encoding of the request, with no effect.
-pub fn endpoints(config: &Config) -> Result<Vec<Endpoint>, Error> {
-    let (book, config) = (Arc::new(Book::load(config)?), config.clone());
+pub fn endpoints(config: &Config, inference: &inference::Config) -> Result<Vec<Endpoint>, Error> {
+    let (book, config) = (Arc::new(Book::rated(config, inference)?), config.clone());
     let answer = move |payload: &[u8], content_type: Option<&str>| {
         let asked: Analyze =
             decode(payload, content_type, Limits::default()).map_err(|e| e.to_string())?;

@@ -221,7 +221,7 @@ fn the_staged_and_the_pure_path_agree() {
         (a.incident, a.id, a.status, members, a.level, a.response, a.confidence.to_bits())
     };
     let staged: Vec<_> = last.values().map(facts).collect();
-    let mut pure = analyze(&config(), events, now).unwrap();
+    let mut pure = analyze(&config(), &Default::default(), events, now).unwrap();
     pure.sort_by_key(|a| a.incident);
     assert!(staged.len() > 5);
     assert_eq!(staged, pure.iter().map(facts).collect::<Vec<_>>());

@@ -75,5 +75,5 @@ pub(crate) fn book(kind: &str, rules: usize, seconds: u64, condition: &str) -> A
 
 /// The shipped book.
 pub(crate) fn shipped() -> Arc<Book> {
-    Arc::new(Book::load(&Config::default()).unwrap())
+    Arc::new(Book::rated(&Config::default(), &Default::default()).unwrap())
 }

@@ -8,12 +8,14 @@
 mod followed;
 mod lane;
 mod member;
+mod shape;
 mod tally;
 mod track;
 
 pub use followed::{Key, Tell, Turn};
 pub use lane::{Counters, Given, Lane, Limits, Saved};
 pub use member::{At, Member, Packed};
+pub use shape::{Peak, SPAN, Shape, Shapes};
 pub use tally::{Bounds, Seen, Step, Tally};
 pub use track::{Event, Incident, Taken, Track};
 

@@ -2,7 +2,7 @@
 
 pub use crate::response::Response;
 use crate::{
-    Class, Entity, Id, Kind, Level, Suppressed, Tenant, Timestamp, Token, current_version,
+    Class, Entity, Id, Kind, Level, Rated, Suppressed, Tenant, Timestamp, Token, current_version,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,9 @@ pub struct Assessment {
     /// Suppressions of the operator's that shaped the decision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressed: Vec<Suppressed>,
+    /// What the severity model said, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rated: Option<Rated>,
 }
 
 /// The view of an assessment that people and SOAR tools subscribe to.

@@ -25,7 +25,11 @@ const LISTED_MAX: usize = 20;
 /// Runs chains over what was scored, and sets what they find beside what was alerted.
 pub async fn run(global: &Global, args: BacktestArgs) -> Result<()> {
     let settings = Settings::load(global)?;
-    let book = Arc::new(Book::load_with(&settings.analyzer, args.chains.as_deref())?);
+    let book = Arc::new(Book::rated_with(
+        &settings.analyzer,
+        &settings.inference,
+        args.chains.as_deref(),
+    )?);
     let of = |option: &str, text: &Option<String>| {
         text.as_deref().map(|text| moment(option, text)).transpose()
     };

@@ -23,7 +23,7 @@ struct Asked {
 /// Reads the scored events of a key again, and tells how far every chain came.
 pub async fn run(global: &Global, args: ExplainArgs) -> Result<()> {
     let settings = Settings::load(global)?;
-    let book = Arc::new(Book::load(&settings.analyzer)?);
+    let book = Arc::new(Book::rated(&settings.analyzer, &settings.inference)?);
     let at = args.at.as_deref().map(|at| moment("--at", at)).transpose()?;
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "explain").await?;
     let (class, key, first, last) = match (&args.incident, args.key) {

@@ -36,8 +36,10 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
         }
         "analyzer" => {
             service.pools = magsentinel_analyzer::pools(&settings.analyzer)?;
-            service.sharded = magsentinel_analyzer::sharded(&settings.analyzer)?;
-            service.endpoints = magsentinel_analyzer::endpoints(&settings.analyzer)?;
+            service.sharded =
+                magsentinel_analyzer::sharded(&settings.analyzer, &settings.inference)?;
+            service.endpoints =
+                magsentinel_analyzer::endpoints(&settings.analyzer, &settings.inference)?;
         }
         "commander" => service.pools = magsentinel_commander::pools(&settings.commander)?,
         "responder" => service.pools = magsentinel_responder::pools(&settings.responder)?,

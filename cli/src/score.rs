@@ -7,7 +7,8 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use magsentinel_bus_schema::{Fields, Kind};
+use magsentinel_analyzer::{chain::Book, severity};
+use magsentinel_bus_schema::{Fields, Kind, Scored};
 use magsentinel_patrol::{features::api::raw_http, patrols};
 use magsentinel_sensor::replay::rows::Recording;
 use serde_json::Value;
@@ -35,12 +36,31 @@ pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
     write(scored.map(|row| Ok::<_, anyhow::Error>(Value::Object(row.0))), &wrong)
 }
 
-/// Writes `{"rows": [[...], ...]}` for each row.
+/// Writes `{"rows": [[...], ...]}` for each row; for `analyzer`, what the severity model would see
+/// of scored events.
 pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
     let settings = Settings::load(global)?;
+    if args.patrol == "analyzer" {
+        return severity(&settings, args);
+    }
     let (rows, wrong) = rows(&settings, args)?;
     let features = magsentinel_patrol::features_rows(&args.patrol, &settings.patrols, rows)?;
     write(features.map(|row| row.map_err(|why| anyhow::Error::new(BadData(why)))), &wrong)
+}
+
+/// One line for every two spans of every chain and key that has an incident among the scored
+/// events of the file, which are JSON lines.
+fn severity(settings: &Settings, args: &ScoreArgs) -> Result<()> {
+    let text = std::fs::read_to_string(&args.file)
+        .with_context(|| format!("{} cannot be read", args.file.display()))?;
+    let mut scored: Vec<Scored> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let bad = |e| BadData(format!("{}, line {number}: {e}", args.file.display()));
+        scored.push(serde_json::from_str(line).map_err(bad)?);
+    }
+    let book = Book::load(&settings.analyzer)?;
+    let rows = severity::rows(&book, &scored).into_iter();
+    write(rows.map(|row| Ok(serde_json::to_value(row)?) as Result<Value>), &Noted::default())
 }
 
 fn write<E: Into<anyhow::Error>>(

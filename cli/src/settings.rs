@@ -3,6 +3,7 @@
 use crate::args::Global;
 use magsentinel_analyzer as analyzer;
 use magsentinel_commander as commander;
+use magsentinel_inference as inference;
 use magsentinel_logbook as logbook;
 use magsentinel_patrol as patrol;
 use magsentinel_responder as responder;
@@ -23,7 +24,7 @@ pub struct Settings {
     pub telemetry: TelemetryConfig,
     pub sensor: sensor::Config,
     pub patrols: patrol::Config,
-    pub inference: patrol::inference::Config,
+    pub inference: inference::Config,
     pub analyzer: analyzer::Config,
     pub commander: commander::Config,
     pub responder: responder::Config,
@@ -69,7 +70,7 @@ pub fn reference() -> Vec<(&'static str, Value, Value)> {
         of::<TelemetryConfig>(),
         of::<sensor::Config>(),
         of::<patrol::Config>(),
-        of::<patrol::inference::Config>(),
+        of::<inference::Config>(),
         of::<analyzer::Config>(),
         of::<commander::Config>(),
         of::<responder::Config>(),

@@ -60,7 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = Command::new(built.join("accuracy"));
     command.current_dir(workspace::root()).env(provision::ONNXRUNTIME, library);
     command.arg("--data").arg(data).arg("--program").arg(built.join("magsentinel"));
-    command.args(["--models", "agents/patrol/models", "--simulated"]).arg(simulated.path());
+    command.args(["--models", "agents/patrol/models", "--severity", "analyzer/models"]);
+    command.arg("--simulated").arg(simulated.path());
     for (flag, value) in [("--left-out", &args.left_out), ("--raw-http", &args.raw_http)] {
         if let Some(path) = value {
             let path = fs::canonicalize(path).with_context(|| format!("{}", path.display()))?;

@@ -8,7 +8,6 @@ mod body;
 pub mod bundle;
 mod facts;
 pub mod features;
-pub mod inference;
 pub mod judged;
 pub mod keys;
 pub mod patrol;
@@ -19,6 +18,7 @@ pub mod scorer;
 pub mod stage;
 
 pub use body::ANNOTATIONS;
+pub use magsentinel_inference as inference;
 pub use patrols::Config;
 pub use score::{features_rows, score_rows};
 pub use stage::consumers;
@@ -64,3 +64,6 @@ fn whole(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
+
+#[cfg(test)]
+mod models_tests;

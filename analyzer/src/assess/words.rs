@@ -6,7 +6,7 @@ use crate::{
     chain::{Chain, Condition, Confidence, MILLIONTHS, Rule, Severity},
     window::{Incident, Step, Turn},
 };
-use magsentinel_bus_schema::{Assessment, Response, Suppressed};
+use magsentinel_bus_schema::{Assessment, Rated, Response, Suppressed};
 
 /// Longest title, in characters.
 const TITLE_CHARS_MAX: usize = 160;
@@ -35,6 +35,7 @@ pub(super) fn reasoning(
     let mut said = vec![matched(chain, of)];
     let steps = chain.rules.iter().zip(&incident.tally.steps);
     said.extend(steps.filter_map(|(rule, step)| sentence(rule, step)));
+    said.extend(of.rated.as_ref().map(rating));
     said.push(judged(chain, of));
     said.extend(of.suppressed.iter().map(suppression));
     said.push(decided(config, of));
@@ -91,14 +92,27 @@ fn suppression(of: &Suppressed) -> String {
     format!("Suppressed by {} ({}, until {}, set by {by}): {reason}.", of.id, of.effect, of.until)
 }
 
+fn rating(of: &Rated) -> String {
+    format!(
+        "Severity model {}: an attack with probability {:.3}, by its busiest ten minutes ({}).",
+        of.model, of.rating, of.shape
+    )
+}
+
 fn judged(chain: &Chain, of: &Assessment) -> String {
-    let level = match chain.severity {
-        Severity::Fixed(_) => "as the chain has it",
-        Severity::Strongest => "that of the strongest event",
+    let level = match (chain.severity, &of.rated) {
+        (Severity::Fixed(_), _) => "as the chain has it",
+        (Severity::Model, Some(_)) => "as the model's rating has it",
+        (Severity::Strongest | Severity::Model, _) => "that of the strongest event",
     };
-    let confidence = match chain.confidence {
+    let own = match chain.confidence {
         Confidence::StrongestMember => "that of the surest event",
         Confidence::IndependentSteps => "one minus the product of the doubts of its steps",
+    };
+    let confidence = match (chain.severity, &of.rated) {
+        (_, None) => own.to_owned(),
+        (Severity::Model, Some(_)) => "the model's rating".to_owned(),
+        (_, Some(_)) => format!("{own}, pooled with the model's rating"),
     };
     format!("Level {}, {level}; confidence {:.3}, {confidence}.", of.level, of.confidence)
 }

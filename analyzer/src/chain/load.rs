@@ -1,7 +1,8 @@
 //! Finding chain files: the shipped ones, and those of the operator's directory.
 
 use super::{Book, Chain, Condition, parse};
-use crate::{Config, Error, error::Problem};
+use crate::{Config, Error, error::Problem, severity};
+use magsentinel_inference as inference;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -17,6 +18,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("intrusion.yml", include_str!("../../chains/intrusion.yml")),
     ("iot_botnet.yml", include_str!("../../chains/iot_botnet.yml")),
     ("login_attack.yml", include_str!("../../chains/login_attack.yml")),
+    ("mixed_findings.yml", include_str!("../../chains/mixed_findings.yml")),
     ("multi_vector.yml", include_str!("../../chains/multi_vector.yml")),
     ("slow_drain.yml", include_str!("../../chains/slow_drain.yml")),
     ("sql_injection.yml", include_str!("../../chains/sql_injection.yml")),
@@ -35,6 +37,27 @@ impl Book {
     /// shipped one of the same name. Everything that is wrong in any file is told at once.
     pub fn load(config: &Config) -> Result<Self, Error> {
         Self::load_with(config, None)
+    }
+
+    /// The same, with the configured severity model.
+    ///
+    /// # Errors
+    /// Chain files that are wrong, or a model that cannot be loaded.
+    pub fn rated(config: &Config, inference: &inference::Config) -> Result<Self, Error> {
+        Self::rated_with(config, inference, None)
+    }
+
+    /// The same, with the chains of one more file.
+    ///
+    /// # Errors
+    /// As for [`Book::rated`].
+    pub fn rated_with(
+        config: &Config,
+        inference: &inference::Config,
+        more: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let model = severity::Model::load(&config.severity, inference).map_err(Error::Severity)?;
+        Ok(Self::load_with(config, more)?.rated_by(model))
     }
 
     /// The same, with the chains of one more file in place of those of their names.
@@ -157,7 +180,7 @@ mod tests {
             let name = file.trim_end_matches(".yml");
             assert!(book.chains().iter().any(|c| c.name.as_str() == name), "{file}");
         }
-        assert_eq!(book.chains().len(), 19);
+        assert_eq!(book.chains().len(), 20);
         assert!(book.chains().iter().all(|c| !c.plan.is_empty() && !c.techniques.is_empty()));
         assert_eq!(book.window_max().as_secs(), 3600);
     }
@@ -171,13 +194,13 @@ mod tests {
         fs::write(dir.path().join("own.yaml"), own).unwrap();
         fs::write(dir.path().join("notes.txt"), "no chain").unwrap();
         let book = Book::load(&config).unwrap();
-        assert_eq!(book.chains().len(), 19);
+        assert_eq!(book.chains().len(), 20);
         assert_eq!(book.window_max().as_secs(), 7 * 3600);
 
         let more = dir.path().join("notes.txt");
         fs::write(&more, shipped.replace("timespan: 5m", "timespan: 8h")).unwrap();
         let book = Book::load_with(&config, Some(&more)).unwrap();
-        assert_eq!((book.chains().len(), book.window_max().as_secs()), (19, 8 * 3600));
+        assert_eq!((book.chains().len(), book.window_max().as_secs()), (20, 8 * 3600));
 
         fs::write(dir.path().join("twice.yml"), shipped).unwrap();
         fs::write(dir.path().join("broken.yml"), "title: [").unwrap();

@@ -384,9 +384,12 @@ fn severity(correlation: &CorrelationRule, extras: &Extras) -> Result<Severity, 
     if given == "strongest" {
         return Ok(Severity::Strongest);
     }
+    if given == "model" {
+        return Ok(Severity::Model);
+    }
     let level = Level::from_token(given).filter(|level| *level >= Level::Low);
     level.map(Severity::Fixed).ok_or_else(|| {
-        format!("level {given:?} is none of low, medium, high, critical and strongest")
+        format!("level {given:?} is none of low, medium, high, critical, strongest and model")
     })
 }
 

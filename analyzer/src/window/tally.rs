@@ -1,7 +1,10 @@
 //! What the members of an incident say together. Adding members and joining tallies commute, so
 //! the order of arrival leaves no trace.
 
-use super::member::{At, Member};
+use super::{
+    member::{At, Member},
+    shape::Shapes,
+};
 use crate::chain::{Confidence, Mask, Severity};
 use magsentinel_bus_schema::{Class, Kind, Level};
 use serde::{Deserialize, Serialize};
@@ -80,6 +83,8 @@ pub struct Tally {
     pub entities: BTreeMap<Class, BTreeMap<String, Seen>>,
     /// Entities were left out.
     pub entities_cut: bool,
+    /// What the severity model sees.
+    pub shapes: Shapes,
 }
 
 impl Tally {
@@ -92,6 +97,7 @@ impl Tally {
     /// Adds a member that was not added before.
     pub fn add(&mut self, at: At, mask: Mask, member: &Arc<Member>, bounds: Bounds) {
         self.count += 1;
+        self.shapes.add(at, member);
         let share = self.share(bounds);
         self.anchor = Some(self.anchor.map_or(at, |a| a.min(at)));
         if self.newest.is_none_or(|n| n < at) {
@@ -119,6 +125,7 @@ impl Tally {
     /// Adds the members of another tally, which are all different ones.
     pub fn join(&mut self, other: Self, bounds: Bounds) {
         self.count += other.count;
+        self.shapes.join(other.shapes);
         let share = self.share(bounds);
         self.anchor = [self.anchor, other.anchor].into_iter().flatten().min();
         if self.newest < other.newest {
@@ -164,7 +171,8 @@ impl Tally {
         cited
     }
 
-    /// Level and confidence, as the chain's rules have it.
+    /// Level and confidence, as the chain's rules have it; that of the strongest member where
+    /// the chain leaves it to the severity model.
     #[must_use]
     pub fn judge(&self, severity: Severity, confidence: Confidence) -> (Level, f32) {
         let strongest = self.steps.iter().filter_map(Step::strongest);
@@ -173,10 +181,10 @@ impl Tally {
         let any = self.steps.iter().map(Step::surest).fold(0.0, f32::max);
         let level = match severity {
             Severity::Fixed(level) => level,
-            Severity::Strongest => highest,
+            Severity::Strongest | Severity::Model => highest,
         };
         let confidence = match (confidence, severity) {
-            (Confidence::StrongestMember, Severity::Strongest) => sure,
+            (Confidence::StrongestMember, Severity::Strongest | Severity::Model) => sure,
             (Confidence::StrongestMember, Severity::Fixed(_)) => any,
             (Confidence::IndependentSteps, _) => {
                 1.0 - self.steps.iter().map(|step| 1.0 - step.surest()).product::<f32>()

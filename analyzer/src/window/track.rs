@@ -23,8 +23,10 @@ pub struct Incident {
     pub end: Timestamp,
     /// What its members say.
     pub tally: Tally,
-    /// How many members the last published revision had; 0 before the first.
+    /// How many members it had when it was last assessed; 0 before the first time.
     pub published: u64,
+    /// Somebody was told of it: while the severity model finds it of no account, nobody is.
+    pub told: bool,
     /// The last published revision closed it.
     pub closed: bool,
     /// Levels at which it was alerted.
@@ -40,6 +42,7 @@ impl Incident {
             end,
             tally: Tally::new(rules),
             published: 0,
+            told: false,
             closed: false,
             levels: BTreeSet::new(),
             acted: BTreeSet::new(),
@@ -302,6 +305,7 @@ impl More {
         for mut part in parts {
             if part.anchor() == anchor {
                 group.published = part.published;
+                group.told = part.told;
                 group.closed = part.closed;
                 group.levels = std::mem::take(&mut part.levels);
                 group.acted = std::mem::take(&mut part.acted);

@@ -4,8 +4,8 @@ use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
     Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Mode,
-    Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Snapshot, Source, Status, Suppressed,
-    Tenant, Timestamp, Token, Trust,
+    Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source, Status,
+    Suppressed, Tenant, Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
     suppression,
@@ -264,7 +264,12 @@ impl Bytes<'_> {
             evidence: self.list(Self::evidence),
             count: self.number(),
             suppressed: self.list(Self::suppressed),
+            rated: self.maybe(Self::rated),
         }
+    }
+
+    fn rated(&mut self) -> Rated {
+        Rated { rating: self.share(), model: self.text(), shape: self.text() }
     }
 
     fn suppressed(&mut self) -> Suppressed {

@@ -5,8 +5,8 @@
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
     Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Message,
-    Mode, Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status, Suppressed,
-    Tenant, Timestamp, Token, Trust,
+    Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Source, Status,
+    Suppressed, Tenant, Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
     suppression,
@@ -34,6 +34,8 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.visit("alert", "alert-suppressed", &Alert { suppressed: with.clone(), ..alert() });
     let with = Assessment { suppressed: with, ..assessment() };
     visit.visit("assessment", "assessment-suppressed", &with);
+    let with = Assessment { rated: Some(rated()), ..assessment() };
+    visit.visit("assessment", "assessment-rated", &with);
     visit.visit("analysis", "analysis", &analysis());
     for effect in effects() {
         let name = format!("action-{}", effect.verb());
@@ -217,6 +219,15 @@ pub(crate) fn assessment() -> Assessment {
         evidence: vec![evidence()],
         count: 70_000,
         suppressed: vec![],
+        rated: None,
+    }
+}
+
+fn rated() -> Rated {
+    Rated {
+        rating: 0.9375,
+        model: "0123456789abcdef".to_owned(),
+        shape: "sql 2 high, data 1 medium; 2 categories by 2 patrols".to_owned(),
     }
 }
 

@@ -9,8 +9,7 @@ pub(crate) const LAYERS: u32 = 2;
 pub(crate) const CONTEXT: u64 = 16_384;
 pub(crate) const BOS: u32 = 256;
 pub(crate) const EOS: u32 = 257;
-pub(crate) const CHAT_TEMPLATE: &str =
-    "{{ bos_token }}{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}\
+pub(crate) const CHAT_TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}\
      {% if add_generation_prompt %}assistant: {% endif %}";
 const SPECIAL: [&str; 3] = ["<s>", "</s>", "<unk>"];
 const VOCABULARY: usize = 256 + SPECIAL.len();

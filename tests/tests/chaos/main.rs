@@ -20,6 +20,7 @@ use magsentinel_analyzer::{Config, analyze_with, chain::Book};
 use magsentinel_bus_schema::{
     Assessment, Id, Kind, Level, Limits, Response, Scored, Stream, Timestamp, Token, subject,
 };
+use magsentinel_inference as inference;
 use magsentinel_runtime::{bus::Bus, ledger, settings::Span, stage::Delivery};
 use magsentinel_tests::{Mesh, held};
 use std::{
@@ -149,7 +150,7 @@ async fn replicas_under_faults_decide_what_one_process_would() {
     let scored = scored(&bus).await;
     let newest = scored.iter().map(|s| s.ts).max().unwrap();
     let config = Config { lateness: LATENESS, ..Config::default() };
-    let book = Arc::new(Book::load(&config).unwrap());
+    let book = Arc::new(Book::rated(&config, &inference::Config::default()).unwrap());
     let want = finals(analyze_with(&book, &config, scored.clone(), newest));
     let filter = subject::all_of(bus.tenant(), "assessment");
     let decided: Vec<Assessment> = held(&bus, Stream::Decisions, filter).await;

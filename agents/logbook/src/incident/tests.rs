@@ -59,6 +59,7 @@ pub(crate) fn assessment(name: &str, revision: u32) -> Assessment {
         evidence: evidence.collect(),
         count: u64::from(revision),
         suppressed: vec![],
+        rated: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     auc::auc,
+    chains::Scenario,
     figures::{Group, Overall, Side, Tally, overall},
     rivals::{Rivals, TITLES},
     units::Units,
@@ -55,6 +56,41 @@ impl Card {
             );
         }
         Self { text, beside }
+    }
+
+    /// Adds the analyzer's figures.
+    pub(crate) fn chains(&mut self, scenarios: &[Scenario]) {
+        if scenarios.is_empty() {
+            return;
+        }
+        self.text.push_str(
+            "\n## analyzer\n\nAlerts of other detectors over days with one staged intrusion each, \
+             as scored events (`training/detectors.json`), through the shipped chains. *Fewer* is \
+             against alerting on every one of them, and on every flagged one. *Inside*: alerts \
+             with an event in the time of a stage of the intrusion.\n\n\
+             | source | in training | raw alerts | flagged | alerts | of these high | fewer | \
+             fewer than flagged | inside | stages alerted |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        );
+        for s in scenarios {
+            let trained = s.trained.map_or("unknown", |t| if t { "yes" } else { "no" });
+            let fewer = |than: usize| 100.0 * (1.0 - s.alerts as f64 / than.max(1) as f64);
+            let inside = 100.0 * s.inside as f64 / s.alerts.max(1) as f64;
+            let _ = writeln!(
+                self.text,
+                "| {} | {trained} | {} | {} | {} | {} | {:.2} % | {:.2} % | {inside:.1} % | \
+                 {} of {} |",
+                s.source,
+                s.raw,
+                s.flagged,
+                s.alerts,
+                s.high,
+                fewer(s.raw),
+                fewer(s.flagged),
+                s.seen,
+                s.stages,
+            );
+        }
     }
 
     /// Adds a patrol's figures.

@@ -4,7 +4,6 @@
 //! else does.
 
 use anyhow::{Context, Result};
-use magsentinel_patrol::patrols::Entry;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeSet,
@@ -19,7 +18,7 @@ struct Model {
     sources: BTreeSet<String>,
 }
 
-/// The models of a patrol, the shipped one first.
+/// The models of a patrol or of the analyzer, the shipped one first.
 pub(crate) struct Models {
     /// Empty where the training of the shipped one left no list.
     all: Vec<Model>,
@@ -35,9 +34,8 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Models {
-    /// Reads the lists of the shipped model and of those in `left_out/<patrol>`.
-    pub(crate) fn find(models: &Path, left_out: Option<&Path>, entry: &Entry) -> Result<Self> {
-        let name = entry.spec.name;
+    /// Reads the lists of the shipped model and of those in `left_out/<name>`.
+    pub(crate) fn find(models: &Path, left_out: Option<&Path>, name: &str) -> Result<Self> {
         let Some(sources) = sources_of(&models.join(format!("{name}.sources.json")))? else {
             return Ok(Self { all: Vec::new() });
         };

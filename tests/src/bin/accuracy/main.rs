@@ -1,4 +1,4 @@
-//! How well every patrol detects, source by source, beside libinjection and ModSecurity with the
+//! How well every patrol detects and the analyzer correlates, source by source, beside libinjection and ModSecurity with the
 //! OWASP Core Rule Set on the same rows. `cargo xtask accuracy` runs it.
 //!
 //! It scores rows with the real program, `magsentinel score`, one run per source, in order of time,
@@ -7,6 +7,7 @@
 
 mod auc;
 mod card;
+mod chains;
 mod figures;
 mod left_out;
 mod request;
@@ -40,6 +41,9 @@ struct Args {
     /// Folder of the shipped models with their `<patrol>.sources.json`
     #[arg(long)]
     models: PathBuf,
+    /// The same for the analyzer's severity model [default: that of `--models`]
+    #[arg(long)]
+    severity: Option<PathBuf>,
     /// Folder with a folder of further models per patrol, each trained without some sources: a
     /// source of the training is then judged by one that never saw it
     #[arg(long)]
@@ -81,6 +85,11 @@ fn main() -> Result<()> {
             }
             judge(&args, entry, rows, &rivals, &mut card)?;
         }
+        if args.patrol.is_empty() || args.patrol.iter().any(|name| name == chains::NAME) {
+            let folder = args.severity.as_deref().unwrap_or(&args.models);
+            let models = Models::find(folder, args.left_out.as_deref(), chains::NAME)?;
+            card.chains(&chains::measure(&args.data, &models)?);
+        }
     }
     card.print();
     if let Some(out) = &args.out {
@@ -90,7 +99,10 @@ fn main() -> Result<()> {
 }
 
 fn wanted(names: &[String]) -> Result<Vec<&'static Entry>> {
-    let unknown = names.iter().find(|name| !TABLE.iter().any(|e| e.spec.name == **name));
+    let known = |name: &&String| {
+        name.as_str() == chains::NAME || TABLE.iter().any(|e| e.spec.name == **name)
+    };
+    let unknown = names.iter().find(|name| !known(name));
     if let Some(name) = unknown {
         bail!("there is no patrol {name:?}");
     }
@@ -106,7 +118,7 @@ fn judge(
     rivals: &Rivals,
     card: &mut Card,
 ) -> Result<()> {
-    let models = Models::find(&args.models, args.left_out.as_deref(), entry)?;
+    let models = Models::find(&args.models, args.left_out.as_deref(), entry.spec.name)?;
     let mut sources: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows {
         sources.entry(row.source.clone()).or_default().push(row);

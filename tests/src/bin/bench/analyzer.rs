@@ -6,6 +6,7 @@ use magsentinel_analyzer::{Config, chain::Book, core::Core};
 use magsentinel_bus_schema::{
     Class, Entity, Id, Keyed, Kind, Level, SCHEMA_VERSION, Scored, Tenant, Timestamp, Token, Trust,
 };
+use magsentinel_inference as inference;
 use magsentinel_runtime::memory::resident_bytes;
 use rsigma_eval::{CorrelationConfig, CorrelationEngine, JsonEvent};
 use serde_json::json;
@@ -45,7 +46,10 @@ pub fn run() {
             println!("{figure:<58} {ours:>14.0}");
         }
     }
-    let shipped = Arc::new(Book::load(&Config::default()).expect("the shipped chains"));
+    let onnxruntime = std::env::var_os("MAGSENTINEL_ONNXRUNTIME").map(Into::into);
+    let inference = inference::Config { onnxruntime, ..inference::Config::default() };
+    let shipped = Book::rated(&Config::default(), &inference).expect("the shipped chains");
+    let shipped = Arc::new(shipped);
     let figure = format!("analyzer with the shipped chains, {KEYS} live keys");
     println!("{figure:<58} {:>14.0}", rate(&shipped, KEYS));
 }

@@ -1,6 +1,7 @@
 //! The figures of the mesh, each beside the bare broker's of the same run.
 //!
-//! `bench [NAME…]` with NAME among `score`, `analyzer`, `idle`, `latency`, `throughput`; all without one. Machines are
+//! `bench [NAME…]` with NAME among `score`, `analyzer`, `idle`, `latency`,
+//! `throughput`, `correlate`; all without one. Machines are
 //! noisy: what counts is the ratio within one run.
 #![allow(
     clippy::expect_used,
@@ -12,6 +13,7 @@
 
 mod analyzer;
 mod bodies;
+mod correlate;
 mod idle;
 mod latency;
 mod rival;
@@ -60,5 +62,8 @@ async fn main() {
     }
     if wants("throughput") {
         throughput::run().await;
+    }
+    if wants("correlate") {
+        correlate::run().await;
     }
 }

@@ -1,4 +1,4 @@
-//! The models: loaded, checked and run, by tract, which is compiled in, or by the native ONNX
+//! Small ONNX models: loaded, checked and run, by tract, which is compiled in, or by the native ONNX
 //! Runtime, loaded from the shared library that [`Config::onnxruntime`] names. Both give the
 //! same scores within [`TOLERANCE`]; every model proves it on its self-test rows when loaded.
 
@@ -67,7 +67,7 @@ pub enum Error {
         wanted: PathBuf,
     },
     /// A file cannot be read.
-    #[error("{} cannot be read; correct the patrol's `model`", path.display())]
+    #[error("{} cannot be read; correct the `model` in its section", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -251,7 +251,8 @@ impl Source {
 }
 
 /// First 16 hexadecimal digits of the SHA-256 of some bytes.
-pub(crate) fn digest_of(parts: &[&[u8]]) -> String {
+#[must_use]
+pub fn digest_of(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part);
@@ -323,6 +324,3 @@ impl Model {
 
 /// Most rows in one run of a model: its scratch memory is bounded whatever a batch holds.
 const ROWS_AT_ONCE: usize = 64;
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! The rows that a model was published with, and the scores that it must still give them.
 
-use super::{Error, Input, Model, Rows};
+use crate::{Error, Input, Model, Rows};
 use magsentinel_bus_schema::Fields;
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ pub struct Row {
     pub score: f32,
 }
 
-pub(super) fn read(model: &str, text: &str) -> Result<Vec<Row>, Error> {
+pub(crate) fn read(model: &str, text: &str) -> Result<Vec<Row>, Error> {
     let wrong = |why: String| Error::SelfTest { model: model.to_owned(), why };
     let rows: Vec<Row> =
         serde_json::from_str(text).map_err(|e| wrong(format!("its rows cannot be read: {e}")))?;
@@ -26,7 +26,7 @@ pub(super) fn read(model: &str, text: &str) -> Result<Vec<Row>, Error> {
 }
 
 /// Scores the published features and compares.
-pub(super) fn run(model: &mut Model, rows: &[Row]) -> Result<(), Error> {
+pub(crate) fn run(model: &mut Model, rows: &[Row]) -> Result<(), Error> {
     let name = model.name.clone();
     let wrong = |why: String| Error::SelfTest { model: name.clone(), why };
     let input = model.input();

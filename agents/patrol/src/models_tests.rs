@@ -1,7 +1,8 @@
 //! Models that must load, and those that must not.
 
-use super::*;
 use crate::patrols::{TABLE, find};
+use magsentinel_inference::{Config, Error, Input, Model, Rows, Runtime, Source};
+use std::path::{Path, PathBuf};
 
 fn runtime() -> Runtime {
     Runtime::of(&Config::default()).unwrap()

@@ -1,6 +1,6 @@
 //! Rows of features on their way into a model.
 
-use super::port::Element;
+use crate::port::Element;
 
 /// What a model takes: its one input's name, element type and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Input {
 }
 
 impl Input {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ids(_) => "ids",
             Self::Values(_) => "x",
@@ -27,7 +27,7 @@ impl Input {
         }
     }
 
-    pub(super) fn element(self) -> Element {
+    pub(crate) fn element(self) -> Element {
         match self {
             Self::Ids(_) => Element::Int32,
             Self::Values(_) => Element::Float32,
@@ -35,7 +35,7 @@ impl Input {
     }
 
     /// Whether such rows go into it.
-    pub(super) fn takes(self, rows: Row<'_>) -> bool {
+    pub(crate) fn takes(self, rows: Row<'_>) -> bool {
         match (self, rows) {
             (Self::Ids(_), Row::Ids(_)) | (Self::Values(_), Row::Values(_)) => true,
             (Self::Ids(_), Row::Values(_)) | (Self::Values(_), Row::Ids(_)) => false,
@@ -68,7 +68,7 @@ pub enum Row<'a> {
 
 impl Row<'_> {
     /// Numbers it holds.
-    pub(super) fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         match self {
             Self::Ids(ids) => ids.len(),
             Self::Values(values) => values.len(),
@@ -129,7 +129,7 @@ impl Rows {
     }
 
     /// `count` rows from `at` on, in one; empty when out of range.
-    pub(super) fn part(&self, at: usize, count: usize) -> Row<'_> {
+    pub(crate) fn part(&self, at: usize, count: usize) -> Row<'_> {
         let range = at * self.width..(at + count) * self.width;
         match &self.numbers {
             Numbers::Ids(all) => Row::Ids(all.get(range).unwrap_or_default()),

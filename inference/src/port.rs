@@ -1,11 +1,11 @@
 //! What a model declares of an input or output, whatever runs it.
 
-use super::Input;
+use crate::Input;
 use std::fmt;
 
 /// One declared tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Port {
+pub(crate) struct Port {
     /// Its name.
     pub name: String,
     /// Its element type.
@@ -15,7 +15,7 @@ pub(super) struct Port {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element {
+pub(crate) enum Element {
     Int32,
     Float32,
     Other,
@@ -30,10 +30,10 @@ impl fmt::Display for Port {
 }
 
 /// Name of every model's output: float32 `[N, 1]`.
-pub(super) const OUTPUT: &str = "score";
+pub(crate) const OUTPUT: &str = "score";
 
 /// What differs between a model's declared inputs and outputs and ours.
-pub(super) fn check(inputs: &[Port], outputs: &[Port], input: Input) -> Result<(), String> {
+pub(crate) fn check(inputs: &[Port], outputs: &[Port], input: Input) -> Result<(), String> {
     let [found] = inputs else {
         return Err(format!("it has {} inputs, expected one", inputs.len()));
     };

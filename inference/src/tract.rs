@@ -1,6 +1,6 @@
 //! Models run by tract, which is compiled in. The only module that names it.
 
-use super::{
+use crate::{
     Row,
     port::{Element, OUTPUT, Port},
 };
@@ -8,7 +8,7 @@ use tract_onnx::prelude::*;
 
 /// A model, planned, and the scratch memory of its runs.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     state: TypedSimpleState,
@@ -16,7 +16,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(mut bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn new(mut bytes: &[u8]) -> Result<Self, String> {
         Self::plan(&mut bytes).map_err(|e| format!("{e:#}"))
     }
 
@@ -32,16 +32,16 @@ impl Session {
         Ok(Self { inputs, outputs, state, score })
     }
 
-    pub(super) fn inputs(&self) -> Vec<Port> {
+    pub(crate) fn inputs(&self) -> Vec<Port> {
         self.inputs.clone()
     }
 
-    pub(super) fn outputs(&self) -> Vec<Port> {
+    pub(crate) fn outputs(&self) -> Vec<Port> {
         self.outputs.clone()
     }
 
     /// Runs `count` rows and adds what the model gives to `scores`.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         part: Row<'_>,
         count: usize,

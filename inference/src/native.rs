@@ -2,7 +2,7 @@
 //!
 //! ort binds to one shared library per process, for good.
 
-use super::{
+use crate::{
     Error, Row,
     port::{Element, OUTPUT, Port},
 };
@@ -20,7 +20,7 @@ static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 /// The library at `path`. The first call in a process decides for good; a later one that asks
 /// for another library is an error.
-pub(super) fn library(path: &Path) -> Result<Environment, Error> {
+pub(crate) fn library(path: &Path) -> Result<Environment, Error> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     match loaded.as_ref() {
         Some((running, environment)) if running == path => Ok(environment.clone()),
@@ -48,10 +48,10 @@ fn load(path: &Path) -> Result<Environment, Error> {
 
 /// A loaded model.
 #[derive(Debug)]
-pub(super) struct Session(ort::session::Session);
+pub(crate) struct Session(ort::session::Session);
 
 impl Session {
-    pub(super) fn new(environment: &Environment, bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn new(environment: &Environment, bytes: &[u8]) -> Result<Self, String> {
         Self::commit(environment, bytes).map_err(|e| e.to_string())
     }
 
@@ -62,16 +62,16 @@ impl Session {
         builder.commit_from_memory(bytes).map(Self)
     }
 
-    pub(super) fn inputs(&self) -> Vec<Port> {
+    pub(crate) fn inputs(&self) -> Vec<Port> {
         self.0.inputs().iter().map(port).collect()
     }
 
-    pub(super) fn outputs(&self) -> Vec<Port> {
+    pub(crate) fn outputs(&self) -> Vec<Port> {
         self.0.outputs().iter().map(port).collect()
     }
 
     /// Runs `count` rows and adds what the model gives to `scores`.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         part: Row<'_>,
         count: usize,
