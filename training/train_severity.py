@@ -16,15 +16,14 @@ import subprocess
 import tempfile
 import uuid
 
+import export_onnx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import brier_score_loss, roc_auc_score
-
-import export_onnx
 import sources
 from generators import campaigns
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 SEED = 20_261_122
 HIDDEN = 24
@@ -139,7 +138,7 @@ def train(x, labels, weights, forward, epochs=30, batch=512, rate=0.01):
         grads = jax.grad(loss)(p, part, y, w)
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
         v = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g * g, v, grads)
-        move = lambda p, m, v: (  # noqa: E731
+        move = lambda p, m, v: (
             p - speed * (m / (1 - 0.9**at)) / (jnp.sqrt(v / (1 - 0.99**at)) + 1e-8)
         )
         return jax.tree.map(move, p, m, v), m, v
@@ -187,7 +186,9 @@ def report(title, labels, scores):
         "auc": float(auc),
         "brier": float(brier_score_loss(y, s)),
     }
-    text = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
+    text = " ".join(
+        f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items()
+    )
     print(f"{title:34} {text}", flush=True)
     return figures
 
@@ -200,7 +201,9 @@ def calibration(labels, scores):
     for at in range(10):
         part = band == at
         if part.any():
-            print(f"  {at / 10:.1f}: {part.sum():7} rated {s[part].mean():.3f} attacks {y[part].mean():.3f}")
+            print(
+                f"  {at / 10:.1f}: {part.sum():7} rated {s[part].mean():.3f} attacks {y[part].mean():.3f}"
+            )
 
 
 def main():
@@ -245,8 +248,8 @@ def main():
             if forward is monotone and args.left_out:
                 place = args.left_out / "severity"
                 place.mkdir(parents=True, exist_ok=True)
-                others = [other for other in real if other != name]
-                export(place / f"{name}.onnx", params, parts["simulated"], others)
+                others = {other: part for other, part in parts.items() if other != name}
+                export(place / f"{name}.onnx", params, others)
         pooled[title] = [np.concatenate(part) for part in zip(*outs, strict=True)]
         params = fit(["simulated"], forward)
         for world, (x, y, _) in judged.items():
@@ -258,7 +261,9 @@ def main():
         trees = HistGradientBoostingClassifier(random_state=0).fit(
             x, y, sample_weight=balance(y, groups)
         )
-        report(f"{name}, not in training", parts[name][1], trees.predict_proba(parts[name][0])[:, 1])
+        report(
+            f"{name}, not in training", parts[name][1], trees.predict_proba(parts[name][0])[:, 1]
+        )
     print("\nmonotone, scenarios not in training, calibration")
     calibration(*pooled["monotone"])
 
@@ -266,7 +271,7 @@ def main():
     print("\nshipped")
     for name, (x, y, _) in {**parts, **judged}.items():
         report(name, y, score(monotone, params, x))
-    export(args.out / "severity.onnx", params, parts["simulated"], real)
+    export(args.out / "severity.onnx", params, parts)
 
 
 def real_all(parts, real, forward, params):
@@ -275,7 +280,7 @@ def real_all(parts, real, forward, params):
     return y, score(forward, params, x)
 
 
-def export(path, params, examples, scenarios):
+def export(path, params, parts):
     fixed = {
         "scale": params["scale"],
         "w1": np.logaddexp(0, params["w1"]),
@@ -284,12 +289,15 @@ def export(path, params, examples, scenarios):
         "b2": params["b2"],
     }
     export_onnx.severity(path, fixed, len(params["scale"]))
-    x, y, _ = examples
+    x, y, _ = parts["simulated"]
     chosen = [*np.flatnonzero(y == 1)[:12], *np.flatnonzero(y == 0)[:12]]
     result = export_onnx.run(path, "x", x[chosen])
     bodies = [{"attack": int(y[at])} for at in chosen]
     export_onnx.selftest(path.with_suffix(".selftest.json"), bodies, x[chosen], result)
-    named = [f"ait_ads_{name}" for name in scenarios] + ["generated campaigns"] * len(y)
+    named = []
+    for name, (_, labels, _) in parts.items():
+        source = "generated campaigns" if name == "simulated" else f"ait_ads_{name}"
+        named.extend([source] * int((labels >= 0).sum()))
     sources.write_list(path.with_suffix(".sources.json"), named)
 
 

@@ -40,20 +40,76 @@ PATROL = {
 # A stage: kind, categories, levels with their weights, how many events, techniques, seconds that
 # it lasts.
 Stage = tuple
-RECON = ("api", ("scan_probe", "recon", "forbidden", "sensitive_file"), (6, 4, 1, 0), (3, 60), ("T1595",), 240)
+RECON = (
+    "api",
+    ("scan_probe", "recon", "forbidden", "sensitive_file"),
+    (6, 4, 1, 0),
+    (3, 60),
+    ("T1595",),
+    240,
+)
 FUZZ = ("api", ("fuzzing", "id_enumeration", "scraping"), (4, 5, 1, 0), (3, 80), ("T1595",), 300)
-WEB = ("api", ("xss", "path_traversal", "cmd_injection", "ssrf", "sqli"), (1, 4, 8, 1), (1, 15), ("T1190",), 200)
+WEB = (
+    "api",
+    ("xss", "path_traversal", "cmd_injection", "ssrf", "sqli"),
+    (1, 4, 8, 1),
+    (1, 15),
+    ("T1190",),
+    200,
+)
 SQLI = ("sql", ("union", "tautology", "blind", "stacked"), (1, 3, 9, 1), (1, 20), ("T1190",), 200)
 EXEC = ("sql", ("command_execution",), (0, 1, 5, 4), (1, 3), ("T1059",), 60)
-SHELL = ("host", ("unknown_process", "reverse_shell"), (1, 4, 4, 1), (1, 4), ("T1059", "T1505"), 120)
-ROOT = ("host", ("sudo", "first_sudo", "uid_change", "new_audit_value"), (6, 3, 1, 0), (2, 12), ("T1548",), 120)
-GUESS = ("auth", ("brute_force", "password_spraying", "login_failed"), (6, 5, 2, 0), (4, 80), ("T1110",), 300)
+SHELL = (
+    "host",
+    ("unknown_process", "reverse_shell"),
+    (1, 4, 4, 1),
+    (1, 4),
+    ("T1059", "T1505"),
+    120,
+)
+ROOT = (
+    "host",
+    ("sudo", "first_sudo", "uid_change", "new_audit_value"),
+    (6, 3, 1, 0),
+    (2, 12),
+    ("T1548",),
+    120,
+)
+GUESS = (
+    "auth",
+    ("brute_force", "password_spraying", "login_failed"),
+    (6, 5, 2, 0),
+    (4, 80),
+    ("T1110",),
+    300,
+)
 STUFF = ("auth", ("credential_stuffing",), (4, 6, 3, 0), (4, 60), ("T1110.004",), 300)
-TAKEN = ("auth", ("takeover", "impossible_travel", "new_device"), (2, 4, 5, 1), (1, 3), ("T1078",), 60)
+TAKEN = (
+    "auth",
+    ("takeover", "impossible_travel", "new_device"),
+    (2, 4, 5, 1),
+    (1, 3),
+    ("T1078",),
+    60,
+)
 DUMP = ("data", ("bulk_export", "dump", "copy"), (1, 3, 7, 1), (1, 8), ("T1213", "T1567"), 240)
 DRAIN = ("data", ("slow_drain",), (6, 4, 1, 0), (3, 12), ("T1030",), 500)
-MANIFEST = ("extension", ("outside_manifest", "exfiltration", "mining", "backdoor"), (1, 4, 6, 1), (1, 8), ("T1176",), 200)
-BOT = ("iot", ("flood", "spoofed_id", "replay", "malformed"), (2, 5, 5, 1), (4, 60), ("T1498",), 240)
+MANIFEST = (
+    "extension",
+    ("outside_manifest", "exfiltration", "mining", "backdoor"),
+    (1, 4, 6, 1),
+    (1, 8),
+    ("T1176",),
+    200,
+)
+BOT = (
+    "iot",
+    ("flood", "spoofed_id", "replay", "malformed"),
+    (2, 5, 5, 1),
+    (4, 60),
+    ("T1498",),
+    240,
+)
 BEACON = ("flow", ("beacon", "rare_destination"), (5, 5, 2, 0), (2, 20), ("T1071",), 500)
 TUNNEL = ("dns", ("tunnel", "dga"), (2, 5, 4, 0), (2, 40), ("T1568", "T1048"), 300)
 UPLOAD = ("flow", ("upload_burst", "exfiltration"), (1, 4, 5, 0), (1, 6), ("T1048", "T1041"), 200)
@@ -80,20 +136,93 @@ NOISE = {
     "own scanner": (1.0, [("api", ("scan_probe",), (6, 4, 0, 0), (5, 80), ("T1595",), 280)]),
     "monitoring": (2.0, [("api", ("web_error",), (1, 0, 0, 0), (5, 120), (), 290)]),
     "password": (3.0, [("auth", ("login_failed",), (8, 1, 0, 0), (2, 8), ("T1110",), 120)]),
-    "stale password": (1.0, [("auth", ("login_failed", "brute_force"), (6, 3, 0.3, 0), (10, 90), ("T1110",), 290)]),
+    "stale password": (
+        1.0,
+        [("auth", ("login_failed", "brute_force"), (6, 3, 0.3, 0), (10, 90), ("T1110",), 290)],
+    ),
     "nightly export": (1.0, [("data", ("bulk_export",), (3, 5, 1, 0), (1, 5), ("T1213",), 200)]),
-    "report": (1.0, [("data", ("bulk_export",), (6, 3, 0.2, 0), (1, 4), (), 200), ("sql", ("tooling",), (8, 2, 0, 0), (1, 3), (), 200)]),
-    "console": (1.0, [("sql", ("tooling", "schema"), (6, 3, 0.3, 0), (2, 12), ("T1190",), 280), ("data", ("bulk_export",), (6, 2, 0, 0), (1, 3), (), 200)]),
+    "report": (
+        1.0,
+        [
+            ("data", ("bulk_export",), (6, 3, 0.2, 0), (1, 4), (), 200),
+            ("sql", ("tooling",), (8, 2, 0, 0), (1, 3), (), 200),
+        ],
+    ),
+    "console": (
+        1.0,
+        [
+            ("sql", ("tooling", "schema"), (6, 3, 0.3, 0), (2, 12), ("T1190",), 280),
+            ("data", ("bulk_export",), (6, 2, 0, 0), (1, 3), (), 200),
+        ],
+    ),
     "load test": (1.0, [("api", ("burst", "scraping"), (5, 4, 0, 0), (20, 120), (), 290)]),
-    "crawler": (1.0, [("api", ("scraping", "forbidden", "web_error"), (7, 3, 0, 0), (5, 60), ("T1595",), 290)]),
-    "new laptop": (1.0, [("auth", ("new_device", "login_failed"), (6, 4, 0.2, 0), (1, 4), ("T1078",), 100), ("api", ("web_error",), (1, 0, 0, 0), (1, 4), (), 100)]),
-    "prose": (1.0, [("api", ("sqli",), (5, 2, 0.2, 0), (1, 3), ("T1190",), 100), ("sql", ("quoted",), (6, 1, 0, 0), (1, 3), (), 100)]),
-    "gateway restart": (1.0, [("iot", ("malformed",), (6, 3, 0, 0), (5, 40), (), 150), ("flow", ("rare_destination",), (8, 1, 0, 0), (1, 10), (), 150)]),
-    "backup": (1.0, [("flow", ("upload_burst",), (4, 5, 0.3, 0), (1, 4), ("T1048",), 200), ("data", ("dump",), (5, 3, 0.3, 0), (1, 3), ("T1213",), 200)]),
-    "plug-in update": (1.0, [("extension", ("outside_manifest",), (6, 3, 0, 0), (1, 3), (), 100), ("dns", ("rare_name",), (1, 0, 0, 0), (1, 6), (), 100), ("flow", ("rare_destination",), (8, 1, 0, 0), (1, 6), (), 100)]),
-    "administrator": (1.0, [("host", ("sudo", "session"), (1, 0, 0, 0), (2, 14), ("T1548",), 250), ("auth", ("session",), (1, 0, 0, 0), (2, 10), (), 250)]),
-    "telemetry": (1.0, [("dns", ("rare_name", "entropy"), (6, 2, 0, 0), (2, 50), ("T1568",), 290), ("flow", ("beacon",), (8, 1, 0, 0), (1, 10), ("T1071",), 290)]),
-    "loose sensor": (1.0, [("flow", ("ids_event", "protocol_anomaly", "many_alerts"), (9, 1, 0, 0), (5, 120), (), 290)]),
+    "crawler": (
+        1.0,
+        [("api", ("scraping", "forbidden", "web_error"), (7, 3, 0, 0), (5, 60), ("T1595",), 290)],
+    ),
+    "new laptop": (
+        1.0,
+        [
+            ("auth", ("new_device", "login_failed"), (6, 4, 0.2, 0), (1, 4), ("T1078",), 100),
+            ("api", ("web_error",), (1, 0, 0, 0), (1, 4), (), 100),
+        ],
+    ),
+    "prose": (
+        1.0,
+        [
+            ("api", ("sqli",), (5, 2, 0.2, 0), (1, 3), ("T1190",), 100),
+            ("sql", ("quoted",), (6, 1, 0, 0), (1, 3), (), 100),
+        ],
+    ),
+    "gateway restart": (
+        1.0,
+        [
+            ("iot", ("malformed",), (6, 3, 0, 0), (5, 40), (), 150),
+            ("flow", ("rare_destination",), (8, 1, 0, 0), (1, 10), (), 150),
+        ],
+    ),
+    "backup": (
+        1.0,
+        [
+            ("flow", ("upload_burst",), (4, 5, 0.3, 0), (1, 4), ("T1048",), 200),
+            ("data", ("dump",), (5, 3, 0.3, 0), (1, 3), ("T1213",), 200),
+        ],
+    ),
+    "plug-in update": (
+        1.0,
+        [
+            ("extension", ("outside_manifest",), (6, 3, 0, 0), (1, 3), (), 100),
+            ("dns", ("rare_name",), (1, 0, 0, 0), (1, 6), (), 100),
+            ("flow", ("rare_destination",), (8, 1, 0, 0), (1, 6), (), 100),
+        ],
+    ),
+    "administrator": (
+        1.0,
+        [
+            ("host", ("sudo", "session"), (1, 0, 0, 0), (2, 14), ("T1548",), 250),
+            ("auth", ("session",), (1, 0, 0, 0), (2, 10), (), 250),
+        ],
+    ),
+    "telemetry": (
+        1.0,
+        [
+            ("dns", ("rare_name", "entropy"), (6, 2, 0, 0), (2, 50), ("T1568",), 290),
+            ("flow", ("beacon",), (8, 1, 0, 0), (1, 10), ("T1071",), 290),
+        ],
+    ),
+    "loose sensor": (
+        1.0,
+        [
+            (
+                "flow",
+                ("ids_event", "protocol_anomaly", "many_alerts"),
+                (9, 1, 0, 0),
+                (5, 120),
+                (),
+                290,
+            )
+        ],
+    ),
 }
 KINDS = tuple(PATROL)
 

@@ -66,8 +66,8 @@ impl Card {
         self.text.push_str(
             "\n## analyzer\n\nAlerts of other detectors over days with one staged intrusion each, \
              as scored events (`training/detectors.json`), through the shipped chains. *Fewer* is \
-             against alerting on every one of them, and on every flagged one. *Inside*: alerts \
-             with an event in the time of a stage of the intrusion.\n\n\
+             against alerting on every one of them, and on every flagged one. *Inside*: alerts on a \
+             host that last through some of what the intrusion did there.\n\n\
              | source | in training | raw alerts | flagged | alerts | of these high | fewer | \
              fewer than flagged | inside | stages alerted |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",

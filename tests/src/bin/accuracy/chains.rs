@@ -81,7 +81,7 @@ pub(crate) fn measure(data: &Path, models: &Models) -> Result<Vec<Scenario>> {
 fn read(file: &Path) -> Result<BTreeMap<String, Vec<Raw>>> {
     let detectors: Detectors = serde_json::from_str(DETECTORS).context("detectors.json")?;
     let mut all: BTreeMap<String, Vec<Raw>> = BTreeMap::new();
-    let rows = Recording::File(file.to_owned()).rows(None, LINE_BYTES_MAX)?.unshaped();
+    let rows = Recording::File(file.to_owned()).rows(Some(Kind::Host), LINE_BYTES_MAX)?.unshaped();
     for (number, row) in rows.enumerate() {
         let row = row?.map_err(|bad| anyhow::anyhow!("{}: {}", file.display(), bad.reason))?;
         let text = |name: &str| match row.body.0.get(name) {
@@ -129,23 +129,30 @@ fn scored(number: usize, rule: &Rule, patrol: &Token, (ts, host): (Timestamp, St
     }
 }
 
+fn host(scored: &Scored) -> &str {
+    scored.entity(Class::Host).map_or("", |entity| &entity.value)
+}
+
 fn scenario(source: String, mut raw: Vec<Raw>, models: &Models) -> Result<Scenario> {
     let judge = models.for_source(&source);
-    // Everything is cited, so that every stage is found again.
-    let mut config = Config { evidence_events_max: usize::MAX, ..Config::default() };
+    let mut config = Config::default();
     config.severity.model = judge.file.map(Path::to_owned);
     let book = Arc::new(Book::rated(&config, &inference::Config::default())?);
     raw.sort_by_key(|raw| (raw.scored.ts, raw.scored.id));
-    let stages: BTreeMap<Id, &str> =
-        raw.iter().filter_map(|raw| Some((raw.scored.id, raw.stage.as_deref()?))).collect();
+    let staged: Vec<(&str, Timestamp, &str)> = raw
+        .iter()
+        .filter_map(|raw| Some((host(&raw.scored), raw.scored.ts, raw.stage.as_deref()?)))
+        .collect();
     let scored: Vec<Scored> = raw.iter().map(|raw| raw.scored.clone()).collect();
     let newest = scored.iter().map(|scored| scored.ts).max().unwrap_or_default();
     let flagged = scored.iter().filter(|scored| scored.level.is_flagged()).count();
     let mut alerts = analyze_with(&book, &config, scored, newest);
     alerts.retain(|alert| alert.level.is_flagged());
+    // Nearly all events of a host are members while an incident lasts, and not all are cited.
     let told = alerts.iter().map(|alert| {
-        let stages = alert.evidence.iter().filter_map(|e| stages.get(&e.scored).copied());
-        stages.collect::<BTreeSet<&str>>()
+        let time = alert.first..=alert.last;
+        let own = staged.iter().filter(|(host, ts, _)| *host == alert.key && time.contains(ts));
+        own.map(|(_, _, stage)| *stage).collect::<BTreeSet<&str>>()
     });
     let told: Vec<BTreeSet<&str>> = told.collect();
     Ok(Scenario {
@@ -156,7 +163,7 @@ fn scenario(source: String, mut raw: Vec<Raw>, models: &Models) -> Result<Scenar
         alerts: alerts.len(),
         high: alerts.iter().filter(|alert| alert.level >= Level::High).count(),
         inside: told.iter().filter(|stages| !stages.is_empty()).count(),
-        stages: stages.values().collect::<BTreeSet<_>>().len(),
+        stages: staged.iter().map(|(_, _, stage)| *stage).collect::<BTreeSet<_>>().len(),
         seen: told.into_iter().flatten().collect::<BTreeSet<_>>().len(),
     })
 }
