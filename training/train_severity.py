@@ -79,7 +79,7 @@ def rows(command, events):
             body = {key: value for key, value in event.items() if key != "label"}
             file.write(json.dumps(body) + "\n")
         file.flush()
-        args = [*shlex.split(command), "analyzer", file.name]
+        args = [*shlex.split(command), "severity", file.name]
         made = subprocess.run(args, stdout=subprocess.PIPE, text=True, check=True).stdout
     vectors, attack, chains = [], [], []
     for line in made.splitlines():

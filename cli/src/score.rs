@@ -36,11 +36,11 @@ pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
     write(scored.map(|row| Ok::<_, anyhow::Error>(Value::Object(row.0))), &wrong)
 }
 
-/// Writes `{"rows": [[...], ...]}` for each row; for `analyzer`, what the severity model would see
+/// Writes `{"rows": [[...], ...]}` for each row; for `severity`, what that model would see
 /// of scored events.
 pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
     let settings = Settings::load(global)?;
-    if args.patrol == "analyzer" {
+    if args.patrol == "severity" {
         return severity(&settings, args);
     }
     let (rows, wrong) = rows(&settings, args)?;

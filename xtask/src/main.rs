@@ -67,7 +67,8 @@ enum Task {
         #[arg(long, default_value = "api")]
         kind: String,
     },
-    /// Train a patrol's model and write it, with its self test, to agents/patrol/models
+    /// Train a patrol's model, or `severity`, the analyzer's, and write it, with its self test, to
+    /// agents/patrol/models or analyzer/models
     Train {
         /// The patrol, like `sql-guard`
         patrol: String,

@@ -24,11 +24,16 @@ pub(crate) fn run(patrol: &str, data: &Path, args: &[String]) -> Result<()> {
         .arg("--data")
         .arg(data)
         .arg("--out")
-        .arg(root.join("agents/patrol/models"))
+        .arg(root.join(models_of(patrol)))
         .arg("--features-cmd")
         .arg(format!("{} features", magsentinel.display()))
         .args(args);
     workspace::run(&mut command)
+}
+
+/// Where a model lies: the analyzer's is the only one that is no patrol's.
+fn models_of(name: &str) -> &'static str {
+    if name == "severity" { "analyzer/models" } else { "agents/patrol/models" }
 }
 
 /// `sql-guard` is trained by `train_sql.py`: the first word of the patrol's name.
@@ -71,7 +76,7 @@ mod tests {
     #[test]
     fn every_shipped_patrol_has_a_training_program_and_an_unknown_one_is_told() {
         let training = workspace::root().join("training");
-        for patrol in ["sql-guard", "data-flow", "api-watch"] {
+        for patrol in ["sql-guard", "data-flow", "api-watch", "severity"] {
             assert!(program_of(patrol, &training).is_ok(), "{patrol}");
         }
         let told = program_of("tea-watch", &training).unwrap_err().to_string();
