@@ -29,6 +29,8 @@ mod bound_tests;
 #[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]
+mod rival_tests;
+#[cfg(test)]
 mod stage_tests;
 #[cfg(test)]
 mod testing;

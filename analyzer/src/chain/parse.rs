@@ -349,7 +349,10 @@ fn condition(correlation: &CorrelationRule) -> Result<Condition, String> {
         }
         (CorrelationType::ValueCount, _) => Err("value_count needs condition.field".to_owned()),
         (CorrelationType::ValueSum, [field]) => {
-            let (field, least) = (number_field(field)?, MILLIONTHS.checked_mul(at_least));
+            // More than a whole number of a sum is any part of it more, not one more.
+            let more = u64::from(matches!(predicates.as_slice(), [(ConditionOperator::Gt, _)]));
+            let least = MILLIONTHS.checked_mul(at_least - more).and_then(|n| n.checked_add(more));
+            let field = number_field(field)?;
             let at_least = least.ok_or("condition is never true: no sum is that large")?;
             Ok(Condition::Sum { field, at_least })
         }
