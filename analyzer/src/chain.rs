@@ -30,11 +30,13 @@
 //! | `plan` | what an operator should do, in order | none |
 //! | `otherwise` | classes that give the key, in order, where `group-by` gives none | none |
 
+mod condition;
 mod detection;
 mod load;
 mod lookup;
 mod parse;
 
+pub use condition::{Condition, MILLIONTHS, Measure, NumberField, Range, Ratio, ValueField};
 pub use detection::{Matcher, Pattern};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
 pub use lookup::{Part, Parts};
@@ -42,110 +44,6 @@ pub use lookup::{Part, Parts};
 use lookup::Lookup;
 use magsentinel_bus_schema::{Class, Entity, Id, Level, Scored, Token};
 use std::time::Duration;
-
-/// Which events are the members of a chain's windows. A window of length `T` is closed at both
-/// ends: two events exactly `T` apart are inside the same window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// `temporal_ordered`: one event per rule, in the order of the rules, the last at most one
-    /// window after the first. Events of the same instant are in order either way, because
-    /// clocks say nothing about them; one event that several rules match may be several steps.
-    Ordered,
-    /// `temporal`: every rule matches within one window, in any order.
-    Together,
-    /// `event_count`: at least so many events within one window.
-    Count {
-        /// How many, 1..
-        at_least: u64,
-    },
-    /// `value_count`: at least so many different values of a field within one window. Events
-    /// without the field take no part.
-    Distinct {
-        /// The field.
-        field: ValueField,
-        /// How many, 1..
-        at_least: u64,
-    },
-    /// `value_sum`: the values of a numeric field within one window add up to at least so much.
-    Sum {
-        /// The field.
-        field: NumberField,
-        /// How much, in millionths, 1..
-        at_least: u64,
-    },
-}
-
-/// A field whose values can be added up. None of them is negative, so a sum only grows with
-/// every event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberField {
-    /// The score, 0..=1.
-    Score,
-    /// The confidence, 0..=1.
-    Confidence,
-    /// The level: low is 1, medium 2, high 3, critical 4.
-    Level,
-}
-
-/// Parts of a whole: sums are exact, whatever the order in which events come.
-pub const MILLIONTHS: u64 = 1_000_000;
-
-impl NumberField {
-    /// The value of a scored event, in millionths. A number out of range counts as its nearest
-    /// bound, none at all as 0.
-    #[must_use]
-    pub fn of(self, scored: &Scored) -> u64 {
-        let share = |value: f32| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=1")]
-            let millionths = (f64::from(value).clamp(0.0, 1.0) * MILLIONTHS as f64).round() as u64;
-            millionths
-        };
-        match self {
-            Self::Score => share(scored.score),
-            Self::Confidence => share(scored.confidence),
-            Self::Level => scored.level as u64 * MILLIONTHS,
-        }
-    }
-
-    /// The greatest value of one event, in millionths.
-    fn most(self) -> u64 {
-        match self {
-            Self::Score | Self::Confidence => MILLIONTHS,
-            Self::Level => Level::Critical as u64 * MILLIONTHS,
-        }
-    }
-}
-
-/// A field whose values can be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueField {
-    /// The patrol.
-    Patrol,
-    /// The category.
-    Category,
-    /// The kind of event.
-    Kind,
-    /// The entity of a class.
-    Entity(Class),
-}
-
-impl ValueField {
-    /// The value of a scored event, if it has one, as a number: the first 64 bits of a digest of
-    /// its text, so that windows need not keep the text. The same in every process.
-    #[must_use]
-    pub fn of(self, scored: &Scored) -> Option<u64> {
-        self.text(scored).map(|text| (Id::derived(&[text]).as_u128() >> 64) as u64)
-    }
-
-    fn text(self, scored: &Scored) -> Option<&str> {
-        match self {
-            Self::Patrol => Some(scored.patrol.as_str()),
-            Self::Category => Some(scored.category.as_str()),
-            Self::Kind => Some(scored.kind.token()),
-            Self::Entity(class) => named(scored, class).map(|e| e.value.as_str()),
-        }
-    }
-}
 
 /// How the level of an assessment follows from its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +127,7 @@ impl Chain {
         match &self.condition {
             Condition::Distinct { field, .. } => field.of(scored),
             Condition::Sum { field, .. } => Some(field.of(scored)),
+            Condition::Judged { measure, .. } => measure.value(scored),
             Condition::Ordered | Condition::Together | Condition::Count { .. } => Some(0),
         }
     }

@@ -7,7 +7,7 @@
 use crate::{
     Config, analyze_with,
     chain::{Book, Chain, Condition, MILLIONTHS},
-    window::Point,
+    window::{Point, nearest},
 };
 use magsentinel_bus_schema::{Assessment, Class, Level, Scored, Token};
 use magsentinel_runtime::settings::Span;
@@ -133,6 +133,12 @@ fn reached(chain: &Chain, points: &[Point]) -> String {
             let most = windows(chain, points).map(sum).max().unwrap_or_default();
             let [most, least] = [most, *at_least].map(|n| n as f64 / MILLIONTHS as f64);
             format!("a sum of {most} of {least} within {within}")
+        }
+        Condition::Judged { measure, range } => {
+            let length = i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX);
+            let most = nearest(*measure, range, length, points);
+            let came = most.map_or_else(|| "none".to_owned(), |n| format!("{:.3}", n.value()));
+            format!("{measure} {came}, where it must be {range}, within {within}")
         }
         Condition::Together => {
             let best = windows(chain, points).max_by_key(|w| met(w).count_ones()).map_or(0, met);

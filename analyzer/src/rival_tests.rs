@@ -95,15 +95,16 @@ fn streams() -> impl Strategy<Value = Vec<Scored>> {
     let one = (0..4_i64, 0..2_u8, 0..3_u8, 0..5_u8, 0..4_u8);
     prop::collection::vec(one, 0..40).prop_map(|raw| {
         let mut second = 0;
-        let made = raw.into_iter().enumerate().map(|(n, (pause, user, patrol, score, resource))| {
-            second += pause;
-            let event = event(n, patrol, second).user(&format!("u{user}"));
-            let event = Scored { score: f32::from(score) / 4.0, ..event };
-            match resource {
-                0 => event,
-                _ => event.naming(Class::Resource, &format!("t{resource}"), Trust::Observed),
-            }
-        });
+        let made =
+            raw.into_iter().enumerate().map(|(n, (pause, user, patrol, score, resource))| {
+                second += pause;
+                let event = event(n, patrol, second).user(&format!("u{user}"));
+                let event = Scored { score: f32::from(score) / 4.0, ..event };
+                match resource {
+                    0 => event,
+                    _ => event.naming(Class::Resource, &format!("t{resource}"), Trust::Observed),
+                }
+            });
         made.collect()
     })
 }
@@ -176,7 +177,8 @@ fn an_event_without_the_key_takes_no_part_where_the_rival_groups_all_such() {
 
 #[test]
 fn an_event_counts_once_where_the_rival_counts_it_for_every_rule_and_every_delivery() {
-    let text = rules("event_count", 2, 10, &condition("gte: 2")).replace("patrol: p1", "patrol: p*");
+    let text =
+        rules("event_count", 2, 10, &condition("gte: 2")).replace("patrol: p1", "patrol: p*");
     let stream = [event(0, 0, 0).user("ann")];
     assert_eq!(ours(&text, &stream), Alerts::new());
     assert_eq!(theirs(&text, &stream), alerted(Some("ann"), &[0]));

@@ -4,18 +4,36 @@
 //! length, both ends included. An *incident* is a maximal run of satisfied windows whose time
 //! intervals overlap (closed intervals: touching is overlapping); its members are the events of
 //! these windows. Both depend on the set of events alone, never on the order in which they came.
+//!
+//! **Conditions that only grow** (`gte` and `gt` of counts and sums, `temporal`,
+//! `temporal_ordered`) are looked at whenever an event comes: a further event may add windows, and
+//! takes none away. `temporal_ordered` has a window for every choice of its steps, the others one
+//! for every instant of an event: the window that ends there.
+//!
+//! **All others** ([`Condition::Judged`]: `lt`, `lte`, `eq`, `neq`, averages, percentiles) have
+//! the same windows: one for each instant at which an event takes part, ending there. Each is
+//! judged once, when the watermark has passed its end, because only then no event can change it.
+//! Where the stream goes quiet the watermark stands still: when no event has come for the allowed
+//! lateness, what waits is judged as it is. Should an event that is in time come after all, and
+//! tell otherwise, the incident is corrected, or withdrawn, so that what is known in the end is
+//! again a function of the set of events. A window that holds no event is no window: there is
+//! nothing to say of a key of which nothing is heard. A window that lost an event at the bound of
+//! kept events is not judged, because its number is not known.
 
+mod agenda;
 mod followed;
+mod gauge;
 mod lane;
 mod member;
 mod tally;
 mod track;
 
 pub use followed::{Key, Tell, Turn};
+pub use gauge::{Ends, judged, nearest};
 pub use lane::{Counters, Given, Lane, Limits, Saved};
 pub use member::{At, Member, Packed};
 pub use tally::{Bounds, Seen, Step, Tally};
-pub use track::{Event, Incident, Taken, Track};
+pub use track::{Clock, Event, Incident, Taken, Track};
 
 use crate::chain::{Condition, Mask};
 use std::collections::HashMap;
@@ -43,17 +61,18 @@ pub struct Found {
 }
 
 /// Finds the satisfied windows among points that are sorted by time. Linear in the number of
-/// points times rules.
+/// points times rules; with a logarithm for percentiles.
 #[must_use]
 pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point]) -> Found {
     match condition {
         Condition::Ordered => ordered(rules, window, points),
-        Condition::Count { at_least } => trailing(window, points, &mut Many(0, *at_least)),
+        Condition::Count { at_least } => trailing(window, points, &mut Many(0, *at_least), all),
         Condition::Distinct { at_least, .. } => {
-            trailing(window, points, &mut Values(HashMap::new(), *at_least))
+            trailing(window, points, &mut Values(HashMap::new(), *at_least), all)
         }
-        Condition::Sum { at_least, .. } => trailing(window, points, &mut Sum(0, *at_least)),
-        Condition::Together => trailing(window, points, &mut Rules(vec![0; rules])),
+        Condition::Sum { at_least, .. } => trailing(window, points, &mut Sum(0, *at_least), all),
+        Condition::Together => trailing(window, points, &mut Rules(vec![0; rules]), all),
+        Condition::Judged { measure, range } => judged(*measure, range, window, points, &Ends::ALL),
     }
 }
 
@@ -127,8 +146,19 @@ impl Sliding for Rules {
     }
 }
 
-/// For every instant at which a point lies: the window that ends there, both ends included.
-fn trailing(window: i64, points: &[Point], inside: &mut impl Sliding) -> Found {
+/// Every window is looked at.
+fn all(_: i64) -> bool {
+    true
+}
+
+/// For every instant at which a point lies, if it is one of the `ends`: the window that ends
+/// there, both ends included.
+fn trailing(
+    window: i64,
+    points: &[Point],
+    inside: &mut impl Sliding,
+    ends: impl Fn(i64) -> bool,
+) -> Found {
     let mut spans = Spans::default();
     let mut oldest = points.iter().peekable();
     let mut newest = points.iter().peekable();
@@ -140,7 +170,8 @@ fn trailing(window: i64, points: &[Point], inside: &mut impl Sliding) -> Found {
         while let Some(left) = oldest.next_if(|p| p.at < point.at.saturating_sub(window)) {
             inside.leave(left);
         }
-        if inside.holds()
+        if ends(point.at)
+            && inside.holds()
             && let Some(first) = oldest.peek()
         {
             spans.add(first.at, point.at);

@@ -69,6 +69,7 @@ fn matched(chain: &Chain, of: &Assessment) -> String {
         Condition::Sum { at_least, .. } => {
             format!("a sum of at least {}", *at_least as f64 / MILLIONTHS as f64)
         }
+        Condition::Judged { measure, range } => format!("{measure} {range}"),
     };
     let name = line(&of.key, NAME_CHARS_MAX);
     format!(

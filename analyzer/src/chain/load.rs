@@ -1,6 +1,6 @@
 //! Finding chain files: the shipped ones, and those of the operator's directory.
 
-use super::{Book, Chain, Condition, parse};
+use super::{Book, Chain, Condition, MILLIONTHS, Measure, parse};
 use crate::{Config, Error, error::Problem};
 use std::{
     collections::BTreeMap,
@@ -132,6 +132,14 @@ fn out_of_bounds(file: &str, chain: &Chain, config: &Config) -> Option<Problem> 
         Condition::Count { at_least } | Condition::Distinct { at_least, .. } => at_least,
         // As many events as it takes when each has the greatest value.
         Condition::Sum { field, at_least } => at_least.div_ceil(field.most()),
+        Condition::Judged { measure, range } => {
+            let most = range.thresholds().max()?;
+            match measure {
+                Measure::Count | Measure::Distinct(_) => most,
+                Measure::Sum(field) => most.saturating_mul(MILLIONTHS).div_ceil(field.most()),
+                Measure::Average(_) | Measure::Percentile(..) => return None,
+            }
+        }
         Condition::Ordered | Condition::Together => return None,
     };
     let most = config.events_per_key_max / 2;

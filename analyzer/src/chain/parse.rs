@@ -1,15 +1,11 @@
 //! From the text of one chain file to chains. The Sigma parser is tolerant of what it does not
 //! know; a chain file must not be, so every key of it is checked here.
 
-use super::{
-    Chain, Condition, Confidence, MILLIONTHS, Matcher, NumberField, RULES_MAX, Rule, Severity,
-    ValueField,
-};
+mod condition;
+
+use super::{Chain, Confidence, Matcher, RULES_MAX, Rule, Severity};
 use magsentinel_bus_schema::{Class, Level, Token};
-use rsigma_parser::{
-    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, SigmaRule,
-    WindowMode,
-};
+use rsigma_parser::{CorrelationRule, CorrelationType, SigmaRule, WindowMode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
@@ -129,7 +125,7 @@ fn check_document(document: &Map<String, Value>, wrong: &mut Vec<String>) {
             check_strings(title, map, wrong);
             if let Some(Value::Object(condition)) = map.get("condition") {
                 let at = format!("{title:?}: correlation.condition.");
-                check_keys(&at, condition, &["gt", "gte", "field"], wrong);
+                check_keys(&at, condition, condition::KEYS, wrong);
             }
         }
     } else {
@@ -139,10 +135,9 @@ fn check_document(document: &Map<String, Value>, wrong: &mut Vec<String>) {
 }
 
 fn check_keys(at: &str, map: &Map<String, Value>, known: &[&str], wrong: &mut Vec<String>) {
-    const OPERATORS: &[&str] = &["lt", "lte", "eq", "neq", "percentile"];
     for key in map.keys().map(String::as_str).filter(|key| !known.contains(key)) {
-        let ours = UNSUPPORTED.contains(&key) || OPERATORS.contains(&key);
-        let what = if ours { "is not supported" } else { "is an unknown field" };
+        let what =
+            if UNSUPPORTED.contains(&key) { "is not supported" } else { "is an unknown field" };
         wrong.push(format!("{at}{key} {what}"));
     }
 }
@@ -159,10 +154,15 @@ fn check_strings(title: &str, correlation: &Map<String, Value>, wrong: &mut Vec<
             wrong.push(format!("{title:?}: correlation.{key} must be a list of names"));
         }
     }
+    let kind = correlation.get("type").and_then(Value::as_str).unwrap_or_default();
     let condition = correlation.get("condition").and_then(Value::as_object);
     for (key, value) in condition.into_iter().flatten() {
-        if matches!(key.as_str(), "gt" | "gte") && !value.is_u64() {
+        if key != "field" && condition::KEYS.contains(&key.as_str()) && !value.is_u64() {
             wrong.push(format!("{title:?}: condition.{key} must be a whole number from 0"));
+        }
+        // The parser makes the same of a missing one: one rule of several would be taken for all.
+        if key == "gte" && value == 1 && kind.starts_with("temporal") {
+            wrong.push(format!("{title:?}: condition.gte: a {kind} correlation wants all rules"));
         }
         if key == "field" && !value.is_string() {
             wrong.push(format!("{title:?}: condition.field must be one field"));
@@ -268,7 +268,7 @@ fn chain(
         title: correlation.title.clone(),
         classes: classes(correlation, extras)?,
         window: Duration::from_secs(seconds),
-        condition: condition(correlation)?,
+        condition: condition::of(correlation)?,
         rules: steps(correlation, rules)?,
         attack_type: extras.attack_type.clone().unwrap_or_else(|| name.clone()),
         severity: severity(correlation, extras)?,
@@ -317,68 +317,6 @@ fn steps(
         return Err(format!("needs {least} to {RULES_MAX} rules, not {}", steps.len()));
     }
     Ok(steps)
-}
-
-fn condition(correlation: &CorrelationRule) -> Result<Condition, String> {
-    let kind = correlation.correlation_type;
-    let CorrelationCondition::Threshold { predicates, field, .. } = &correlation.condition else {
-        return Err("a condition that combines rules is not supported".to_owned());
-    };
-    let at_least = match predicates.as_slice() {
-        [(ConditionOperator::Gte, n)] => Some(*n),
-        [(ConditionOperator::Gt, n)] => n.checked_add(1),
-        _ => None,
-    };
-    let at_least = at_least.ok_or("condition must be one of gte and gt")?;
-    let field = field.as_deref().unwrap_or_default();
-    match (kind, field) {
-        // The parser makes `gte: 1` of a missing condition.
-        (CorrelationType::Temporal, []) if at_least == 1 => Ok(Condition::Together),
-        (CorrelationType::TemporalOrdered, []) if at_least == 1 => Ok(Condition::Ordered),
-        (CorrelationType::Temporal | CorrelationType::TemporalOrdered, _) => {
-            Err(format!("a {} correlation takes no condition", kind.as_str()))
-        }
-        (
-            CorrelationType::EventCount | CorrelationType::ValueCount | CorrelationType::ValueSum,
-            _,
-        ) if at_least == 0 => Err("condition is always true: count to at least 1".to_owned()),
-        (CorrelationType::EventCount, []) => Ok(Condition::Count { at_least }),
-        (CorrelationType::EventCount, _) => Err("event_count takes no condition.field".to_owned()),
-        (CorrelationType::ValueCount, [field]) => {
-            Ok(Condition::Distinct { field: value_field(field)?, at_least })
-        }
-        (CorrelationType::ValueCount, _) => Err("value_count needs condition.field".to_owned()),
-        (CorrelationType::ValueSum, [field]) => {
-            // More than a whole number of a sum is any part of it more, not one more.
-            let more = u64::from(matches!(predicates.as_slice(), [(ConditionOperator::Gt, _)]));
-            let least = MILLIONTHS.checked_mul(at_least - more).and_then(|n| n.checked_add(more));
-            let field = number_field(field)?;
-            let at_least = least.ok_or("condition is never true: no sum is that large")?;
-            Ok(Condition::Sum { field, at_least })
-        }
-        (CorrelationType::ValueSum, _) => Err("value_sum needs condition.field".to_owned()),
-        _ => Err(format!("type {} is not supported", kind.as_str())),
-    }
-}
-
-fn value_field(name: &str) -> Result<ValueField, String> {
-    Ok(match name {
-        "patrol" => ValueField::Patrol,
-        "category" => ValueField::Category,
-        "kind" => ValueField::Kind,
-        _ => ValueField::Entity(Class::from_token(name).ok_or_else(|| {
-            format!("condition.field {name:?} is none of patrol, category, kind and entity classes")
-        })?),
-    })
-}
-
-fn number_field(name: &str) -> Result<NumberField, String> {
-    match name {
-        "score" => Ok(NumberField::Score),
-        "confidence" => Ok(NumberField::Confidence),
-        "level" => Ok(NumberField::Level),
-        _ => Err(format!("condition.field {name:?} is none of score, confidence and level")),
-    }
 }
 
 fn severity(correlation: &CorrelationRule, extras: &Extras) -> Result<Severity, String> {

@@ -1,6 +1,7 @@
 //! A good chain file, and every way to spoil it.
 
 use super::*;
+use crate::chain::Condition;
 
 const GOOD: &str = r"
 title: Two steps
@@ -47,7 +48,9 @@ const SPOILED: &[(&str, &str, &str)] = &[
     ("timespan: 5m", "timespan: 5m\n  window: tumbling", "window is not supported"),
     ("timespan: 5m", "timespan: 5m\n  aliases: {a: {one: user}}", "aliases is not supported"),
     ("timespan: 5m", "timespan: 5m\n  condition: one and two", "combines rules"),
-    ("timespan: 5m", "timespan: 5m\n  condition: {gte: 2}", "takes no condition"),
+    ("timespan: 5m", "timespan: 5m\n  condition: {gte: 3}", "takes no condition but gte"),
+    ("timespan: 5m", "timespan: 5m\n  condition: {gte: 1}", "wants all rules"),
+    ("timespan: 5m", "timespan: 5m\n  condition: {gte: 2, percentile: 3}", "takes no percentile"),
     ("timespan: 5m", "timespan: 0s", "timespan 0s"),
     ("timespan: 5m", "timespan: 2d", "timespan 2d"),
     ("timespan: 5m", "timespan: soon", "soon"),
@@ -59,8 +62,29 @@ const SPOILED: &[(&str, &str, &str)] = &[
     ("level: critical", "level: informational", "informational"),
     ("temporal_ordered", "value_sum\n  condition: {gte: 1, field: user}", "none of score"),
     ("temporal_ordered", "value_sum\n  condition: {gte: 1}", "needs condition.field"),
-    ("temporal_ordered", "value_avg\n  condition: {gte: 1, field: score}", "type value_avg"),
-    ("temporal_ordered", "event_count\n  condition: {lte: 1}", "lte is not supported"),
+    (
+        "temporal_ordered",
+        "value_avg\n  condition: {gte: 2, field: score}",
+        "never true of the aver",
+    ),
+    ("temporal_ordered", "value_avg\n  condition: {lte: 1, field: score}", "always true of the av"),
+    ("temporal_ordered", "value_avg\n  condition: {gte: 1}", "value_avg needs condition.field"),
+    ("temporal_ordered", "value_avg\n  condition: {gte: 0.5, field: score}", "whole number"),
+    ("temporal_ordered", "value_percentile\n  condition: {gte: 1, field: level}", "percentile, 0"),
+    (
+        "temporal_ordered",
+        "value_percentile\n  condition: {gte: 1, field: level, percentile: 101}",
+        "between 0 and 100",
+    ),
+    ("temporal_ordered", "value_median\n  condition: {gt: 4, field: level}", "never true of the m"),
+    ("temporal_ordered", "event_count\n  condition: {lt: 1}", "without one there is no key"),
+    ("temporal_ordered", "event_count\n  condition: {eq: 0}", "never true"),
+    ("temporal_ordered", "event_count\n  condition: {gt: 3, lt: 4}", "never true"),
+    ("temporal_ordered", "event_count\n  condition: {neq: 0}", "always true"),
+    ("temporal_ordered", "event_count\n  condition: {gt: 3, gte: 4}", "two bounds"),
+    ("temporal_ordered", "event_count\n  condition: {eq: 3, gte: 2}", "eq stands alone"),
+    ("temporal_ordered", "event_count\n  condition: {lte: 3, field: user}", "no condition.field"),
+    ("temporal_ordered", "event_count\n  condition: {lte: 3, percentile: 5}", "no percentile"),
     ("temporal_ordered", "event_count\n  condition: {gte: -1}", "whole number"),
     ("temporal_ordered", "event_count\n  condition: {gte: 0}", "always true"),
     ("temporal_ordered", "value_count\n  condition: {gte: 2}", "needs condition.field"),
@@ -98,6 +122,41 @@ const SPOILED: &[(&str, &str, &str)] = &[
     ("title: Two steps", "title: Two steps\ntitle: Two", "duplicate entry"),
     ("title: Two steps", "- title", ""),
 ];
+
+#[test]
+fn what_only_grows_is_told_from_what_waits() {
+    use crate::chain::{Measure, NumberField, Range};
+    use std::ops::Bound;
+    let condition = |text: &str| {
+        let (chains, wrong) = file(&GOOD.replacen("temporal_ordered", text, 1));
+        assert_eq!(wrong, Vec::<String>::new());
+        chains.into_iter().next().unwrap().condition
+    };
+    assert_eq!(condition("temporal\n  condition: {gte: 2}"), Condition::Together);
+    let count = |of| condition(&format!("event_count\n  condition: {{{of}}}"));
+    assert_eq!(count("gte: 3"), Condition::Count { at_least: 3 });
+    assert_eq!(count("gt: 3"), Condition::Count { at_least: 4 });
+    let score = |of| condition(&format!("value_sum\n  condition: {{field: score, {of}}}"));
+    let field = NumberField::Score;
+    assert_eq!(score("gte: 3"), Condition::Sum { field, at_least: 3_000_000 });
+    assert_eq!(score("gt: 3"), Condition::Sum { field, at_least: 3_000_001 });
+    let judged = |measure, least, most, except| Condition::Judged {
+        measure,
+        range: Range { least, most, except },
+    };
+    let (none, at) = (Bound::Unbounded, Bound::Included);
+    assert_eq!(count("lte: 3"), judged(Measure::Count, none, at(3), None));
+    assert_eq!(count("eq: 3"), judged(Measure::Count, at(3), at(3), None));
+    assert_eq!(count("gte: 3, neq: 5"), judged(Measure::Count, at(3), none, Some(5)));
+    let range = judged(Measure::Count, Bound::Excluded(3), Bound::Excluded(9), None);
+    assert_eq!(count("gt: 3, lt: 9"), range);
+    let percent = NumberField::ScorePercent;
+    let median = "value_median\n  condition: {field: score_percent, gte: 80}";
+    assert_eq!(condition(median), judged(Measure::Percentile(percent, 50), at(80), none, None));
+    let high = "value_percentile\n  condition: {field: score_percent, percentile: 95, gt: 80}";
+    let want = judged(Measure::Percentile(percent, 95), Bound::Excluded(80), none, None);
+    assert_eq!(condition(high), want);
+}
 
 #[test]
 fn every_bad_file_is_refused_with_the_construct_named() {
