@@ -27,6 +27,8 @@ mod book_tests;
 #[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]
 mod rival_tests;

@@ -4,12 +4,14 @@
 
 use crate::{
     Config,
+    assess::Revision,
     chain::Book,
     core::Core,
     router,
     testing::{Naming, START, at, scored},
 };
 use magsentinel_bus_schema::{Class, Level, Scored, Status, Trust};
+use magsentinel_runtime::settings::Span;
 use proptest::prelude::*;
 use rsigma_eval::{CorrelationConfig, CorrelationEngine, JsonEvent};
 use serde_json::json;
@@ -45,21 +47,31 @@ fn condition(of: &str) -> String {
 
 fn ours(text: &str, stream: &[Scored]) -> Alerts {
     let book = Arc::new(Book::parse("tested.yml", text).unwrap());
-    let mut core = Core::new(Arc::new(Config::default()), book.clone());
+    // The stream is in order: nothing has to be waited for.
+    let config = Config { lateness: Span::s(0), ..Config::default() };
+    let config = if in_order(stream) { config } else { Config::default() };
+    let mut core = Core::new(Arc::new(config), book.clone());
     let mut alerts = Alerts::new();
-    for event in stream {
-        for (_, _, keyed) in router::route(&book.classes(), 1, event, 1) {
-            core.give(keyed, at(1e6), at(1e6)).unwrap();
-        }
-        for revision in core.settle(at(1e6)) {
-            let of = revision.assessment;
+    let mut tell = |revisions: Vec<Revision>| {
+        for Revision { assessment: of, .. } in revisions {
             if of.status != Status::Closed {
                 let second = of.last.micros() / 1_000_000 - START;
                 alerts.entry(Some(of.key)).or_default().insert(second);
             }
         }
+    };
+    for event in stream {
+        for (_, _, keyed) in router::route(&book.classes(), 1, event, 1) {
+            core.give(keyed, at(1e6), at(1e6)).unwrap();
+        }
+        tell(core.settle(at(1e6)));
     }
+    tell(core.conclude(at(1e6)));
     alerts
+}
+
+fn in_order(stream: &[Scored]) -> bool {
+    stream.is_sorted_by_key(|event| event.ts)
 }
 
 fn theirs(text: &str, stream: &[Scored]) -> Alerts {
@@ -154,6 +166,53 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases())]
+
+    /// The rival looks at a window with every event, ours when nothing can change it: the same
+    /// where no two events share an instant.
+    #[test]
+    fn numbers_that_rise_and_fall_alert_at_the_same_instants(
+        raw in prop::collection::vec((1..4_i64, 0..2_u8, 0..2_u8, 0..5_u8, 0..3_u8), 0..40),
+        used in 1..3_usize,
+        seconds in 1..12_u64,
+        (least, most) in (1..4_u64, 0..3_u64),
+        kind in prop_oneof![
+            Just("event_count|"),
+            Just("value_count|field: resource, "),
+            Just("value_sum|field: score, "),
+            Just("value_avg|field: score, "),
+            Just("value_median|field: score, "),
+        ],
+        operator in 0..4_u8,
+    ) {
+        let mut second = 0;
+        let events = raw.into_iter().enumerate().map(|(n, (pause, user, patrol, score, resource))| {
+            second += pause;
+            let event = event(n, patrol, second).user(&format!("u{user}"));
+            let event = Scored { score: f32::from(score) / 4.0, ..event };
+            event.naming(Class::Resource, &format!("t{resource}"), Trust::Observed)
+        });
+        let stream: Vec<_> = events.collect();
+        let (kind, field) = kind.split_once('|').unwrap();
+        let (least, most) = if kind == "value_avg" || kind == "value_median" {
+            (0, 1)
+        } else {
+            (least, least + most)
+        };
+        let range = match operator {
+            0 => format!("lte: {most}"),
+            1 => format!("lt: {}", most + 1),
+            2 => format!("eq: {most}"),
+            _ => format!("gt: {least}, lt: {}", most + 2),
+        };
+        let text = rules(kind, used, seconds, &condition(&format!("{field}{range}")));
+        // Averages of scores are at most 1.
+        prop_assume!(Book::parse("tested.yml", &text).is_ok());
+        prop_assert_eq!(ours(&text, &stream), theirs(&text, &stream));
+    }
+}
+
 fn alerted(user: Option<&str>, at: &[i64]) -> Alerts {
     Alerts::from([(user.map(str::to_owned), at.iter().copied().collect())])
 }
@@ -217,4 +276,21 @@ fn a_rule_is_found_by_its_name_where_the_rival_wants_an_id() {
     let stream = [event(0, 0, 0).user("ann")];
     assert_eq!(ours(&text, &stream), alerted(Some("ann"), &[0]));
     assert_eq!(theirs(&text, &stream), Alerts::new());
+}
+
+#[test]
+fn a_window_is_judged_as_a_whole_where_the_rival_judges_it_event_by_event() {
+    let text = rules("event_count", 1, 10, &condition("eq: 1"));
+    let stream = [event(0, 0, 0).user("ann"), event(1, 0, 0).user("ann")];
+    assert_eq!(ours(&text, &stream), Alerts::new());
+    assert_eq!(theirs(&text, &stream), alerted(Some("ann"), &[0]));
+}
+
+#[test]
+fn a_percentile_is_compared_where_the_rival_alerts_on_any() {
+    let of = "field: score, percentile: 90, gt: 0";
+    let text = rules("value_percentile", 1, 10, &condition(of));
+    let stream = [Scored { score: 0.0, ..event(0, 0, 0).user("ann") }];
+    assert_eq!(ours(&text, &stream), Alerts::new());
+    assert_eq!(theirs(&text, &stream), alerted(Some("ann"), &[0]));
 }

@@ -52,7 +52,8 @@ pub fn nearest(measure: Measure, range: &Range, window: i64, points: &[Point]) -
         }
         let number = gauge.ratio();
         let apart = if range.holds(number) {
-            0.0
+            // Nearer than on the very bound.
+            -1.0
         } else {
             let far = |n: u64| (number.value() - n as f64).abs();
             range.thresholds().map(far).fold(f64::INFINITY, f64::min)
