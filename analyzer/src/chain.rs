@@ -36,7 +36,9 @@ mod load;
 mod lookup;
 mod parse;
 
-pub use condition::{Condition, MILLIONTHS, Measure, NumberField, Range, Ratio, ValueField};
+pub use condition::{
+    Condition, Counted, MILLIONTHS, Measure, NumberField, Range, Ratio, ValueField,
+};
 pub use detection::{Matcher, Pattern};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
 pub use lookup::{Part, Parts};
@@ -96,6 +98,11 @@ pub struct Chain {
     pub title: String,
     /// Classes that give the key: the first that the event names.
     pub classes: Vec<Class>,
+    /// By rule, the class that gives the key, where an alias names different ones; else none.
+    /// Then `classes` are these, each once, and every key is of the first.
+    pub aliased: Vec<Class>,
+    /// By rule, the field that counts, where an alias names different ones; else none.
+    pub counted: Vec<Counted>,
     /// Length of the window.
     pub window: Duration,
     /// The condition.
@@ -121,25 +128,54 @@ impl Chain {
         self.classes.iter().find_map(|class| named(scored, *class))
     }
 
-    /// What an event counts for under the condition; nothing where it has no value to count.
+    /// Whether its keys are of a class.
     #[must_use]
-    pub fn value(&self, scored: &Scored) -> Option<u64> {
-        match &self.condition {
-            Condition::Distinct { field, .. } => field.of(scored),
-            Condition::Sum { field, .. } => Some(field.of(scored)),
-            Condition::Judged { measure, .. } => measure.value(scored),
-            Condition::Ordered | Condition::Together | Condition::Count { .. } => Some(0),
-        }
+    pub fn groups_by(&self, class: Class) -> bool {
+        let home = if self.aliased.is_empty() { self.classes.len() } else { 1 };
+        self.classes.iter().take(home).any(|c| *c == class)
     }
 
-    /// The rules that an event matches; 0 when it takes no part.
+    /// The part that an event takes under a key: the rules that it matches, never 0, and what it
+    /// counts for.
     #[must_use]
-    pub fn mask(&self, scored: &Scored) -> Mask {
-        if self.value(scored).is_none() {
-            return 0;
+    pub fn part(&self, scored: &Scored, class: Class, key: &str) -> Option<(Mask, u64)> {
+        let matches = |rule: usize| self.rules.get(rule).is_some_and(|r| r.matcher.matches(scored));
+        self.part_with(scored, class, key, matches)
+    }
+
+    /// The same, where something else knows which rules match.
+    fn part_with(
+        &self,
+        scored: &Scored,
+        class: Class,
+        key: &str,
+        mut matches: impl FnMut(usize) -> bool,
+    ) -> Option<(Mask, u64)> {
+        let is = |entity: Option<&Entity>| entity.is_some_and(|entity| entity.value == key);
+        let named = if self.aliased.is_empty() {
+            self.key(scored).is_some_and(|e| e.class == class && e.value == key)
+        } else {
+            self.groups_by(class)
+        };
+        let by_alias =
+            |rule: usize| self.aliased.get(rule).is_none_or(|c| is(self::named(scored, *c)));
+        let rules = (0..self.rules.len()).filter(|rule| named && by_alias(*rule) && matches(*rule));
+        let mask = rules.fold(0, |mask: Mask, rule| mask | 1 << rule);
+        if mask == 0 { None } else { self.count(scored, mask) }
+    }
+
+    /// What an event counts for that matches these rules; those for which it counts nothing are
+    /// left out.
+    fn count(&self, scored: &Scored, mask: Mask) -> Option<(Mask, u64)> {
+        if self.counted.is_empty() {
+            return self.condition.value(scored).map(|value| (mask, value));
         }
-        let matching = self.rules.iter().enumerate().filter(|(_, r)| r.matcher.matches(scored));
-        matching.fold(0, |mask, (i, _)| mask | 1 << i)
+        let matched = self.counted.iter().enumerate().filter(|(rule, _)| mask >> rule & 1 == 1);
+        let counted = matched.filter_map(|(rule, field)| Some((rule, field.of(scored)?)));
+        counted.fold(None, |before, (rule, value)| {
+            let (mask, first) = before.unwrap_or((0, value));
+            Some((mask | 1 << rule, first))
+        })
     }
 }
 

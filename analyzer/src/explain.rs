@@ -68,7 +68,12 @@ fn lane(
     scored: &[Scored],
     replayed: bool,
 ) -> Option<Explanation> {
-    let names = |s: &&Scored| s.entities.iter().any(|e| e.class == class && e.value == key);
+    let grouped = || book.chains().iter().filter(|chain| chain.groups_by(class));
+    // An alias gives other classes the same key.
+    let classes: BTreeSet<Class> =
+        grouped().filter(|c| !c.aliased.is_empty()).flat_map(|c| c.aliased.clone()).collect();
+    let is = |of: Class| of == class || classes.contains(&of);
+    let names = |s: &&Scored| s.entities.iter().any(|e| is(e.class) && e.value == key);
     let mut own: Vec<Scored> =
         scored.iter().filter(|s| s.replayed == replayed).filter(names).cloned().collect();
     own.sort_by_key(|s| (s.ts, s.id));
@@ -82,8 +87,7 @@ fn lane(
     found.retain(|a| a.class == class && a.key == key);
     // Level none is not routed: no chain sees it.
     own.retain(|s| s.level > Level::None);
-    let grouped = book.chains().iter().filter(|chain| chain.classes.contains(&class));
-    let chains = grouped.map(|chain| account(chain, (class, key), &own, &found)).collect();
+    let chains = grouped().map(|chain| account(chain, (class, key), &own, &found)).collect();
     Some(Explanation { class, key: key.to_owned(), replayed, events, chains })
 }
 
@@ -93,16 +97,9 @@ fn account(
     scored: &[Scored],
     found: &[Assessment],
 ) -> Account {
-    let keyed = scored.iter().filter(|s| {
-        chain.key(s).is_some_and(|entity| entity.class == class && entity.value == key)
-    });
-    let points: Vec<Point> = keyed
-        .map(|s| {
-            let value = chain.value(s).unwrap_or_default();
-            Point { at: s.ts.micros(), mask: chain.mask(s), value }
-        })
-        .filter(|point| point.mask != 0)
-        .collect();
+    let parts = scored.iter().filter_map(|s| Some((s.ts, chain.part(s, class, key)?)));
+    let points: Vec<Point> =
+        parts.map(|(ts, (mask, value))| Point { at: ts.micros(), mask, value }).collect();
     let matching = |rule: usize| points.iter().filter(|p| p.mask >> rule & 1 == 1).count() as u64;
     let rules = chain.rules.iter().enumerate();
     Account {

@@ -3,13 +3,15 @@
 use crate::{
     Config,
     assess::{Revision, incident_id},
-    chain::{Book, Chain, Condition, Measure},
+    chain::{Book, Chain, Condition, Mask, Measure},
     core::Core,
     router,
-    testing::{Naming, at, book, scored},
+    testing::{Naming, aliased, at, book, scored},
     window::Key,
 };
-use magsentinel_bus_schema::{Class, Id, Level, Scored, Status, Tenant, Timestamp, Token};
+use magsentinel_bus_schema::{
+    Class, Entity, Id, Level, Scored, Status, Tenant, Timestamp, Token, Trust,
+};
 use magsentinel_runtime::settings::Span;
 use proptest::prelude::*;
 use std::{
@@ -24,20 +26,22 @@ type Seen = (BTreeSet<Id>, Timestamp, Timestamp);
 /// What the incidents are, by definition.
 fn oracle(chain: &Chain, lateness: Span, stream: &[Scored]) -> BTreeMap<Id, Seen> {
     let mut newest: Option<Timestamp> = None;
-    let mut by_user: BTreeMap<String, BTreeMap<Id, Scored>> = BTreeMap::new();
+    let mut by_key: BTreeMap<String, BTreeMap<Id, Scored>> = BTreeMap::new();
     for event in stream {
         if newest.is_some_and(|n| event.ts < n.minus(lateness.get())) {
             continue;
         }
         newest = newest.max(Some(event.ts));
-        if chain.mask(event) != 0 {
-            let user = event.entity(Class::User).unwrap().value.clone();
-            by_user.entry(user).or_default().insert(event.id, event.clone());
+        for Entity { value, .. } in &event.entities {
+            if mask(chain, value, event) != 0 {
+                by_key.entry(value.clone()).or_default().insert(event.id, event.clone());
+            }
         }
     }
     let mut found = BTreeMap::new();
-    for (value, events) in by_user {
-        let mut windows = windows(chain, &events.into_values().collect::<Vec<_>>());
+    for (value, events) in by_key {
+        let events: Vec<_> = events.into_values().collect();
+        let mut windows = windows(chain, &value, &events);
         while let Some((i, j)) = (0..windows.len())
             .flat_map(|i| (0..i).map(move |j| (i, j)))
             .find(|(i, j)| overlap(&windows[*i], &windows[*j]))
@@ -58,6 +62,14 @@ fn oracle(chain: &Chain, lateness: Span, stream: &[Scored]) -> BTreeMap<Id, Seen
     found
 }
 
+/// The rules that an event matches under a key.
+fn mask(chain: &Chain, key: &str, event: &Scored) -> Mask {
+    let names = |class| event.entity(class).is_some_and(|entity| entity.value == key);
+    let class = |rule: usize| chain.aliased.get(rule).copied().unwrap_or(Class::User);
+    let matches = |rule: &usize| event.patrol.as_str() == format!("p{rule}") && names(class(*rule));
+    (0..chain.rules.len()).filter(matches).fold(0, |mask, rule| mask | 1 << rule)
+}
+
 type Window = BTreeMap<Id, Scored>;
 
 fn overlap(a: &Window, b: &Window) -> bool {
@@ -69,20 +81,20 @@ fn overlap(a: &Window, b: &Window) -> bool {
     a0 <= b1 && b0 <= a1
 }
 
-fn windows(chain: &Chain, events: &[Scored]) -> Vec<Window> {
+fn windows(chain: &Chain, key: &str, events: &[Scored]) -> Vec<Window> {
     let set = |of: &[&Scored]| of.iter().map(|e| (e.id, (*e).clone())).collect::<Window>();
     if chain.condition == Condition::Ordered {
-        return paths(chain, events).iter().map(|path| set(path)).collect();
+        return paths(chain, key, events).iter().map(|path| set(path)).collect();
     }
     let ends = events.iter().map(|end| {
         let near = |e: &&Scored| e.ts <= end.ts && end.ts.since(e.ts) <= chain.window;
         events.iter().filter(near).collect::<Vec<_>>()
     });
-    ends.filter(|inside| holds(chain, inside)).map(|inside| set(&inside)).collect()
+    ends.filter(|inside| holds(chain, key, inside)).map(|inside| set(&inside)).collect()
 }
 
 /// Every choice of the steps of an ordered chain.
-fn paths<'e>(chain: &Chain, events: &'e [Scored]) -> Vec<Vec<&'e Scored>> {
+fn paths<'e>(chain: &Chain, key: &str, events: &'e [Scored]) -> Vec<Vec<&'e Scored>> {
     let mut paths: Vec<Vec<&Scored>> = vec![vec![]];
     for step in 0..chain.rules.len() {
         let longer = |path: &Vec<&'e Scored>| {
@@ -90,7 +102,7 @@ fn paths<'e>(chain: &Chain, events: &'e [Scored]) -> Vec<Vec<&'e Scored>> {
             let fits = move |e: &&Scored| {
                 let follows = path.last().is_none_or(|last| last.ts <= e.ts);
                 let near = path.first().is_none_or(|f| e.ts.since(f.ts) <= chain.window);
-                follows && near && chain.mask(e) >> step & 1 == 1
+                follows && near && mask(chain, key, e) >> step & 1 == 1
             };
             events.iter().filter(fits).collect::<Vec<_>>()
         };
@@ -104,7 +116,7 @@ fn paths<'e>(chain: &Chain, events: &'e [Scored]) -> Vec<Vec<&'e Scored>> {
 
 /// Whether the events of one window satisfy a condition, in floating point: exact, because
 /// levels are small whole numbers and percentiles quarters.
-fn holds(chain: &Chain, inside: &[&Scored]) -> bool {
+fn holds(chain: &Chain, key: &str, inside: &[&Scored]) -> bool {
     let levels = || {
         let mut levels: Vec<f64> = inside.iter().map(|e| e.level as u8 as f64).collect();
         levels.sort_by(f64::total_cmp);
@@ -116,7 +128,7 @@ fn holds(chain: &Chain, inside: &[&Scored]) -> bool {
     match &chain.condition {
         Condition::Ordered => unreachable!("has other windows"),
         Condition::Together => {
-            (0..chain.rules.len()).all(|r| inside.iter().any(|e| chain.mask(e) >> r & 1 == 1))
+            (0..chain.rules.len()).all(|r| inside.iter().any(|e| mask(chain, key, e) >> r & 1 == 1))
         }
         Condition::Count { at_least } => count >= *at_least as f64,
         Condition::Distinct { at_least, .. } => distinct() >= *at_least as f64,
@@ -241,7 +253,8 @@ fn streams() -> impl Strategy<Value = Vec<Scored>> {
                 let level = Level::ALL[1 + id as usize % 4];
                 let event = scored(&id.to_string(), &format!("p{rule}"), level, second);
                 let category = Token::sanitised(&format!("c{}", id / 4 % 3));
-                Scored { category, ..event }.user(&format!("u{user}"))
+                let event = Scored { category, ..event }.user(&format!("u{user}"));
+                event.naming(Class::Key, &format!("u{}", id / 2 % 3), Trust::Observed)
             };
             stream.push(known.entry(id).or_insert_with(new).clone());
         }
@@ -270,10 +283,13 @@ fn books() -> impl Strategy<Value = Arc<Book>> {
     prop_oneof![
         1 => (2..4_usize, 1..8_u64).prop_map(|(rules, s)| book("temporal_ordered", rules, s, "")),
         1 => (2..4_usize, 1..8_u64).prop_map(|(rules, s)| book("temporal", rules, s, "")),
-        6 => (counted, 1..3_usize, 1..8_u64).prop_map(|(text, rules, s)| {
+        6 => (counted, 1..3_usize, 1..8_u64, any::<bool>()).prop_map(|(text, rules, s, alias)| {
             let (kind, condition) = text.split_once('|').unwrap();
-            book(kind, rules, s, &format!("  condition: {{{condition}}}"))
+            let make = if alias { aliased } else { book };
+            make(kind, rules, s, &format!("  condition: {{{condition}}}"))
         }),
+        1 => (2..4_usize, 1..8_u64).prop_map(|(rules, s)| aliased("temporal_ordered", rules, s, "")),
+        1 => (2..4_usize, 1..8_u64).prop_map(|(rules, s)| aliased("temporal", rules, s, "")),
     ]
 }
 

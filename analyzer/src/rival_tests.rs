@@ -213,6 +213,30 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn an_alias_gives_the_same_key_to_different_classes(
+        raw in prop::collection::vec((0..4_i64, 0..3_u8, 0..3_u8, 0..2_u8), 0..40),
+        seconds in 1..12_u64,
+        kind in 0..2_usize,
+    ) {
+        let mut second = 0;
+        let events = raw.into_iter().enumerate().map(|(n, (pause, user, key, patrol))| {
+            second += pause;
+            let event = event(n, patrol, second).user(&format!("u{user}"));
+            event.naming(Class::Key, &format!("u{key}"), Trust::Observed)
+        });
+        let stream: Vec<_> = events.collect();
+        let aliases = "  aliases: {who: {r0: user, r1: key}}\n";
+        let (kind, wanted) = [("event_count", "gte: 3"), ("temporal_ordered", "")][kind];
+        let text = rules(kind, 2, seconds, &format!("{aliases}{}", condition(wanted)));
+        let text = text.replace("[user]", "[who]");
+        prop_assert_eq!(first(&ours(&text, &stream)), first(&theirs(&text, &stream)));
+    }
+}
+
 fn alerted(user: Option<&str>, at: &[i64]) -> Alerts {
     Alerts::from([(user.map(str::to_owned), at.iter().copied().collect())])
 }

@@ -56,12 +56,12 @@ impl Naming for Scored {
     }
 }
 
-/// A book of one chain over the patrols `p0`, `p1`, …, grouped by user.
-pub(crate) fn book(kind: &str, rules: usize, seconds: u64, condition: &str) -> Arc<Book> {
+/// A chain over the patrols `p0`, `p1`, …, grouped by user.
+pub(crate) fn text(kind: &str, rules: usize, seconds: u64, condition: &str) -> String {
     let names: Vec<String> = (0..rules).map(|i| format!("r{i}")).collect();
     let mut text = format!(
         "title: Tested\nname: tested\nlevel: critical\ncorrelation:\n  type: {kind}\n  \
-         rules: [{}]\n  group-by: user\n  timespan: {seconds}s\n{condition}",
+         rules: [{}]\n  group-by: [user]\n  timespan: {seconds}s\n{condition}",
         names.join(", ")
     );
     for (i, name) in names.iter().enumerate() {
@@ -70,7 +70,24 @@ pub(crate) fn book(kind: &str, rules: usize, seconds: u64, condition: &str) -> A
              scored}}\ndetection:\n  it: {{patrol: p{i}}}\n  condition: it\n"
         );
     }
-    Arc::new(Book::parse("tested.yml", &text).unwrap())
+    text
+}
+
+/// A book of one such chain.
+pub(crate) fn book(kind: &str, rules: usize, seconds: u64, condition: &str) -> Arc<Book> {
+    parsed(&text(kind, rules, seconds, condition))
+}
+
+/// The same, where the rules take turns to find the key as a user and as a key.
+pub(crate) fn aliased(kind: &str, rules: usize, seconds: u64, condition: &str) -> Arc<Book> {
+    let of = |i: usize| format!("r{i}: {}", if i.is_multiple_of(2) { "user" } else { "key" });
+    let of: Vec<String> = (0..rules).map(of).collect();
+    let aliases = format!("  aliases: {{who: {{{}}}}}\n{condition}", of.join(", "));
+    parsed(&text(kind, rules, seconds, &aliases).replace("[user]", "[who]"))
+}
+
+pub(crate) fn parsed(text: &str) -> Arc<Book> {
+    Arc::new(Book::parse("tested.yml", text).unwrap())
 }
 
 /// The shipped book.

@@ -45,9 +45,9 @@ pub struct Point {
     pub at: i64,
     /// The rules that it matches, never 0.
     pub mask: Mask,
-    /// What it counts for, as [`Chain::value`] has it.
+    /// What it counts for, as [`Chain::part`] has it.
     ///
-    /// [`Chain::value`]: crate::chain::Chain::value
+    /// [`Chain::part`]: crate::chain::Chain::part
     pub value: u64,
 }
 

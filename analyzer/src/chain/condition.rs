@@ -146,6 +146,37 @@ impl ValueField {
     }
 }
 
+/// A field that counts for the events of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// By its values.
+    Value(ValueField),
+    /// By its number.
+    Number(NumberField),
+}
+
+impl Counted {
+    /// What an event counts for; nothing where it has no value.
+    pub(super) fn of(self, scored: &Scored) -> Option<u64> {
+        match self {
+            Self::Value(field) => field.of(scored),
+            Self::Number(field) => Some(field.of(scored)),
+        }
+    }
+}
+
+impl Condition {
+    /// What an event counts for; nothing where it has no value to count.
+    pub(super) fn value(&self, scored: &Scored) -> Option<u64> {
+        match self {
+            Self::Distinct { field, .. } => field.of(scored),
+            Self::Sum { field, .. } => Some(field.of(scored)),
+            Self::Judged { measure, .. } => measure.value(scored),
+            Self::Ordered | Self::Together | Self::Count { .. } => Some(0),
+        }
+    }
+}
+
 /// A number that the events of a window have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {

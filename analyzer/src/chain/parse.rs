@@ -1,10 +1,11 @@
 //! From the text of one chain file to chains. The Sigma parser is tolerant of what it does not
 //! know; a chain file must not be, so every key of it is checked here.
 
+mod alias;
 mod condition;
 
 use super::{Chain, Confidence, Matcher, RULES_MAX, Rule, Severity};
-use magsentinel_bus_schema::{Class, Level, Token};
+use magsentinel_bus_schema::{Level, Token};
 use rsigma_parser::{CorrelationRule, CorrelationType, SigmaRule, WindowMode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -43,10 +44,10 @@ const METADATA: &[&str] = &[
     "taxonomy",
     "sigma-version",
 ];
-const CORRELATION: &[&str] = &["type", "rules", "group-by", "timespan", "timeframe", "condition"];
+const CORRELATION: &[&str] =
+    &["type", "rules", "group-by", "timespan", "timeframe", "condition", "aliases"];
 const UNSUPPORTED: &[&str] = &[
     "action",
-    "aliases",
     "custom_attributes",
     "fields",
     "filter",
@@ -123,6 +124,7 @@ fn check_document(document: &Map<String, Value>, wrong: &mut Vec<String>) {
         if let Value::Object(map) = correlation {
             check_keys(&format!("{title:?}: correlation."), map, CORRELATION, wrong);
             check_strings(title, map, wrong);
+            alias::check(title, map, wrong);
             if let Some(Value::Object(condition)) = map.get("condition") {
                 let at = format!("{title:?}: correlation.condition.");
                 check_keys(&at, condition, condition::KEYS, wrong);
@@ -264,12 +266,17 @@ fn chain(
         let given = &correlation.timespan.original;
         return Err(format!("timespan {given} must be between 1s and 1d"));
     }
+    let rules = steps(correlation, rules)?;
+    let (classes, aliased) = alias::keys(correlation, &extras.otherwise)?;
+    let (condition, counted) = condition::of(correlation)?;
     Ok(Chain {
         title: correlation.title.clone(),
-        classes: classes(correlation, extras)?,
+        classes,
+        aliased,
+        counted,
         window: Duration::from_secs(seconds),
-        condition: condition::of(correlation)?,
-        rules: steps(correlation, rules)?,
+        condition,
+        rules,
         attack_type: extras.attack_type.clone().unwrap_or_else(|| name.clone()),
         severity: severity(correlation, extras)?,
         confidence: extras.confidence,
@@ -277,23 +284,6 @@ fn chain(
         plan: extras.plan.clone(),
         name,
     })
-}
-
-fn classes(correlation: &CorrelationRule, extras: &Extras) -> Result<Vec<Class>, String> {
-    let [first] = correlation.group_by.as_slice() else {
-        return Err("group-by must name exactly one class of entity".to_owned());
-    };
-    let mut classes = Vec::new();
-    for name in std::iter::once(first).chain(&extras.otherwise) {
-        let known: Vec<_> = Class::ALL.iter().map(|c| c.token()).collect();
-        let class = Class::from_token(name)
-            .ok_or_else(|| format!("group-by {name:?} is no class of entity ({known:?})"))?;
-        if classes.contains(&class) {
-            return Err(format!("group-by and otherwise name {name:?} twice"));
-        }
-        classes.push(class);
-    }
-    Ok(classes)
 }
 
 fn steps(

@@ -46,7 +46,13 @@ const SPOILED: &[(&str, &str, &str)] = &[
     ("name: two_steps", "name: two_steps\nseverity: 3", "severity is an unknown field"),
     ("timespan: 5m", "timespan: 5m\n  windw: x", "correlation.windw is an unknown field"),
     ("timespan: 5m", "timespan: 5m\n  window: tumbling", "window is not supported"),
-    ("timespan: 5m", "timespan: 5m\n  aliases: {a: {one: user}}", "aliases is not supported"),
+    ("[user]", "[who]\n  aliases: {who: {one: user}}", "gives the rule \"two\" no field"),
+    ("[user]", "[who]\n  aliases: {who: {one: user, two: wine}}", "\"wine\" is no class"),
+    ("[user]", "[who]\n  aliases: {who: {one: user, two: 7}}", "must map names to fields"),
+    ("[user]", "[who]\n  aliases: {}", "must map names to fields"),
+    ("[user]", "[who]\n  aliases: {who: {one: user, two: key, three: key}}", "\"three\""),
+    ("[user]", "[user]\n  aliases: {who: {one: user, two: key}}", "used by neither"),
+    ("[user]", "[user]\n  aliases: {user: {one: user, two: key}}", "is the name of a field"),
     ("timespan: 5m", "timespan: 5m\n  condition: one and two", "combines rules"),
     ("timespan: 5m", "timespan: 5m\n  condition: {gte: 3}", "takes no condition but gte"),
     ("timespan: 5m", "timespan: 5m\n  condition: {gte: 1}", "wants all rules"),
@@ -124,6 +130,37 @@ const SPOILED: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
+fn an_alias_of_one_class_is_that_class_and_one_of_several_goes_by_rule() {
+    use crate::chain::{Counted, NumberField, ValueField};
+    use magsentinel_bus_schema::Class;
+    let chain = |by: &str| {
+        let (chains, wrong) = file(&GOOD.replacen("[user]", by, 1));
+        assert_eq!(wrong, Vec::<String>::new());
+        chains.into_iter().next().unwrap()
+    };
+    let same = chain("[who]\n  aliases: {who: {one: user, two: user}}");
+    assert_eq!((same.classes.as_slice(), same.aliased.len()), (&[Class::User][..], 0));
+    let several = chain("[who]\n  aliases: {who: {one: host, two: client}}");
+    let both = vec![Class::Host, Class::Client];
+    assert_eq!((&several.classes, &several.aliased), (&both, &both));
+    let counted = |kind: &str, condition: &str, one: &str, two: &str| {
+        let text =
+            GOOD.replacen("temporal_ordered", &format!("{kind}\n  condition: {condition}"), 1);
+        let of = format!("[user]\n  aliases: {{of: {{one: {one}, two: {two}}}}}");
+        let (chains, wrong) = file(&text.replacen("[user]", &of, 1));
+        chains.into_iter().next().map(|chain| chain.counted).ok_or(wrong.join(", "))
+    };
+    let values = counted("value_count", "{gte: 2, field: of}", "client", "host");
+    let want = [Class::Client, Class::Host].map(|c| Counted::Value(ValueField::Entity(c)));
+    assert_eq!(values, Ok(want.to_vec()));
+    let numbers = counted("value_sum", "{gte: 2, field: of}", "score", "confidence");
+    let want = [NumberField::Score, NumberField::Confidence].map(Counted::Number);
+    assert_eq!(numbers, Ok(want.to_vec()));
+    let mixed = counted("value_sum", "{gte: 2, field: of}", "score", "level");
+    assert!(mixed.is_err_and(|told| told.contains("different scale")));
+}
+
+#[test]
 fn what_only_grows_is_told_from_what_waits() {
     use crate::chain::{Measure, NumberField, Range};
     use std::ops::Bound;
@@ -168,6 +205,13 @@ fn every_bad_file_is_refused_with_the_construct_named() {
     }
     assert!(!file("").1.is_empty());
     assert!(!file("\u{0}").1.is_empty());
+}
+
+#[test]
+fn otherwise_and_an_alias_of_several_classes_do_not_go_together() {
+    let text = GOOD.replacen("[user]", "[who]\n  aliases: {who: {one: user, two: key}}", 1);
+    let told = file(&text.replacen("plan: [Look.]", "otherwise: [client]", 1)).1.join(", ");
+    assert!(told.contains("otherwise cannot be combined"), "{told}");
 }
 
 #[test]

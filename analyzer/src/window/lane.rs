@@ -19,11 +19,11 @@
 use super::{
     agenda::Agenda,
     followed::{Followed, Key, Tell, Turn},
-    member::Packed,
+    member::{At, Packed},
     tally::Bounds,
     track::Clock,
 };
-use crate::chain::{Book, Chain};
+use crate::chain::{Book, Chain, Part, Parts};
 use magsentinel_bus_schema::{Scored, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -237,10 +237,28 @@ impl Lane {
             return Ok(Given::Ignored);
         }
         let packed = Packed::new(scored, &mut self.buffer)?;
-        let event = (at, &packed, parts.as_slice());
+        let mut kept = false;
+        let mut rest = parts;
+        while let Some(home) = rest.first().map(|part| part.home) {
+            // Nearly always all of them: only an alias gives another class.
+            let (own, others) = if rest.iter().all(|part| part.home == home) {
+                (rest, Parts::new())
+            } else {
+                rest.into_iter().partition(|part| part.home == home)
+            };
+            let key = Key { class: home, ..key.clone() };
+            kept |= self.take(book, key, (at, &packed, own.as_slice()));
+            rest = others;
+        }
+        self.counters.taken += u64::from(kept);
+        Ok(if kept { Given::Taken } else { Given::Ignored })
+    }
+
+    /// Takes an event under a key; whether any chain keeps it.
+    fn take(&mut self, book: &Book, key: Key, event: (At, &Packed, &[Part])) -> bool {
         let clock = self.clock();
         let counters = &mut self.counters;
-        let kept = match self.keys.get_mut(&key) {
+        match self.keys.get_mut(&key) {
             Some(known) => {
                 let kept = known.take(book, event, clock, &self.limits, counters);
                 if !std::mem::replace(&mut known.dirty, true) {
@@ -249,14 +267,12 @@ impl Lane {
                 kept
             }
             None => {
-                let mut new = Box::new(Followed::new(key, at.0));
+                let mut new = Box::new(Followed::new(key, event.0.0));
                 let kept = new.take(book, event, clock, &self.limits, counters);
                 self.follow(new);
                 kept
             }
-        };
-        self.counters.taken += u64::from(kept);
-        Ok(if kept { Given::Taken } else { Given::Ignored })
+        }
     }
 
     /// Follows a key, if need be in place of the one whose newest event is oldest.

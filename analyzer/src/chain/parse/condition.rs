@@ -1,6 +1,7 @@
 //! From what a correlation counts, and its predicates, to a condition.
 
-use crate::chain::{Condition, MILLIONTHS, Measure, NumberField, Range, ValueField};
+use super::alias;
+use crate::chain::{Condition, Counted, MILLIONTHS, Measure, NumberField, Range, ValueField};
 use magsentinel_bus_schema::Class;
 use rsigma_parser::{ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType};
 use std::ops::Bound;
@@ -8,7 +9,8 @@ use std::ops::Bound;
 /// What a condition may hold.
 pub(super) const KEYS: &[&str] = &["gt", "gte", "lt", "lte", "eq", "neq", "field", "percentile"];
 
-pub(super) fn of(correlation: &CorrelationRule) -> Result<Condition, String> {
+/// The condition, and by rule the field that counts where an alias names different ones.
+pub(super) fn of(correlation: &CorrelationRule) -> Result<(Condition, Vec<Counted>), String> {
     let kind = correlation.correlation_type;
     let CorrelationCondition::Threshold { predicates, field, percentile } = &correlation.condition
     else {
@@ -19,12 +21,39 @@ pub(super) fn of(correlation: &CorrelationRule) -> Result<Condition, String> {
         return Err(format!("a {} correlation takes no percentile", kind.as_str()));
     }
     if matches!(kind, CorrelationType::Temporal | CorrelationType::TemporalOrdered) {
-        return temporal(correlation, predicates, fields);
+        return Ok((temporal(correlation, predicates, fields)?, Vec::new()));
     }
-    let measure = measure(kind, fields, *percentile)?;
+    let field = match fields {
+        [] => None,
+        [field] => Some(field.as_str()),
+        _ => return Err("condition.field must be one field".to_owned()),
+    };
+    let by_rule = match field {
+        Some(name) => alias::fields(correlation, name)?,
+        None => Vec::new(),
+    };
+    let different = by_rule.iter().any(|name| by_rule.first() != Some(name));
+    let mut counted = Vec::new();
+    if different {
+        for name in &by_rule {
+            counted.push(match kind {
+                CorrelationType::ValueCount => Counted::Value(value_field(name)?),
+                _ => Counted::Number(number_field(name)?),
+            });
+        }
+    }
+    let scale = |of: &Counted| match of {
+        Counted::Number(field) => Some(field.most()),
+        Counted::Value(_) => None,
+    };
+    if counted.iter().any(|of| scale(of) != counted.first().and_then(scale)) {
+        return Err("condition.field is an alias of numbers of different scale".to_owned());
+    }
+    let measure = measure(kind, by_rule.first().copied(), *percentile)?;
     let range = range(predicates)?;
     possible(measure, range)?;
-    Ok(monotone(measure, range)?.unwrap_or(Condition::Judged { measure, range }))
+    let condition = monotone(measure, range)?.unwrap_or(Condition::Judged { measure, range });
+    Ok((condition, counted))
 }
 
 /// Without a condition, or with one that asks for all rules.
@@ -51,15 +80,10 @@ fn temporal(
 
 fn measure(
     kind: CorrelationType,
-    fields: &[String],
+    field: Option<&str>,
     percentile: Option<u64>,
 ) -> Result<Measure, String> {
     let name = kind.as_str();
-    let field = match fields {
-        [] => None,
-        [field] => Some(field.as_str()),
-        _ => return Err("condition.field must be one field".to_owned()),
-    };
     let field = match (kind, field) {
         (CorrelationType::EventCount, None) => return Ok(Measure::Count),
         (CorrelationType::EventCount, Some(_)) => {
@@ -181,6 +205,11 @@ fn monotone(measure: Measure, range: Range) -> Result<Option<Condition>, String>
         }
         Measure::Average(_) | Measure::Percentile(..) => None,
     })
+}
+
+/// Whether a name is that of a field that something can be counted by.
+pub(super) fn is_field(name: &str) -> bool {
+    value_field(name).is_ok() || number_field(name).is_ok()
 }
 
 fn value_field(name: &str) -> Result<ValueField, String> {
