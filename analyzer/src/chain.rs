@@ -37,7 +37,7 @@ mod lookup;
 mod parse;
 
 pub use condition::{
-    Condition, Counted, MILLIONTHS, Measure, NumberField, Range, Ratio, ValueField,
+    Condition, Counted, MILLIONTHS, Measure, NO_VALUE, NumberField, Range, Ratio, ValueField,
 };
 pub use detection::{Matcher, Pattern};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
@@ -89,6 +89,31 @@ pub const RULES_MAX: usize = 16;
 /// The rules of a chain that an event matches: bit `i` is rule `i`.
 pub type Mask = u16;
 
+/// What a condition speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Events that match the rule at this position.
+    Rule(usize),
+    /// What the link at this position finds.
+    Link(usize),
+}
+
+/// A correlation that another refers to. It gives a point at every instant at which one of its
+/// satisfied windows ends.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its name in the file.
+    pub name: String,
+    /// Its title, for readers.
+    pub title: String,
+    /// Length of its window.
+    pub window: Duration,
+    /// Its condition, one that only grows.
+    pub condition: Condition,
+    /// What the condition speaks of; links come before this one.
+    pub steps: Vec<Step>,
+}
+
 /// One chain.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -107,8 +132,14 @@ pub struct Chain {
     pub window: Duration,
     /// The condition.
     pub condition: Condition,
-    /// Its rules, 1..=[`RULES_MAX`]; for [`Condition::Ordered`] in the order of the steps.
+    /// Its rules, 1..=[`RULES_MAX`]; for [`Condition::Ordered`] in the order of the steps. With
+    /// links, the rules of these as well.
     pub rules: Vec<Rule>,
+    /// Correlations that it refers to, at first or at second hand; each after those that it
+    /// refers to itself.
+    pub links: Vec<Link>,
+    /// What the condition speaks of, where there are links; else none, and it is the rules.
+    pub steps: Vec<Step>,
     /// The attack type of its assessments.
     pub attack_type: Token,
     /// Level of its assessments.
@@ -126,6 +157,44 @@ impl Chain {
     #[must_use]
     pub fn key<'s>(&self, scored: &'s Scored) -> Option<&'s Entity> {
         self.classes.iter().find_map(|class| named(scored, *class))
+    }
+
+    /// What the condition speaks of.
+    #[must_use]
+    pub fn all_steps(&self) -> Vec<Step> {
+        if self.links.is_empty() {
+            (0..self.rules.len()).map(Step::Rule).collect()
+        } else {
+            self.steps.clone()
+        }
+    }
+
+    /// The titles of what the condition speaks of.
+    #[must_use]
+    pub fn step_titles(&self) -> Vec<&str> {
+        let title = |step: Step| match step {
+            Step::Rule(at) => self.rules.get(at).map(|rule| rule.title.as_str()),
+            Step::Link(at) => self.links.get(at).map(|link| link.title.as_str()),
+        };
+        self.all_steps().into_iter().filter_map(title).collect()
+    }
+
+    /// How far before its end an incident's newest window may reach: the window, and with links
+    /// the longest sum of windows along them.
+    #[must_use]
+    pub fn reach(&self) -> Duration {
+        let mut reaches: Vec<Duration> = Vec::new();
+        let longest = |steps: &[Step], reaches: &[Duration]| {
+            let of = |step: &Step| match step {
+                Step::Rule(_) => None,
+                Step::Link(at) => reaches.get(*at).copied(),
+            };
+            steps.iter().filter_map(of).max().unwrap_or_default()
+        };
+        for link in &self.links {
+            reaches.push(link.window + longest(&link.steps, &reaches));
+        }
+        self.window + longest(&self.steps, &reaches)
     }
 
     /// Whether its keys are of a class.
@@ -167,6 +236,10 @@ impl Chain {
     /// What an event counts for that matches these rules; those for which it counts nothing are
     /// left out.
     fn count(&self, scored: &Scored, mask: Mask) -> Option<(Mask, u64)> {
+        if let Some(link) = self.links.iter().find(|link| link.condition.counts_values()) {
+            // No value is no part in that link alone.
+            return Some((mask, link.condition.value(scored).unwrap_or(NO_VALUE)));
+        }
         if self.counted.is_empty() {
             return self.condition.value(scored).map(|value| (mask, value));
         }
@@ -223,9 +296,9 @@ impl Book {
         Id::derived(&[format!("{:?}", self.chains)])
     }
 
-    /// The longest window of any chain.
+    /// The longest reach of any chain.
     #[must_use]
     pub fn window_max(&self) -> Duration {
-        self.chains.iter().map(|c| c.window).max().unwrap_or_default()
+        self.chains.iter().map(Chain::reach).max().unwrap_or_default()
     }
 }

@@ -7,7 +7,7 @@
 use crate::{
     Config, analyze_with,
     chain::{Book, Chain, Condition, MILLIONTHS},
-    window::{Point, nearest},
+    window::{Point, nearest, stepped},
 };
 use magsentinel_bus_schema::{Assessment, Class, Level, Scored, Token};
 use magsentinel_runtime::settings::Span;
@@ -107,7 +107,7 @@ fn account(
         title: chain.title.clone(),
         rules: rules.map(|(i, rule)| (rule.title.clone(), matching(i))).collect(),
         found: found.iter().filter(|a| a.chain == chain.name).cloned().collect(),
-        reached: reached(chain, &points),
+        reached: reached(chain, &stepped(chain, &points)),
     }
 }
 
@@ -139,15 +139,17 @@ fn reached(chain: &Chain, points: &[Point]) -> String {
         }
         Condition::Together => {
             let best = windows(chain, points).max_by_key(|w| met(w).count_ones()).map_or(0, met);
-            let missing = chain.rules.iter().enumerate().filter(|(i, _)| best >> i & 1 == 0);
-            let missing: Vec<_> = missing.map(|(_, rule)| format!("{:?}", rule.title)).collect();
-            let (met, all) = (best.count_ones(), chain.rules.len());
+            let titles = chain.step_titles();
+            let missing = titles.iter().enumerate().filter(|(i, _)| best >> i & 1 == 0);
+            let missing: Vec<_> = missing.map(|(_, title)| format!("{title:?}")).collect();
+            let (met, all) = (best.count_ones(), titles.len());
             format!("{met} of {all} rules within {within}{}", lacking(&missing))
         }
         Condition::Ordered => {
-            let steps = most(&|window| steps(window, chain.rules.len()));
-            let next = chain.rules.get(steps).map(|rule| format!("{:?}", rule.title));
-            let all = chain.rules.len();
+            let titles = chain.step_titles();
+            let steps = most(&|window| steps(window, titles.len()));
+            let next = titles.get(steps).map(|title| format!("{title:?}"));
+            let all = titles.len();
             format!("{steps} of {all} steps in order within {within}{}", lacking(next.as_slice()))
         }
     }

@@ -29,6 +29,8 @@ mod bound_tests;
 #[cfg(test)]
 mod judge_tests;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]
 mod rival_tests;

@@ -1,165 +1,24 @@
-//! The incremental core against a program that sorts everything and tries every combination.
+//! The incremental core against a program that sorts everything and tries every combination:
+//! [`oracle`].
+//!
+//! [`oracle`]: crate::oracle
 
 use crate::{
     Config,
-    assess::{Revision, incident_id},
-    chain::{Book, Chain, Condition, Mask, Measure},
+    assess::Revision,
+    chain::Book,
     core::Core,
+    oracle::{Seen, oracle},
     router,
-    testing::{Naming, aliased, at, book, scored},
-    window::Key,
+    testing::{Naming, aliased, at, book, correlated, scored},
 };
-use magsentinel_bus_schema::{
-    Class, Entity, Id, Level, Scored, Status, Tenant, Timestamp, Token, Trust,
-};
+use magsentinel_bus_schema::{Class, Id, Level, Scored, Status, Token, Trust};
 use magsentinel_runtime::settings::Span;
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Bound,
     sync::Arc,
 };
-
-/// An incident as the comparison sees it: its members by event id, first and last time.
-type Seen = (BTreeSet<Id>, Timestamp, Timestamp);
-
-/// What the incidents are, by definition.
-fn oracle(chain: &Chain, lateness: Span, stream: &[Scored]) -> BTreeMap<Id, Seen> {
-    let mut newest: Option<Timestamp> = None;
-    let mut by_key: BTreeMap<String, BTreeMap<Id, Scored>> = BTreeMap::new();
-    for event in stream {
-        if newest.is_some_and(|n| event.ts < n.minus(lateness.get())) {
-            continue;
-        }
-        newest = newest.max(Some(event.ts));
-        for Entity { value, .. } in &event.entities {
-            if mask(chain, value, event) != 0 {
-                by_key.entry(value.clone()).or_default().insert(event.id, event.clone());
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    for (value, events) in by_key {
-        let events: Vec<_> = events.into_values().collect();
-        let mut windows = windows(chain, &value, &events);
-        while let Some((i, j)) = (0..windows.len())
-            .flat_map(|i| (0..i).map(move |j| (i, j)))
-            .find(|(i, j)| overlap(&windows[*i], &windows[*j]))
-        {
-            let gone = windows.swap_remove(i);
-            windows[j].extend(gone);
-        }
-        for window in windows {
-            let mut members: Vec<_> = window.values().collect();
-            members.sort_by_key(|e| (e.ts, e.id));
-            let key =
-                Key { tenant: Tenant::default(), class: Class::User, value: value.as_str().into() };
-            let (first, last) = (members[0], members[members.len() - 1]);
-            let ids = members.iter().map(|e| e.event).collect();
-            found.insert(incident_id(&key, chain, first.id), (ids, first.ts, last.ts));
-        }
-    }
-    found
-}
-
-/// The rules that an event matches under a key.
-fn mask(chain: &Chain, key: &str, event: &Scored) -> Mask {
-    let names = |class| event.entity(class).is_some_and(|entity| entity.value == key);
-    let class = |rule: usize| chain.aliased.get(rule).copied().unwrap_or(Class::User);
-    let matches = |rule: &usize| event.patrol.as_str() == format!("p{rule}") && names(class(*rule));
-    (0..chain.rules.len()).filter(matches).fold(0, |mask, rule| mask | 1 << rule)
-}
-
-type Window = BTreeMap<Id, Scored>;
-
-fn overlap(a: &Window, b: &Window) -> bool {
-    let ends = |w: &Window| {
-        let times = w.values().map(|e| e.ts);
-        (times.clone().min().unwrap(), times.max().unwrap())
-    };
-    let ((a0, a1), (b0, b1)) = (ends(a), ends(b));
-    a0 <= b1 && b0 <= a1
-}
-
-fn windows(chain: &Chain, key: &str, events: &[Scored]) -> Vec<Window> {
-    let set = |of: &[&Scored]| of.iter().map(|e| (e.id, (*e).clone())).collect::<Window>();
-    if chain.condition == Condition::Ordered {
-        return paths(chain, key, events).iter().map(|path| set(path)).collect();
-    }
-    let ends = events.iter().map(|end| {
-        let near = |e: &&Scored| e.ts <= end.ts && end.ts.since(e.ts) <= chain.window;
-        events.iter().filter(near).collect::<Vec<_>>()
-    });
-    ends.filter(|inside| holds(chain, key, inside)).map(|inside| set(&inside)).collect()
-}
-
-/// Every choice of the steps of an ordered chain.
-fn paths<'e>(chain: &Chain, key: &str, events: &'e [Scored]) -> Vec<Vec<&'e Scored>> {
-    let mut paths: Vec<Vec<&Scored>> = vec![vec![]];
-    for step in 0..chain.rules.len() {
-        let longer = |path: &Vec<&'e Scored>| {
-            let path = path.clone();
-            let fits = move |e: &&Scored| {
-                let follows = path.last().is_none_or(|last| last.ts <= e.ts);
-                let near = path.first().is_none_or(|f| e.ts.since(f.ts) <= chain.window);
-                follows && near && mask(chain, key, e) >> step & 1 == 1
-            };
-            events.iter().filter(fits).collect::<Vec<_>>()
-        };
-        paths = paths
-            .iter()
-            .flat_map(|path| longer(path).into_iter().map(|e| [path, [e].as_slice()].concat()))
-            .collect();
-    }
-    paths
-}
-
-/// Whether the events of one window satisfy a condition, in floating point: exact, because
-/// levels are small whole numbers and percentiles quarters.
-fn holds(chain: &Chain, key: &str, inside: &[&Scored]) -> bool {
-    let levels = || {
-        let mut levels: Vec<f64> = inside.iter().map(|e| e.level as u8 as f64).collect();
-        levels.sort_by(f64::total_cmp);
-        levels
-    };
-    let sum = || levels().iter().sum::<f64>();
-    let distinct = || inside.iter().map(|e| &e.category).collect::<BTreeSet<_>>().len() as f64;
-    let count = inside.len() as f64;
-    match &chain.condition {
-        Condition::Ordered => unreachable!("has other windows"),
-        Condition::Together => {
-            (0..chain.rules.len()).all(|r| inside.iter().any(|e| mask(chain, key, e) >> r & 1 == 1))
-        }
-        Condition::Count { at_least } => count >= *at_least as f64,
-        Condition::Distinct { at_least, .. } => distinct() >= *at_least as f64,
-        Condition::Sum { at_least, .. } => sum() * 1e6 >= *at_least as f64,
-        Condition::Judged { measure, range } => {
-            let number = match measure {
-                Measure::Count => count,
-                Measure::Distinct(_) => distinct(),
-                Measure::Sum(_) => sum(),
-                Measure::Average(_) => sum() / count,
-                Measure::Percentile(_, of) => {
-                    let (levels, place) = (levels(), f64::from(*of) / 100.0 * (count - 1.0));
-                    let (low, high) =
-                        (levels[place.floor() as usize], levels[place.ceil() as usize]);
-                    low + (high - low) * place.fract()
-                }
-            };
-            let least = match range.least {
-                Bound::Included(n) => number >= n as f64,
-                Bound::Excluded(n) => number > n as f64,
-                Bound::Unbounded => true,
-            };
-            let most = match range.most {
-                Bound::Included(n) => number <= n as f64,
-                Bound::Excluded(n) => number < n as f64,
-                Bound::Unbounded => true,
-            };
-            least && most && range.except.is_none_or(|n| number != n as f64)
-        }
-    }
-}
 
 /// What consumers end up with who keep the newest revision of each incident.
 fn last(revisions: &[Revision]) -> BTreeMap<Id, Revision> {
@@ -254,7 +113,11 @@ fn streams() -> impl Strategy<Value = Vec<Scored>> {
                 let event = scored(&id.to_string(), &format!("p{rule}"), level, second);
                 let category = Token::sanitised(&format!("c{}", id / 4 % 3));
                 let event = Scored { category, ..event }.user(&format!("u{user}"));
-                event.naming(Class::Key, &format!("u{}", id / 2 % 3), Trust::Observed)
+                let event = event.naming(Class::Key, &format!("u{}", id / 2 % 3), Trust::Observed);
+                match id % 5 {
+                    0 => event,
+                    n => event.naming(Class::Session, &format!("s{}", n / 2), Trust::Observed),
+                }
             };
             stream.push(known.entry(id).or_insert_with(new).clone());
         }
@@ -270,7 +133,8 @@ fn books() -> impl Strategy<Value = Arc<Book>> {
         (2..4_u64, 0..3_u64).prop_map(|(n, m)| format!("event_count|gte: {n}, lte: {}", n + m)),
         (1..4_u64).prop_map(|n| format!("event_count|neq: {n}")),
         (2..4_u64).prop_map(|n| format!("value_count|field: category, gte: {n}")),
-        (2..4_u64).prop_map(|n| format!("value_count|field: category, lt: {n}")),
+        (2..4_u64).prop_map(|n| format!("value_count|field: session, gte: {n}")),
+        (2..4_u64).prop_map(|n| format!("value_count|field: session, lt: {n}")),
         (3..9_u64).prop_map(|n| format!("value_sum|field: level, gt: {n}")),
         (1..9_u64).prop_map(|n| format!("value_sum|field: level, lte: {n}")),
         (1..4_u64).prop_map(|n| format!("value_avg|field: level, gt: {n}")),
@@ -290,7 +154,42 @@ fn books() -> impl Strategy<Value = Arc<Book>> {
         }),
         1 => (2..4_usize, 1..8_u64).prop_map(|(rules, s)| aliased("temporal_ordered", rules, s, "")),
         1 => (2..4_usize, 1..8_u64).prop_map(|(rules, s)| aliased("temporal", rules, s, "")),
+        4 => chained_books(),
     ]
+}
+
+/// A correlation of one or two others, and perhaps one of that.
+fn chained_books() -> impl Strategy<Value = Arc<Book>> {
+    let inner = || {
+        prop_oneof![
+            (1..4_u64).prop_map(|n| ("event_count", "r0", format!("gte: {n}"))),
+            (1..4_u64).prop_map(|n| ("event_count", "r0, r1", format!("gte: {n}"))),
+            (1..4_u64).prop_map(|n| ("value_count", "r0, r1", format!("field: session, gte: {n}"))),
+            (2..6_u64).prop_map(|n| ("value_sum", "r0, r1", format!("field: level, gt: {n}"))),
+            Just(("temporal_ordered", "r0, r1", String::new())),
+            Just(("temporal", "r0, r1", String::new())),
+        ]
+    };
+    let outer = prop_oneof![
+        Just(("temporal_ordered", "inner, r2", String::new())),
+        Just(("temporal_ordered", "r1, inner", String::new())),
+        Just(("temporal_ordered", "inner, ordered", String::new())),
+        Just(("temporal", "inner, r2", String::new())),
+        (1..4_u64).prop_map(|n| ("event_count", "inner", format!("gte: {n}"))),
+        (1..4_u64).prop_map(|n| ("event_count", "inner, r2", format!("gte: {n}"))),
+    ];
+    let spans = (1..8_u64, 1..8_u64, 1..8_u64);
+    (inner(), outer, any::<bool>(), spans).prop_map(|(inner, outer, third, (a, b, c))| {
+        let mut all = vec![("inner", inner.0, inner.1, a, inner.2)];
+        if outer.1.contains("ordered") {
+            all.push(("ordered", "temporal_ordered", "r1, r2", c, String::new()));
+        }
+        all.push(("outer", outer.0, outer.1, b, outer.2));
+        if third {
+            all.push(("third", "temporal_ordered", "outer, r1", c, String::new()));
+        }
+        correlated(&all)
+    })
 }
 
 proptest! {

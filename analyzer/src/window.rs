@@ -10,6 +10,15 @@
 //! takes none away. `temporal_ordered` has a window for every choice of its steps, the others one
 //! for every instant of an event: the window that ends there.
 //!
+//! A condition may speak of what another correlation finds (a [`Link`]): one point for every
+//! instant at which one of its satisfied windows ends, with the members of these windows that lie
+//! within the link's window before it as evidence. The members of the outer incident are events:
+//! those that it found itself, and the evidence of its points. Its windows reach back to the
+//! first of their evidence. Since a link only ever gives more points as events come, so it is with
+//! the outer condition.
+//!
+//! [`Link`]: crate::chain::Link
+//!
 //! **All others** ([`Condition::Judged`]: `lt`, `lte`, `eq`, `neq`, averages, percentiles) have
 //! the same windows: one for each instant at which an event takes part, ending there. Each is
 //! judged once, when the watermark has passed its end, because only then no event can change it.
@@ -21,6 +30,7 @@
 //! kept events is not judged, because its number is not known.
 
 mod agenda;
+mod chained;
 mod followed;
 mod gauge;
 mod lane;
@@ -28,6 +38,7 @@ mod member;
 mod tally;
 mod track;
 
+pub use chained::{search, stepped};
 pub use followed::{Key, Tell, Turn};
 pub use gauge::{Ends, judged, nearest};
 pub use lane::{Counters, Given, Lane, Limits, Saved};
@@ -58,6 +69,8 @@ pub struct Found {
     pub spans: Vec<(i64, i64)>,
     /// Whether each point is in a satisfied window.
     pub member: Vec<bool>,
+    /// The instants at which satisfied windows end, in order, each once.
+    pub ends: Vec<i64>,
 }
 
 /// Finds the satisfied windows among points that are sorted by time. Linear in the number of
@@ -159,7 +172,7 @@ fn trailing(
     inside: &mut impl Sliding,
     ends: impl Fn(i64) -> bool,
 ) -> Found {
-    let mut spans = Spans::default();
+    let (mut spans, mut found) = (Spans::default(), Vec::new());
     let mut oldest = points.iter().peekable();
     let mut newest = points.iter().peekable();
     while let Some(point) = newest.next() {
@@ -175,11 +188,12 @@ fn trailing(
             && let Some(first) = oldest.peek()
         {
             spans.add(first.at, point.at);
+            found.push(point.at);
         }
     }
     // Every point between the ends of a satisfied window is in that window.
     let member = points.iter().map(|p| spans.cover(p.at)).collect();
-    Found { spans: spans.0, member }
+    Found { spans: spans.0, member, ends: found }
 }
 
 /// Disjoint intervals, added in the order of their ends (and starts).
@@ -261,7 +275,13 @@ fn ordered(rules: usize, window: i64, points: &[Point]) -> Found {
             spans.add(point.at, end.unwrap_or(point.at));
         }
     }
-    Found { spans: spans.0, member }
+    let ends = points.iter().enumerate().filter_map(|(i, point)| {
+        let start = starts.get(i, rules.checked_sub(1)?)?;
+        near(start, point.at).then_some(point.at)
+    });
+    let mut ends: Vec<i64> = ends.collect();
+    ends.dedup();
+    Found { spans: spans.0, member, ends }
 }
 
 fn latest_starts(rules: usize, points: usize, runs: &[(usize, &[Point])]) -> Table {

@@ -115,6 +115,9 @@ impl NumberField {
     }
 }
 
+/// Stands for a field that an event does not have, where it takes part without.
+pub const NO_VALUE: u64 = 0;
+
 /// A field whose values can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueField {
@@ -130,10 +133,11 @@ pub enum ValueField {
 
 impl ValueField {
     /// The value of a scored event, if it has one, as a number: the first 64 bits of a digest of
-    /// its text, so that windows need not keep the text. The same in every process.
+    /// its text, so that windows need not keep the text. The same in every process, and never
+    /// [`NO_VALUE`].
     #[must_use]
     pub fn of(self, scored: &Scored) -> Option<u64> {
-        self.text(scored).map(|text| (Id::derived(&[text]).as_u128() >> 64) as u64)
+        self.text(scored).map(|text| ((Id::derived(&[text]).as_u128() >> 64) as u64).max(1))
     }
 
     fn text(self, scored: &Scored) -> Option<&str> {
@@ -166,6 +170,16 @@ impl Counted {
 }
 
 impl Condition {
+    /// Whether it is about values of a field.
+    #[must_use]
+    pub fn counts_values(&self) -> bool {
+        match self {
+            Self::Ordered | Self::Together | Self::Count { .. } => false,
+            Self::Judged { measure, .. } => *measure != Measure::Count,
+            Self::Distinct { .. } | Self::Sum { .. } => true,
+        }
+    }
+
     /// What an event counts for; nothing where it has no value to count.
     pub(super) fn value(&self, scored: &Scored) -> Option<u64> {
         match self {

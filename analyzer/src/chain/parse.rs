@@ -3,10 +3,11 @@
 
 mod alias;
 mod condition;
+mod link;
 
-use super::{Chain, Confidence, Matcher, RULES_MAX, Rule, Severity};
+use super::{Chain, Confidence, Matcher, Rule, Severity};
 use magsentinel_bus_schema::{Level, Token};
-use rsigma_parser::{CorrelationRule, CorrelationType, SigmaRule, WindowMode};
+use rsigma_parser::{CorrelationRule, SigmaRule, WindowMode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
@@ -15,7 +16,7 @@ use std::{
 };
 
 /// Our own keys in a correlation.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Extras {
     attack_type: Option<Token>,
@@ -79,16 +80,9 @@ pub(super) fn file(text: &str) -> (Vec<Chain>, Vec<String>) {
     }
     let extras = extras(&documents, &mut wrong);
     let rules = rules(&collection.rules, &mut wrong);
-    wrong.extend(chained(&collection.correlations));
-    let mut used = BTreeSet::new();
-    let mut chains = Vec::new();
-    for correlation in &collection.correlations {
-        used.extend(correlation.rules.iter().map(String::as_str));
-        match chain(correlation, &rules, &extras) {
-            Ok(chain) => chains.push(chain),
-            Err(what) => wrong.push(format!("correlation {:?}: {what}", correlation.title)),
-        }
-    }
+    let chains = link::chains(&collection.correlations, &rules, &extras, &mut wrong);
+    let used: BTreeSet<&str> =
+        collection.correlations.iter().flat_map(|c| &c.rules).map(String::as_str).collect();
     for name in rules.keys().filter(|name| !used.contains(name.as_str())) {
         wrong.push(format!("rule {name:?} is used by no correlation of this file"));
     }
@@ -220,42 +214,13 @@ fn rules(rules: &[SigmaRule], wrong: &mut Vec<String>) -> BTreeMap<String, Rule>
     found
 }
 
-/// Correlations of correlations: not supported, and a cycle is told as such.
-fn chained(correlations: &[CorrelationRule]) -> Vec<String> {
-    let by_name: BTreeMap<&str, &CorrelationRule> =
-        correlations.iter().filter_map(|c| Some((c.name.as_deref()?, c))).collect();
-    let mut wrong = Vec::new();
-    for (name, correlation) in &by_name {
-        let Some(first) = correlation.rules.iter().find(|r| by_name.contains_key(r.as_str()))
-        else {
-            continue;
-        };
-        let mut path = vec![*name];
-        let mut next = Some(first.as_str());
-        while let Some(step) = next.filter(|step| !path.contains(step)) {
-            path.push(step);
-            let of = by_name.get(step);
-            next = of
-                .and_then(|c| c.rules.iter().map(String::as_str).find(|r| by_name.contains_key(r)));
-        }
-        wrong.push(match next {
-            Some(back) => format!("cycle of correlations: {} -> {back}", path.join(" -> ")),
-            None => format!(
-                "correlation {name:?} refers to the correlation {first:?}: chained correlations \
-                 are not supported"
-            ),
-        });
-    }
-    wrong
-}
-
+/// A correlation of these rules, and of others (see [`link`]) that they are put together from.
 fn chain(
     correlation: &CorrelationRule,
-    rules: &BTreeMap<String, Rule>,
-    extras: &BTreeMap<String, Extras>,
+    linked: link::Linked,
+    extras: &Extras,
+    severity: Severity,
 ) -> Result<Chain, String> {
-    let none = Extras::default();
-    let extras = extras.get(&correlation.title).unwrap_or(&none);
     let name = correlation.name.as_deref().ok_or("needs a name: its id in the whole mesh")?;
     let name: Token = name.parse().map_err(|e| format!("name: {e}"))?;
     if correlation.window != WindowMode::Sliding || correlation.generate {
@@ -266,7 +231,6 @@ fn chain(
         let given = &correlation.timespan.original;
         return Err(format!("timespan {given} must be between 1s and 1d"));
     }
-    let rules = steps(correlation, rules)?;
     let (classes, aliased) = alias::keys(correlation, &extras.otherwise)?;
     let (condition, counted) = condition::of(correlation)?;
     Ok(Chain {
@@ -276,37 +240,16 @@ fn chain(
         counted,
         window: Duration::from_secs(seconds),
         condition,
-        rules,
+        rules: linked.rules,
+        links: linked.links,
+        steps: linked.steps,
         attack_type: extras.attack_type.clone().unwrap_or_else(|| name.clone()),
-        severity: severity(correlation, extras)?,
+        severity,
         confidence: extras.confidence,
         techniques: extras.techniques.clone(),
         plan: extras.plan.clone(),
         name,
     })
-}
-
-fn steps(
-    correlation: &CorrelationRule,
-    rules: &BTreeMap<String, Rule>,
-) -> Result<Vec<Rule>, String> {
-    let mut steps: Vec<Rule> = Vec::new();
-    for name in &correlation.rules {
-        if steps.iter().any(|s| s.name == *name) {
-            return Err(format!("names the rule {name:?} twice: count with event_count instead"));
-        }
-        let rule = rules.get(name).ok_or_else(|| format!("no rule of this file is {name:?}"))?;
-        steps.push(rule.clone());
-    }
-    let temporal = matches!(
-        correlation.correlation_type,
-        CorrelationType::Temporal | CorrelationType::TemporalOrdered
-    );
-    let least = if temporal { 2 } else { 1 };
-    if !(least..=RULES_MAX).contains(&steps.len()) {
-        return Err(format!("needs {least} to {RULES_MAX} rules, not {}", steps.len()));
-    }
-    Ok(steps)
 }
 
 fn severity(correlation: &CorrelationRule, extras: &Extras) -> Result<Severity, String> {

@@ -1,7 +1,7 @@
 //! A good chain file, and every way to spoil it.
 
 use super::*;
-use crate::chain::Condition;
+use crate::chain::{Condition, Step};
 
 const GOOD: &str = r"
 title: Two steps
@@ -215,12 +215,19 @@ fn otherwise_and_an_alias_of_several_classes_do_not_go_together() {
 }
 
 #[test]
-fn a_cycle_and_a_chained_correlation_are_told_apart() {
+fn a_cycle_is_told_and_a_chained_correlation_is_one_chain() {
     let second = GOOD.replace("two_steps", "outer").replace("Two steps", "Outer");
     let (head, _) = second.split_once("---").unwrap();
     let chained = format!("{GOOD}---\n{}", head.replace("[one, two]", "[one, two_steps]"));
+    let (chains, wrong) = file(&chained.replacen("magsentinel:\n  plan: [Look.]\n", "", 1));
+    assert_eq!(wrong, Vec::<String>::new());
+    let [chain] = chains.as_slice() else { panic!("{} chains", chains.len()) };
+    assert_eq!((chain.name.as_str(), chain.rules.len(), chain.links.len()), ("outer", 2, 1));
+    assert_eq!(chain.steps, [Step::Rule(0), Step::Link(0)]);
+    assert_eq!(chain.links[0].steps, [Step::Rule(0), Step::Rule(1)]);
+    assert_eq!(chain.reach(), Duration::from_secs(600));
     let told = file(&chained).1.join("\n");
-    assert!(told.contains("chained correlations are not supported"), "{told}");
+    assert!(told.contains("alerts nobody by itself"), "{told}");
     let cycle = chained.replace("rules: [one, two]", "rules: [one, outer]");
     let told = file(&cycle).1.join("\n");
     assert!(told.contains("outer -> two_steps -> outer"), "{told}");

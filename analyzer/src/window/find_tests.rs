@@ -132,7 +132,11 @@ fn brute(condition: &Condition, rules: usize, window: i64, points: &[Point]) -> 
         spans[j] = (spans[j].0.min(gone.0), spans[j].1.max(gone.1));
     }
     spans.sort_unstable();
-    Found { spans, member }
+    let mut ends: Vec<i64> =
+        windows.iter().map(|w| w.iter().map(|i| points[*i].at).max().unwrap()).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    Found { spans, member, ends }
 }
 
 fn conditions() -> impl Strategy<Value = Condition> {

@@ -360,7 +360,7 @@ impl Lane {
         let mut due: Option<Timestamp> = None;
         followed.each_incident(chains, |_, chain, incident| {
             if !incident.closed {
-                let at = incident.end.plus(chain.window);
+                let at = incident.end.plus(chain.reach());
                 due = Some(due.map_or(at, |d| d.min(at)));
             }
         });
@@ -379,7 +379,7 @@ impl Lane {
             let Some((_, key)) = self.by_due.pop_first() else { break };
             if let Some(followed) = self.keys.get_mut(&key) {
                 followed.each_incident(chains, |key, chain, incident| {
-                    if !incident.closed && incident.end.plus(chain.window) < clock {
+                    if !incident.closed && incident.end.plus(chain.reach()) < clock {
                         tell(key, chain, incident, Turn::Closed);
                         incident.closed = true;
                     }
@@ -393,7 +393,7 @@ impl Lane {
     /// left the longest window, older incidents of a key whenever it has a new event.
     fn forget(&mut self, chains: &[Chain], dirty: &[Arc<Key>]) {
         let Some(watermark) = self.watermark() else { return };
-        let longest = chains.iter().map(|c| c.window).max().unwrap_or_default();
+        let longest = chains.iter().map(Chain::reach).max().unwrap_or_default();
         let horizon = watermark.minus(longest);
         while let Some((_, key)) = self.oldest().filter(|(newest, _)| *newest < horizon) {
             self.remove(&key);

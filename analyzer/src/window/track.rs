@@ -4,8 +4,9 @@ mod judge;
 mod merge;
 
 use super::{
-    Point, find,
+    Point,
     member::{At, Member, Packed},
+    search,
     tally::{Bounds, Tally},
 };
 use crate::chain::{Chain, Condition, Mask};
@@ -192,7 +193,7 @@ impl Track {
         let mut gone = 0;
         if self.events.len() >= events_max {
             self.evaluate(chain, clock, bounds);
-            self.forget_events(clock.watermark.minus(chain.window));
+            self.forget_events(clock.watermark.minus(chain.reach()));
         }
         if self.events.len() >= events_max {
             gone = self.let_go_oldest((events_max / 8).max(1));
@@ -255,7 +256,7 @@ impl Track {
         if !stale || !self.may_satisfy(chain) {
             return;
         }
-        let found = find(&chain.condition, chain.rules.len(), micros(chain), &self.points());
+        let found = search(chain, &self.points());
         let new = self.new_members(&found.member);
         // A window is newly satisfied only by an event that was in none before.
         if !new.is_empty() {
@@ -289,6 +290,9 @@ impl Track {
     /// False where no window can satisfy the condition, however the kept events lie: most keys,
     /// most of the time, and found without looking at windows.
     fn may_satisfy(&self, chain: &Chain) -> bool {
+        if !chain.links.is_empty() {
+            return true;
+        }
         match &chain.condition {
             Condition::Ordered | Condition::Together => {
                 let met = self.events.iter().fold(0, |met, entry| met | entry.event.mask);
@@ -309,7 +313,7 @@ impl Track {
     /// `watermark - window`, and incidents that ended before that. Call it after
     /// [`Track::evaluate`], and when such incidents have been closed.
     pub fn forget(&mut self, chain: &Chain, watermark: Timestamp) {
-        let horizon = watermark.minus(chain.window);
+        let horizon = watermark.minus(chain.reach());
         self.forget_events(horizon);
         if let Some(more) = &mut self.more {
             more.let_go.retain(|_, (ts, _)| *ts >= horizon);
