@@ -85,7 +85,8 @@ fn theirs(text: &str, stream: &[Scored]) -> Alerts {
         }
         let second = event.ts.micros() / 1_000_000;
         for found in engine.process_event_at(&JsonEvent::borrow(&plain), second) {
-            let Some(correlation) = found.as_correlation() else { continue };
+            let ours = found.header.rule_title == "Tested";
+            let Some(correlation) = found.as_correlation().filter(|_| ours) else { continue };
             let user = correlation.group_key.first().map(|(_, user)| user.clone());
             alerts.entry(user).or_default().insert(second - START);
         }
@@ -237,6 +238,54 @@ proptest! {
     }
 }
 
+/// A correlation of another, as both read it.
+fn chained(outer: (&str, &str, &str), inner: (&str, &str), seconds: (u64, u64)) -> String {
+    let (kind, steps, wanted) = outer;
+    let text = rules(kind, 3, seconds.0, &condition(wanted));
+    let text = text.replacen("[r0, r1, r2]", &format!("[{steps}]"), 1);
+    let (kind, wanted) = inner;
+    let counted = rules(kind, 2, seconds.1, &condition(wanted));
+    let (head, _) = counted.split_once("\n---\n").unwrap();
+    let head = head.replace("title: Tested\nname: tested", "title: Inner\nid: inner\nname: inner");
+    let text = format!("{head}\n---\n{text}");
+    // A rule that nobody uses is an error of ours.
+    if steps.contains("r2") {
+        text
+    } else {
+        text.split("\n---\n").filter(|d| !d.contains("id: r2")).collect::<Vec<_>>().join("\n---\n")
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn a_correlation_of_a_correlation_alerts_first_at_the_same_instant(
+        raw in prop::collection::vec((1..4_i64, 0..2_u8, 0..3_u8), 0..40),
+        seconds in (1..12_u64, 1..12_u64),
+        (inner, outer) in (1..4_u64, 0..3_usize),
+        least in 1..5_u64,
+    ) {
+        let mut second = 0;
+        let events = raw.into_iter().enumerate().map(|(n, (pause, user, patrol))| {
+            second += pause;
+            event(n, patrol, second).user(&format!("u{user}"))
+        });
+        let stream: Vec<_> = events.collect();
+        let count = format!("gte: {least}");
+        // When steps in order are found is defined otherwise: see below.
+        let inner = format!("gte: {inner}");
+        let inner = ("event_count", inner.as_str());
+        let outer = [
+            ("temporal_ordered", "inner, r2", ""),
+            ("temporal", "r2, inner", "gte: 2"),
+            ("event_count", "inner", count.as_str()),
+        ][outer];
+        let text = chained(outer, inner, seconds);
+        prop_assert_eq!(first(&ours(&text, &stream)), first(&theirs(&text, &stream)));
+    }
+}
+
 fn alerted(user: Option<&str>, at: &[i64]) -> Alerts {
     Alerts::from([(user.map(str::to_owned), at.iter().copied().collect())])
 }
@@ -317,4 +366,13 @@ fn a_percentile_is_compared_where_the_rival_alerts_on_any() {
     let stream = [Scored { score: 0.0, ..event(0, 0, 0).user("ann") }];
     assert_eq!(ours(&text, &stream), Alerts::new());
     assert_eq!(theirs(&text, &stream), alerted(Some("ann"), &[0]));
+}
+
+#[test]
+fn steps_in_order_are_found_at_the_last_of_them_where_the_rival_finds_them_with_every_event() {
+    let text = chained(("event_count", "inner", "gte: 2"), ("temporal_ordered", ""), (10, 10));
+    let ann = |n, patrol, second| event(n, patrol, second).user("ann");
+    let stream = [ann(0, 0, 0), ann(1, 1, 1), ann(2, 0, 2), ann(3, 1, 3)];
+    assert_eq!(first(&ours(&text, &stream)).into_values().collect::<Vec<_>>(), [3]);
+    assert_eq!(first(&theirs(&text, &stream)).into_values().collect::<Vec<_>>(), [2]);
 }

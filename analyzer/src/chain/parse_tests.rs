@@ -232,3 +232,65 @@ fn a_cycle_is_told_and_a_chained_correlation_is_one_chain() {
     let told = file(&cycle).1.join("\n");
     assert!(told.contains("outer -> two_steps -> outer"), "{told}");
 }
+
+/// A correlation that counts what another finds, which begins the file.
+const LINKED: &str = r"
+title: Outer
+name: outer
+level: high
+correlation:
+  type: event_count
+  rules: [two_steps]
+  group-by: [user]
+  timespan: 5m
+  condition: {gte: 2}
+---";
+
+#[test]
+fn what_cannot_refer_or_be_referred_to_is_told() {
+    let good = format!("{LINKED}{}", GOOD.replacen("magsentinel:\n  plan: [Look.]\n", "", 1));
+    assert_eq!(file(&good).1, Vec::<String>::new());
+    for (from, to, part) in [
+        ("condition: {gte: 2}", "condition: {lte: 2}", "waits for time to pass"),
+        ("condition: {gte: 2}", "condition: {gte: 2}\n  generate: true", "generate"),
+        ("  type: event_count", "  type: value_sum", "needs condition.field"),
+        (
+            "type: event_count\n  rules: [two_steps]\n  group-by: [user]\n  timespan: 5m\n  \
+             condition: {gte: 2}",
+            "type: value_sum\n  rules: [two_steps]\n  group-by: [user]\n  timespan: 5m\n  \
+             condition: {gte: 2, field: score}",
+            "counts values of a correlation",
+        ),
+        ("group-by: [user]", "group-by: [client]", "of another group-by"),
+        ("timespan: 5m", "timespan: 86399s", "exceed 1d together"),
+        ("[two_steps]", "[outer]", "cycle of correlations: outer -> outer"),
+        ("name: two_steps", "name: outer", "two correlations have the name"),
+        ("name: one\n", "name: outer\n", "a rule and a correlation have the name"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let told = file(&good.replacen(from, to, 1)).1.join("\n");
+        assert!(told.contains(part), "{from} -> {to}: {told:?}");
+    }
+    let inner = good.replacen("type: temporal_ordered", "type: event_count", 1);
+    let waits = inner.replacen("timespan: 5m\n---", "timespan: 5m\n  condition: {lte: 3}\n---", 1);
+    let told = file(&waits).1.join("\n");
+    assert!(told.contains("waits for time to pass"), "{told}");
+}
+
+#[test]
+fn correlations_that_refer_in_a_row_are_bounded() {
+    let row = |length: usize| {
+        let mut text = GOOD.replacen("magsentinel:\n  plan: [Look.]\n", "", 1);
+        let mut before = "two_steps".to_owned();
+        for n in 1..length {
+            let name = format!("n{n}");
+            let next = LINKED.replace("[two_steps]", &format!("[{before}]"));
+            let next = next.replace("outer", &name).replace("Outer", &name);
+            text = format!("{next}{text}");
+            before = name;
+        }
+        file(&text).1.join("\n")
+    };
+    assert_eq!(row(4), "");
+    assert!(row(5).contains("more than 4 that refer in a row"), "{}", row(5));
+}

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most correlations that refer to one another in a row.
 const DEPTH_MAX: usize = 4;
 
+/// Where following a row of them ends in any case.
+const ROW_MAX: usize = 64;
+
 /// What a correlation is made of.
 #[derive(Default)]
 pub(super) struct Linked {
@@ -71,9 +74,9 @@ impl<'c> Maker<'c> {
             if path.contains(&inner) {
                 wrong.push(format!("cycle of correlations: {} -> {inner}", path.join(" -> ")));
                 self.made.insert(inner, None);
-            } else if path.len() > DEPTH_MAX {
-                let path = path.join(" -> ");
-                wrong.push(format!("more than {DEPTH_MAX} correlations refer in a row: {path}"));
+            } else if path.len() > ROW_MAX {
+                let what = format!("more than {DEPTH_MAX} that refer in a row begin with it");
+                wrong.push(format!("correlation {:?}: {what}", correlation.title));
                 self.made.insert(inner, None);
             } else {
                 self.make(inner, path, wrong);
@@ -217,8 +220,27 @@ fn fits(chain: &Chain, inner: &[&Chain], is_inner: bool) -> Result<(), String> {
     if chain.links.iter().filter(|link| link.condition.counts_values()).count() > 1 {
         return Err("refers to more than one correlation that counts values".to_owned());
     }
+    if depth(chain) > DEPTH_MAX {
+        return Err(format!("is the first of more than {DEPTH_MAX} that refer in a row"));
+    }
     if chain.reach().as_secs() > WINDOW_S_MAX {
         return Err("its timespan and those of what it refers to exceed 1d together".to_owned());
     }
     Ok(())
+}
+
+/// How many correlations refer to one another in a row, this one counted.
+fn depth(chain: &Chain) -> usize {
+    let mut depths: Vec<usize> = Vec::new();
+    let deepest = |steps: &[Step], depths: &[usize]| {
+        let of = |step: &Step| match step {
+            Step::Rule(_) => None,
+            Step::Link(at) => depths.get(*at).copied(),
+        };
+        steps.iter().filter_map(of).max().unwrap_or(0)
+    };
+    for link in &chain.links {
+        depths.push(1 + deepest(&link.steps, &depths));
+    }
+    1 + deepest(&chain.steps, &depths)
 }
