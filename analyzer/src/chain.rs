@@ -15,9 +15,14 @@
 //! with exact text, the wildcards `*` and `?`, and the modifiers `contains`, `startswith`,
 //! `endswith` and `all`. Text is compared without regard to case, as Sigma has it.
 //!
-//! Supported correlations are `event_count`, `value_count` and `value_sum` (with `gte` or `gt`),
-//! `temporal` and `temporal_ordered`, grouped by exactly one class of entity, over a sliding window of
-//! whole seconds. Anything else is an error at load that names file and construct.
+//! Correlations are `event_count`, `value_count`, `value_sum`, `value_avg`, `value_median`,
+//! `value_percentile` (with `gte`, `gt`, `lte`, `lt`, `eq`, `neq` and ranges), `temporal` and
+//! `temporal_ordered`, grouped by exactly one class of entity or an alias for one, over a sliding
+//! window of whole seconds, of rules or of other correlations of the file. `docs/chains.md` says
+//! how to write them, [`window`] which events satisfy them. Anything else is an error at load that
+//! names file and construct.
+//!
+//! [`window`]: crate::window
 //!
 //! The correlation's top-level key `magsentinel` (Sigma allows custom ones) may hold
 //!
@@ -208,27 +213,25 @@ impl Chain {
     /// counts for.
     #[must_use]
     pub fn part(&self, scored: &Scored, class: Class, key: &str) -> Option<(Mask, u64)> {
-        let matches = |rule: usize| self.rules.get(rule).is_some_and(|r| r.matcher.matches(scored));
-        self.part_with(scored, class, key, matches)
-    }
-
-    /// The same, where something else knows which rules match.
-    fn part_with(
-        &self,
-        scored: &Scored,
-        class: Class,
-        key: &str,
-        mut matches: impl FnMut(usize) -> bool,
-    ) -> Option<(Mask, u64)> {
-        let is = |entity: Option<&Entity>| entity.is_some_and(|entity| entity.value == key);
         let named = if self.aliased.is_empty() {
-            self.key(scored).is_some_and(|e| e.class == class && e.value == key)
+            self.key(scored).is_some_and(|entity| entity.class == class && entity.value == key)
         } else {
             self.groups_by(class)
         };
-        let by_alias =
-            |rule: usize| self.aliased.get(rule).is_none_or(|c| is(self::named(scored, *c)));
-        let rules = (0..self.rules.len()).filter(|rule| named && by_alias(*rule) && matches(*rule));
+        let matches = |rule: usize| self.rules.get(rule).is_some_and(|r| r.matcher.matches(scored));
+        if named { self.part_with(scored, key, matches) } else { None }
+    }
+
+    /// The same of an event that names the key, where something else knows which rules match.
+    fn part_with(
+        &self,
+        scored: &Scored,
+        key: &str,
+        mut matches: impl FnMut(usize) -> bool,
+    ) -> Option<(Mask, u64)> {
+        let is = |class: Class| named(scored, class).is_some_and(|entity| entity.value == key);
+        let by_alias = |rule: usize| self.aliased.get(rule).is_none_or(|class| is(*class));
+        let rules = (0..self.rules.len()).filter(|rule| by_alias(*rule) && matches(*rule));
         let mask = rules.fold(0, |mask: Mask, rule| mask | 1 << rule);
         if mask == 0 { None } else { self.count(scored, mask) }
     }

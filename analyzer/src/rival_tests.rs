@@ -123,7 +123,7 @@ fn streams() -> impl Strategy<Value = Vec<Scored>> {
 }
 
 fn cases() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) }
 }
 
 proptest! {

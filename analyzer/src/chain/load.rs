@@ -177,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_manual_is_a_chain() {
+        let manual = include_str!("../../../docs/chains.md");
+        let example = manual.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let book = Book::parse("chains.md", example.unwrap()).unwrap();
+        let names: Vec<_> = book.chains().iter().map(|chain| chain.name.as_str()).collect();
+        assert_eq!(names, ["flood_then_success"]);
+        assert_eq!(book.chains()[0].links.len(), 1);
+    }
+
+    #[test]
     fn a_directory_replaces_by_name_and_tells_all_its_errors() {
         let dir = tempfile::tempdir().unwrap();
         let config = Config { chains_dir: Some(dir.path().to_owned()), ..Config::default() };

@@ -73,7 +73,7 @@ impl Lookup {
             let Some(chain) = chains.get(usize::from(entry.chain)) else { continue };
             let Some((home, key)) = home(chain, class, scored) else { continue };
             let matching = |rule: usize| entry.rules.get(rule).is_some_and(|at| matches(*at));
-            if let Some((mask, value)) = chain.part_with(scored, home, key, matching) {
+            if let Some((mask, value)) = chain.part_with(scored, key, matching) {
                 parts.push(Part { chain: entry.chain, home, mask, value });
             }
         }

@@ -237,21 +237,33 @@ impl Lane {
             return Ok(Given::Ignored);
         }
         let packed = Packed::new(scored, &mut self.buffer)?;
-        let mut kept = false;
-        let mut rest = parts;
-        while let Some(home) = rest.first().map(|part| part.home) {
-            // Nearly always all of them: only an alias gives another class.
-            let (own, others) = if rest.iter().all(|part| part.home == home) {
-                (rest, Parts::new())
-            } else {
-                rest.into_iter().partition(|part| part.home == home)
-            };
-            let key = Key { class: home, ..key.clone() };
-            kept |= self.take(book, key, (at, &packed, own.as_slice()));
-            rest = others;
-        }
+        // Nearly always all of them: only an alias gives another class.
+        let kept = if parts.iter().all(|part| part.home == key.class) {
+            self.take(book, key, (at, &packed, parts.as_slice()))
+        } else {
+            self.take_apart(book, &key, (at, &packed), parts)
+        };
         self.counters.taken += u64::from(kept);
         Ok(if kept { Given::Taken } else { Given::Ignored })
+    }
+
+    /// Takes an event under the key that each of its parts gives it.
+    fn take_apart(
+        &mut self,
+        book: &Book,
+        key: &Key,
+        (at, packed): (At, &Packed),
+        mut rest: Parts,
+    ) -> bool {
+        let mut kept = false;
+        while let Some(home) = rest.first().map(|part| part.home) {
+            let (own, others): (Parts, Parts) =
+                rest.into_iter().partition(|part| part.home == home);
+            let key = Key { class: home, ..key.clone() };
+            kept |= self.take(book, key, (at, packed, own.as_slice()));
+            rest = others;
+        }
+        kept
     }
 
     /// Takes an event under a key; whether any chain keeps it.
