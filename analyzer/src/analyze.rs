@@ -1,12 +1,12 @@
 //! The pure path: scored events in, final assessments out, no stream between.
 
-use crate::{Config, Error, chain::Book, core::Core, router};
+use crate::{Config, Error, assess::Revision, chain::Book, core::Core, router};
 use magsentinel_bus_schema::{Assessment, Id, Level, Scored, Shard, Subject, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Runs scored events, in the given order, through router and shards as the mesh would, and
 /// returns the newest assessment of each incident, oldest incident first. Every event is taken
-/// as stored and handled at `now`. It publishes nothing and reads nothing but
+/// as stored and handled at `now`, and after the last one nothing else is waited for. It publishes nothing and reads nothing but
 /// `config.chains_dir`.
 ///
 /// # Errors
@@ -35,6 +35,16 @@ pub fn analyze_with(
     let classes = book.classes();
     let mut shards: BTreeMap<Shard, Core> = BTreeMap::new();
     let mut newest: BTreeMap<Id, Assessment> = BTreeMap::new();
+    let mut keep = |revisions: Vec<Revision>| {
+        for revision in revisions {
+            let incident = revision.assessment.incident;
+            if revision.superseded {
+                newest.remove(&incident);
+            } else {
+                newest.insert(incident, revision.assessment);
+            }
+        }
+    };
     for (seq, scored) in (1..).zip(scored.iter().filter(|s| s.level > Level::None)) {
         for (subject, _, keyed) in router::route(&classes, config.shards, scored, seq) {
             let Subject::Keyed(_, shard) = subject else { continue };
@@ -43,16 +53,10 @@ pub fn analyze_with(
             if core.give(keyed, now, now).is_err() {
                 continue;
             }
-            for revision in core.settle(now) {
-                let incident = revision.assessment.incident;
-                if revision.superseded {
-                    newest.remove(&incident);
-                } else {
-                    newest.insert(incident, revision.assessment);
-                }
-            }
+            keep(core.settle(now));
         }
     }
+    shards.values_mut().for_each(|core| keep(core.conclude(now)));
     let mut last: Vec<Assessment> = newest.into_values().collect();
     last.sort_by_key(|a| (a.first, a.incident));
     last

@@ -3,7 +3,8 @@
 //! **Identity.** An incident's id is derived from tenant, chain, key and its first member. An
 //! assessment's id is derived from the incident, the number of its members, its newest member,
 //! its level, and whether it is closed; its revision is twice the number of members less one,
-//! and one more when closed. Neither depends on how messages were batched, nor on how often the
+//! and one more when closed. (Where events that came after a silence took members away, both
+//! count on from the highest number that was told.) Neither depends on how messages were batched, nor on how often the
 //! stream was read; a revision rises, with gaps.
 
 mod action;
@@ -33,7 +34,7 @@ pub struct Revision {
     pub alert: Option<(Alert, Vec<Level>)>,
     /// Actions that were not asked for before.
     pub actions: Vec<Action>,
-    /// The incident goes on as another one.
+    /// The incident goes on as another one, or was none.
     pub superseded: bool,
     /// Trace context of its newest member.
     pub trace: Option<String>,
@@ -80,12 +81,12 @@ pub fn revise(
             incident.levels.insert(assessment.level);
             vec![assessment.level]
         }
-        Turn::Closed | Turn::Superseded(_) | Turn::GivenUp => {
+        Turn::Closed | Turn::Superseded(_) | Turn::Withdrawn | Turn::GivenUp => {
             incident.levels.iter().copied().collect()
         }
     };
     let alert = (!levels.is_empty()).then(|| (alert(chain, &assessment, now), levels));
-    let superseded = matches!(turn, Turn::Superseded(_));
+    let superseded = matches!(turn, Turn::Superseded(_) | Turn::Withdrawn);
     let trace = incident.tally.trace.clone();
     incident.told = true;
     Some(Revision { assessment, alert, actions, superseded, trace })
@@ -129,11 +130,11 @@ fn assessment(
     let status = match turn {
         Turn::Grew if !incident.told => Status::Opened,
         Turn::Grew => Status::Updated,
-        Turn::Closed | Turn::Superseded(_) | Turn::GivenUp => Status::Closed,
+        Turn::Closed | Turn::Superseded(_) | Turn::Withdrawn | Turn::GivenUp => Status::Closed,
     };
     let closed = u32::from(status == Status::Closed);
-    let count = u32::try_from(tally.count).unwrap_or(u32::MAX / 2);
-    let revision = count.saturating_mul(2).saturating_sub(1).saturating_add(closed);
+    let rank = u32::try_from(incident.rank()).unwrap_or(u32::MAX / 2);
+    let revision = rank.saturating_mul(2).saturating_sub(1).saturating_add(closed);
     let cited = tally.cited();
     let mut assessment = Assessment {
         v: SCHEMA_VERSION,
@@ -141,7 +142,7 @@ fn assessment(
             b"assessment".as_slice(),
             id.as_bytes(),
             newest.1.as_bytes(),
-            &tally.count.to_be_bytes(),
+            &incident.rank().to_be_bytes(),
             level.token().as_bytes(),
             &[u8::from(status == Status::Closed)],
         ]),
@@ -170,12 +171,19 @@ fn assessment(
         rated,
     };
     assessment.reasoning = words::reasoning(config, chain, incident, &assessment, turn);
-    if let Turn::Superseded(anchor) = turn {
-        let other = incident_id(key, chain, anchor);
-        assessment
-            .reasoning
-            .push(format!("Earlier events came to light: this goes on as incident {other}."));
-    }
+    let gone = match turn {
+        Turn::Superseded(anchor) => {
+            let other = incident_id(key, chain, anchor);
+            Some(format!("Earlier events came to light: this goes on as incident {other}."))
+        }
+        Turn::Withdrawn => Some(
+            "Withdrawn: it was told while no events came, and those that came after all, in \
+             time, show that the condition did not hold."
+                .to_owned(),
+        ),
+        Turn::Grew | Turn::Closed | Turn::GivenUp => None,
+    };
+    assessment.reasoning.extend(gone);
     Some(assessment)
 }
 

@@ -239,3 +239,72 @@ fn the_pure_path_takes_the_shipped_book() {
         assert!(told.contains(&want), "{want:?} in {told:?}");
     }
 }
+
+#[test]
+fn an_alias_joins_events_that_name_the_key_by_different_classes() {
+    use magsentinel_bus_schema::{Class, Trust};
+    let aliases = "  aliases: {machine: {r0: client, r1: host}}\n";
+    let text = crate::testing::text("temporal_ordered", 2, 300, aliases);
+    let book = crate::testing::parsed(&text.replace("[user]", "[machine]"));
+    let named = |n, patrol: &str, class, value| {
+        scored(&format!("{n}"), patrol, Level::High, f64::from(n)).naming(
+            class,
+            value,
+            Trust::Observed,
+        )
+    };
+    let inside = "10.0.0.7";
+    let events = vec![
+        named(0, "p0", Class::Client, inside),
+        // A step that names it by the class of the other step is none.
+        named(1, "p1", Class::Client, inside),
+        named(2, "p0", Class::Host, inside),
+        named(3, "p1", Class::Host, "10.0.0.8"),
+    ];
+    let mut bench = Bench::new(Config::default(), book.clone());
+    assert!(bench.batch(events).is_empty());
+    // One event that names it by both classes comes twice and counts once.
+    let both = named(4, "p1", Class::Host, inside).naming(Class::Client, inside, Trust::Observed);
+    let found = bench.batch([both]);
+    assert_eq!(statuses(&found), [Status::Opened]);
+    let of = &found[0].assessment;
+    assert_eq!((of.class, of.key.as_str(), of.count), (Class::Client, inside, 2));
+    assert_eq!(bench.live().duplicates, 0);
+    let told = crate::explain(
+        &book,
+        &Config::default(),
+        Class::Client,
+        inside,
+        &[named(0, "p0", Class::Client, inside), named(4, "p1", Class::Host, inside)],
+    );
+    assert_eq!(told[0].chains[0].found.len(), 1);
+}
+
+#[test]
+fn what_another_correlation_found_is_evidence_with_all_its_events() {
+    let book = crate::testing::correlated(&[
+        ("flood", "event_count", "r0", 60, "gte: 3".to_owned()),
+        ("entry", "temporal_ordered", "flood, r1", 300, String::new()),
+    ]);
+    let mut bench = Bench::new(Config::default(), book.clone());
+    let events = [event(0, "p0", 0.0), event(1, "p0", 50.0), event(2, "p0", 60.0)];
+    assert!(bench.batch(events.clone()).is_empty(), "an inner correlation alerts nobody");
+    let last = event(3, "p1", 300.0);
+    let found = bench.batch([last.clone()]);
+    assert_eq!(statuses(&found), [Status::Opened]);
+    let of = &found[0].assessment;
+    assert_eq!((of.chain.as_str(), of.count, of.first), ("entry", 4, at(0.0)));
+    let all = events.into_iter().chain([last]).collect::<Vec<_>>();
+    // The window counts from the instant at which the inner condition held.
+    let late = [&all[..3], &[event(3, "p1", 361.0)]].concat();
+    let config = Config { lateness: Span::s(400), ..Config::default() };
+    assert!(analyze_with(&book, &config, late.clone(), at(400.0)).is_empty());
+    let reached = |events: &[Scored]| {
+        let told =
+            crate::explain(&book, &config, magsentinel_bus_schema::Class::User, "ann", events);
+        told[0].chains[0].reached.clone()
+    };
+    assert_eq!(reached(&all), "2 of 2 steps in order within 5m");
+    assert_eq!(reached(&late), "1 of 2 steps in order within 5m; missing \"Rule 1\"");
+    assert_eq!(reached(&all[1..]), "0 of 2 steps in order within 5m; missing \"flood\"");
+}

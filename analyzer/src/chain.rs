@@ -15,9 +15,14 @@
 //! with exact text, the wildcards `*` and `?`, and the modifiers `contains`, `startswith`,
 //! `endswith` and `all`. Text is compared without regard to case, as Sigma has it.
 //!
-//! Supported correlations are `event_count`, `value_count` and `value_sum` (with `gte` or `gt`),
-//! `temporal` and `temporal_ordered`, grouped by exactly one class of entity, over a sliding window of
-//! whole seconds. Anything else is an error at load that names file and construct.
+//! Correlations are `event_count`, `value_count`, `value_sum`, `value_avg`, `value_median`,
+//! `value_percentile` (with `gte`, `gt`, `lte`, `lt`, `eq`, `neq` and ranges), `temporal` and
+//! `temporal_ordered`, grouped by exactly one class of entity or an alias for one, over a sliding
+//! window of whole seconds, of rules or of other correlations of the file. `docs/chains.md` says
+//! how to write them, [`window`] which events satisfy them. Anything else is an error at load that
+//! names file and construct.
+//!
+//! [`window`]: crate::window
 //!
 //! The correlation's top-level key `magsentinel` (Sigma allows custom ones) may hold
 //!
@@ -30,11 +35,15 @@
 //! | `plan` | what an operator should do, in order | none |
 //! | `otherwise` | classes that give the key, in order, where `group-by` gives none | none |
 
+mod condition;
 mod detection;
 mod load;
 mod lookup;
 mod parse;
 
+pub use condition::{
+    Condition, Counted, MILLIONTHS, Measure, NO_VALUE, NumberField, Range, Ratio, ValueField,
+};
 pub use detection::{Matcher, Pattern};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
 pub use lookup::{Part, Parts};
@@ -43,110 +52,6 @@ use crate::severity::Model;
 use lookup::Lookup;
 use magsentinel_bus_schema::{Class, Entity, Id, Level, Scored, Token};
 use std::{sync::Arc, time::Duration};
-
-/// Which events are the members of a chain's windows. A window of length `T` is closed at both
-/// ends: two events exactly `T` apart are inside the same window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// `temporal_ordered`: one event per rule, in the order of the rules, the last at most one
-    /// window after the first. Events of the same instant are in order either way, because
-    /// clocks say nothing about them; one event that several rules match may be several steps.
-    Ordered,
-    /// `temporal`: every rule matches within one window, in any order.
-    Together,
-    /// `event_count`: at least so many events within one window.
-    Count {
-        /// How many, 1..
-        at_least: u64,
-    },
-    /// `value_count`: at least so many different values of a field within one window. Events
-    /// without the field take no part.
-    Distinct {
-        /// The field.
-        field: ValueField,
-        /// How many, 1..
-        at_least: u64,
-    },
-    /// `value_sum`: the values of a numeric field within one window add up to at least so much.
-    Sum {
-        /// The field.
-        field: NumberField,
-        /// How much, in millionths, 1..
-        at_least: u64,
-    },
-}
-
-/// A field whose values can be added up. None of them is negative, so a sum only grows with
-/// every event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberField {
-    /// The score, 0..=1.
-    Score,
-    /// The confidence, 0..=1.
-    Confidence,
-    /// The level: low is 1, medium 2, high 3, critical 4.
-    Level,
-}
-
-/// Parts of a whole: sums are exact, whatever the order in which events come.
-pub const MILLIONTHS: u64 = 1_000_000;
-
-impl NumberField {
-    /// The value of a scored event, in millionths. A number out of range counts as its nearest
-    /// bound, none at all as 0.
-    #[must_use]
-    pub fn of(self, scored: &Scored) -> u64 {
-        let share = |value: f32| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=1")]
-            let millionths = (f64::from(value).clamp(0.0, 1.0) * MILLIONTHS as f64).round() as u64;
-            millionths
-        };
-        match self {
-            Self::Score => share(scored.score),
-            Self::Confidence => share(scored.confidence),
-            Self::Level => scored.level as u64 * MILLIONTHS,
-        }
-    }
-
-    /// The greatest value of one event, in millionths.
-    fn most(self) -> u64 {
-        match self {
-            Self::Score | Self::Confidence => MILLIONTHS,
-            Self::Level => Level::Critical as u64 * MILLIONTHS,
-        }
-    }
-}
-
-/// A field whose values can be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueField {
-    /// The patrol.
-    Patrol,
-    /// The category.
-    Category,
-    /// The kind of event.
-    Kind,
-    /// The entity of a class.
-    Entity(Class),
-}
-
-impl ValueField {
-    /// The value of a scored event, if it has one, as a number: the first 64 bits of a digest of
-    /// its text, so that windows need not keep the text. The same in every process.
-    #[must_use]
-    pub fn of(self, scored: &Scored) -> Option<u64> {
-        self.text(scored).map(|text| (Id::derived(&[text]).as_u128() >> 64) as u64)
-    }
-
-    fn text(self, scored: &Scored) -> Option<&str> {
-        match self {
-            Self::Patrol => Some(scored.patrol.as_str()),
-            Self::Category => Some(scored.category.as_str()),
-            Self::Kind => Some(scored.kind.token()),
-            Self::Entity(class) => named(scored, class).map(|e| e.value.as_str()),
-        }
-    }
-}
 
 /// How the level of an assessment follows from its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +97,31 @@ pub const RULES_MAX: usize = 16;
 /// The rules of a chain that an event matches: bit `i` is rule `i`.
 pub type Mask = u16;
 
+/// What a condition speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Events that match the rule at this position.
+    Rule(usize),
+    /// What the link at this position finds.
+    Link(usize),
+}
+
+/// A correlation that another refers to. It gives a point at every instant at which one of its
+/// satisfied windows ends.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its name in the file.
+    pub name: String,
+    /// Its title, for readers.
+    pub title: String,
+    /// Length of its window.
+    pub window: Duration,
+    /// Its condition, one that only grows.
+    pub condition: Condition,
+    /// What the condition speaks of; links come before this one.
+    pub steps: Vec<Step>,
+}
+
 /// One chain.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -201,12 +131,23 @@ pub struct Chain {
     pub title: String,
     /// Classes that give the key: the first that the event names.
     pub classes: Vec<Class>,
+    /// By rule, the class that gives the key, where an alias names different ones; else none.
+    /// Then `classes` are these, each once, and every key is of the first.
+    pub aliased: Vec<Class>,
+    /// By rule, the field that counts, where an alias names different ones; else none.
+    pub counted: Vec<Counted>,
     /// Length of the window.
     pub window: Duration,
     /// The condition.
     pub condition: Condition,
-    /// Its rules, 1..=[`RULES_MAX`]; for [`Condition::Ordered`] in the order of the steps.
+    /// Its rules, 1..=[`RULES_MAX`]; for [`Condition::Ordered`] in the order of the steps. With
+    /// links, the rules of these as well.
     pub rules: Vec<Rule>,
+    /// Correlations that it refers to, at first or at second hand; each after those that it
+    /// refers to itself.
+    pub links: Vec<Link>,
+    /// What the condition speaks of, where there are links; else none, and it is the rules.
+    pub steps: Vec<Step>,
     /// The attack type of its assessments.
     pub attack_type: Token,
     /// Level of its assessments.
@@ -226,24 +167,94 @@ impl Chain {
         self.classes.iter().find_map(|class| named(scored, *class))
     }
 
-    /// What an event counts for under the condition; nothing where it has no value to count.
+    /// What the condition speaks of.
     #[must_use]
-    pub fn value(&self, scored: &Scored) -> Option<u64> {
-        match &self.condition {
-            Condition::Distinct { field, .. } => field.of(scored),
-            Condition::Sum { field, .. } => Some(field.of(scored)),
-            Condition::Ordered | Condition::Together | Condition::Count { .. } => Some(0),
+    pub fn all_steps(&self) -> Vec<Step> {
+        if self.links.is_empty() {
+            (0..self.rules.len()).map(Step::Rule).collect()
+        } else {
+            self.steps.clone()
         }
     }
 
-    /// The rules that an event matches; 0 when it takes no part.
+    /// The titles of what the condition speaks of.
     #[must_use]
-    pub fn mask(&self, scored: &Scored) -> Mask {
-        if self.value(scored).is_none() {
-            return 0;
+    pub fn step_titles(&self) -> Vec<&str> {
+        let title = |step: Step| match step {
+            Step::Rule(at) => self.rules.get(at).map(|rule| rule.title.as_str()),
+            Step::Link(at) => self.links.get(at).map(|link| link.title.as_str()),
+        };
+        self.all_steps().into_iter().filter_map(title).collect()
+    }
+
+    /// How far before its end an incident's newest window may reach: the window, and with links
+    /// the longest sum of windows along them.
+    #[must_use]
+    pub fn reach(&self) -> Duration {
+        let mut reaches: Vec<Duration> = Vec::new();
+        let longest = |steps: &[Step], reaches: &[Duration]| {
+            let of = |step: &Step| match step {
+                Step::Rule(_) => None,
+                Step::Link(at) => reaches.get(*at).copied(),
+            };
+            steps.iter().filter_map(of).max().unwrap_or_default()
+        };
+        for link in &self.links {
+            reaches.push(link.window + longest(&link.steps, &reaches));
         }
-        let matching = self.rules.iter().enumerate().filter(|(_, r)| r.matcher.matches(scored));
-        matching.fold(0, |mask, (i, _)| mask | 1 << i)
+        self.window + longest(&self.steps, &reaches)
+    }
+
+    /// Whether its keys are of a class.
+    #[must_use]
+    pub fn groups_by(&self, class: Class) -> bool {
+        let home = if self.aliased.is_empty() { self.classes.len() } else { 1 };
+        self.classes.iter().take(home).any(|c| *c == class)
+    }
+
+    /// The part that an event takes under a key: the rules that it matches, never 0, and what it
+    /// counts for.
+    #[must_use]
+    pub fn part(&self, scored: &Scored, class: Class, key: &str) -> Option<(Mask, u64)> {
+        let named = if self.aliased.is_empty() {
+            self.key(scored).is_some_and(|entity| entity.class == class && entity.value == key)
+        } else {
+            self.groups_by(class)
+        };
+        let matches = |rule: usize| self.rules.get(rule).is_some_and(|r| r.matcher.matches(scored));
+        if named { self.part_with(scored, key, matches) } else { None }
+    }
+
+    /// The same of an event that names the key, where something else knows which rules match.
+    fn part_with(
+        &self,
+        scored: &Scored,
+        key: &str,
+        mut matches: impl FnMut(usize) -> bool,
+    ) -> Option<(Mask, u64)> {
+        let is = |class: Class| named(scored, class).is_some_and(|entity| entity.value == key);
+        let by_alias = |rule: usize| self.aliased.get(rule).is_none_or(|class| is(*class));
+        let rules = (0..self.rules.len()).filter(|rule| by_alias(*rule) && matches(*rule));
+        let mask = rules.fold(0, |mask: Mask, rule| mask | 1 << rule);
+        if mask == 0 { None } else { self.count(scored, mask) }
+    }
+
+    /// What an event counts for that matches these rules; those for which it counts nothing are
+    /// left out.
+    fn count(&self, scored: &Scored, mask: Mask) -> Option<(Mask, u64)> {
+        if let Some(link) = self.links.iter().find(|link| link.condition.counts_values()) {
+            // No value is no part in that link alone.
+            return Some((mask, link.condition.value(scored).unwrap_or(NO_VALUE)));
+        }
+        if self.counted.is_empty() {
+            return self.condition.value(scored).map(|value| (mask, value));
+        }
+        let matched = self.counted.iter().enumerate().filter(|(rule, _)| mask >> rule & 1 == 1);
+        let counted = matched.filter_map(|(rule, field)| Some((rule, field.of(scored)?)));
+        counted.fold(None, |before, (rule, value)| {
+            let (mask, first) = before.unwrap_or((0, value));
+            Some((mask | 1 << rule, first))
+        })
     }
 }
 
@@ -305,9 +316,9 @@ impl Book {
         Id::derived(&[&format!("{:?}", self.chains), model])
     }
 
-    /// The longest window of any chain.
+    /// The longest reach of any chain.
     #[must_use]
     pub fn window_max(&self) -> Duration {
-        self.chains.iter().map(|c| c.window).max().unwrap_or_default()
+        self.chains.iter().map(Chain::reach).max().unwrap_or_default()
     }
 }

@@ -100,9 +100,11 @@ impl Core {
         if read.book != self.book.digest() {
             return Err("it was kept under other chains".to_owned());
         }
-        self.live = Lane::restored(limits(&self.config, self.config.lateness), read.live);
+        let chains = self.book.chains();
+        let live = limits(&self.config, self.config.lateness);
+        self.live = Lane::restored(live, read.live, chains);
         let replayed = limits(&self.config, self.config.replay_lateness);
-        self.replayed = Lane::restored(replayed, read.replayed);
+        self.replayed = Lane::restored(replayed, read.replayed, chains);
         Ok(())
     }
 
@@ -139,6 +141,13 @@ impl Core {
             });
         }
         revisions
+    }
+
+    /// The revisions that are due when no event will come any more.
+    pub fn conclude(&mut self, now: Timestamp) -> Vec<Revision> {
+        self.live.conclude();
+        self.replayed.conclude();
+        self.settle(now)
     }
 
     /// What was counted for live and for played-back events.

@@ -7,7 +7,7 @@
 use crate::{
     Config, analyze_with,
     chain::{Book, Chain, Condition, MILLIONTHS},
-    window::Point,
+    window::{Point, nearest, stepped},
 };
 use magsentinel_bus_schema::{Assessment, Class, Level, Scored, Token};
 use magsentinel_runtime::settings::Span;
@@ -68,7 +68,12 @@ fn lane(
     scored: &[Scored],
     replayed: bool,
 ) -> Option<Explanation> {
-    let names = |s: &&Scored| s.entities.iter().any(|e| e.class == class && e.value == key);
+    let grouped = || book.chains().iter().filter(|chain| chain.groups_by(class));
+    // An alias gives other classes the same key.
+    let classes: BTreeSet<Class> =
+        grouped().filter(|c| !c.aliased.is_empty()).flat_map(|c| c.aliased.clone()).collect();
+    let is = |of: Class| of == class || classes.contains(&of);
+    let names = |s: &&Scored| s.entities.iter().any(|e| is(e.class) && e.value == key);
     let mut own: Vec<Scored> =
         scored.iter().filter(|s| s.replayed == replayed).filter(names).cloned().collect();
     own.sort_by_key(|s| (s.ts, s.id));
@@ -82,8 +87,7 @@ fn lane(
     found.retain(|a| a.class == class && a.key == key);
     // Level none is not routed: no chain sees it.
     own.retain(|s| s.level > Level::None);
-    let grouped = book.chains().iter().filter(|chain| chain.classes.contains(&class));
-    let chains = grouped.map(|chain| account(chain, (class, key), &own, &found)).collect();
+    let chains = grouped().map(|chain| account(chain, (class, key), &own, &found)).collect();
     Some(Explanation { class, key: key.to_owned(), replayed, events, chains })
 }
 
@@ -93,16 +97,9 @@ fn account(
     scored: &[Scored],
     found: &[Assessment],
 ) -> Account {
-    let keyed = scored.iter().filter(|s| {
-        chain.key(s).is_some_and(|entity| entity.class == class && entity.value == key)
-    });
-    let points: Vec<Point> = keyed
-        .map(|s| {
-            let value = chain.value(s).unwrap_or_default();
-            Point { at: s.ts.micros(), mask: chain.mask(s), value }
-        })
-        .filter(|point| point.mask != 0)
-        .collect();
+    let parts = scored.iter().filter_map(|s| Some((s.ts, chain.part(s, class, key)?)));
+    let points: Vec<Point> =
+        parts.map(|(ts, (mask, value))| Point { at: ts.micros(), mask, value }).collect();
     let matching = |rule: usize| points.iter().filter(|p| p.mask >> rule & 1 == 1).count() as u64;
     let rules = chain.rules.iter().enumerate();
     Account {
@@ -110,7 +107,7 @@ fn account(
         title: chain.title.clone(),
         rules: rules.map(|(i, rule)| (rule.title.clone(), matching(i))).collect(),
         found: found.iter().filter(|a| a.chain == chain.name).cloned().collect(),
-        reached: reached(chain, &points),
+        reached: reached(chain, &stepped(chain, &points)),
     }
 }
 
@@ -134,17 +131,25 @@ fn reached(chain: &Chain, points: &[Point]) -> String {
             let [most, least] = [most, *at_least].map(|n| n as f64 / MILLIONTHS as f64);
             format!("a sum of {most} of {least} within {within}")
         }
+        Condition::Judged { measure, range } => {
+            let length = i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX);
+            let most = nearest(*measure, range, length, points);
+            let came = most.map_or_else(|| "none".to_owned(), |n| format!("{:.3}", n.value()));
+            format!("{measure} {came}, where it must be {range}, within {within}")
+        }
         Condition::Together => {
             let best = windows(chain, points).max_by_key(|w| met(w).count_ones()).map_or(0, met);
-            let missing = chain.rules.iter().enumerate().filter(|(i, _)| best >> i & 1 == 0);
-            let missing: Vec<_> = missing.map(|(_, rule)| format!("{:?}", rule.title)).collect();
-            let (met, all) = (best.count_ones(), chain.rules.len());
+            let titles = chain.step_titles();
+            let missing = titles.iter().enumerate().filter(|(i, _)| best >> i & 1 == 0);
+            let missing: Vec<_> = missing.map(|(_, title)| format!("{title:?}")).collect();
+            let (met, all) = (best.count_ones(), titles.len());
             format!("{met} of {all} rules within {within}{}", lacking(&missing))
         }
         Condition::Ordered => {
-            let steps = most(&|window| steps(window, chain.rules.len()));
-            let next = chain.rules.get(steps).map(|rule| format!("{:?}", rule.title));
-            let all = chain.rules.len();
+            let titles = chain.step_titles();
+            let steps = most(&|window| steps(window, titles.len()));
+            let next = titles.get(steps).map(|title| format!("{title:?}"));
+            let all = titles.len();
             format!("{steps} of {all} steps in order within {within}{}", lacking(next.as_slice()))
         }
     }

@@ -28,7 +28,13 @@ mod book_tests;
 #[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod oracle_tests;
+#[cfg(test)]
+mod rival_tests;
 #[cfg(test)]
 mod stage_tests;
 #[cfg(test)]

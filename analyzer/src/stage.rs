@@ -115,8 +115,12 @@ impl Stage for Analyzer {
                 out.fail(index, Failed::Poison(why));
             }
         }
+        // What is told while rebuilding is discarded: what the silence since then brings must not
+        // be told before it is over.
+        let read_again = batch.deliveries.last().filter(|_| batch.rebuilding);
+        let now = read_again.map_or(batch.now, |last| last.stored);
         // Settled once a batch: a flood of events of one incident is one revision.
-        self.settle(batch.now, out);
+        self.settle(now, out);
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Output) {

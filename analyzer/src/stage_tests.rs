@@ -279,3 +279,14 @@ fn the_router_publishes_once_per_class_counts_the_keyless_and_refuses_what_lies(
     assert_eq!(out.failures().len(), 1);
     assert_eq!(router.report()["keyless"], 2);
 }
+
+#[test]
+fn what_the_silence_since_brings_is_told_when_the_rebuild_is_over() {
+    let mut stage = analyzer(config());
+    // Read again long after: whatever is told meanwhile is discarded.
+    handle(&mut stage, &routed(&intrusion()), at(1e4), true);
+    let mut out = Output::default();
+    stage.tick(at(1e4), &mut out);
+    let closed: Vec<_> = of_chain(&out, CHAIN).iter().map(|a| a.status).collect();
+    assert_eq!(closed, [Status::Closed]);
+}

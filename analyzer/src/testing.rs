@@ -4,7 +4,7 @@ use crate::{Config, chain::Book};
 use magsentinel_bus_schema::{
     Class, Entity, Id, Kind, Level, SCHEMA_VERSION, Scored, Tenant, Timestamp, Token, Trust,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Some moment; all tests count seconds from here.
 pub(crate) const START: i64 = 1_750_000_000;
@@ -56,12 +56,12 @@ impl Naming for Scored {
     }
 }
 
-/// A book of one chain over the patrols `p0`, `p1`, …, grouped by user.
-pub(crate) fn book(kind: &str, rules: usize, seconds: u64, condition: &str) -> Arc<Book> {
+/// A chain over the patrols `p0`, `p1`, …, grouped by user.
+pub(crate) fn text(kind: &str, rules: usize, seconds: u64, condition: &str) -> String {
     let names: Vec<String> = (0..rules).map(|i| format!("r{i}")).collect();
     let mut text = format!(
         "title: Tested\nname: tested\nlevel: critical\ncorrelation:\n  type: {kind}\n  \
-         rules: [{}]\n  group-by: user\n  timespan: {seconds}s\n{condition}",
+         rules: [{}]\n  group-by: [user]\n  timespan: {seconds}s\n{condition}",
         names.join(", ")
     );
     for (i, name) in names.iter().enumerate() {
@@ -70,7 +70,47 @@ pub(crate) fn book(kind: &str, rules: usize, seconds: u64, condition: &str) -> A
              scored}}\ndetection:\n  it: {{patrol: p{i}}}\n  condition: it\n"
         );
     }
-    Arc::new(Book::parse("tested.yml", &text).unwrap())
+    text
+}
+
+/// A book of one such chain.
+pub(crate) fn book(kind: &str, rules: usize, seconds: u64, condition: &str) -> Arc<Book> {
+    parsed(&text(kind, rules, seconds, condition))
+}
+
+/// The same, where the rules take turns to find the key as a user and as a key.
+pub(crate) fn aliased(kind: &str, rules: usize, seconds: u64, condition: &str) -> Arc<Book> {
+    let of = |i: usize| format!("r{i}: {}", if i.is_multiple_of(2) { "user" } else { "key" });
+    let of: Vec<String> = (0..rules).map(of).collect();
+    let aliases = format!("  aliases: {{who: {{{}}}}}\n{condition}", of.join(", "));
+    parsed(&text(kind, rules, seconds, &aliases).replace("[user]", "[who]"))
+}
+
+/// A book of correlations over `r0`, `r1`, … and over one another: name, type, rules, seconds and
+/// condition of each.
+pub(crate) fn correlated(all: &[(&str, &str, &str, u64, String)]) -> Arc<Book> {
+    let mut documents = Vec::new();
+    let mut used = BTreeSet::new();
+    for (name, kind, rules, seconds, condition) in all {
+        let condition = match condition.as_str() {
+            "" => String::new(),
+            condition => format!("  condition: {{{condition}}}\n"),
+        };
+        documents.push(format!(
+            "title: {name}\nname: {name}\nlevel: critical\ncorrelation:\n  type: {kind}\n  \
+             rules: [{rules}]\n  group-by: [user]\n  timespan: {seconds}s\n{condition}"
+        ));
+        used.extend(rules.split(", "));
+    }
+    let whole = text("temporal", 3, 1, "");
+    let rules = whole.split("\n---\n").skip(1);
+    let names = |rule: &&str| used.iter().any(|name| rule.contains(&format!("name: {name}\n")));
+    documents.extend(rules.filter(names).map(str::to_owned));
+    parsed(&documents.join("\n---\n"))
+}
+
+pub(crate) fn parsed(text: &str) -> Arc<Book> {
+    Arc::new(Book::parse("tested.yml", text).unwrap())
 }
 
 /// The shipped book.

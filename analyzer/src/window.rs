@@ -4,20 +4,49 @@
 //! length, both ends included. An *incident* is a maximal run of satisfied windows whose time
 //! intervals overlap (closed intervals: touching is overlapping); its members are the events of
 //! these windows. Both depend on the set of events alone, never on the order in which they came.
+//!
+//! **Conditions that only grow** (`gte` and `gt` of counts and sums, `temporal`,
+//! `temporal_ordered`) are looked at whenever an event comes: a further event may add windows, and
+//! takes none away. `temporal_ordered` has a window for every choice of its steps, the others one
+//! for every instant of an event: the window that ends there.
+//!
+//! A condition may speak of what another correlation finds (a [`Link`]): one point for every
+//! instant at which one of its satisfied windows ends, with the members of these windows that lie
+//! within the link's window before it as evidence. The members of the outer incident are events:
+//! those that it found itself, and the evidence of its points. Its windows reach back to the
+//! first of their evidence. Since a link only ever gives more points as events come, so it is with
+//! the outer condition.
+//!
+//! [`Link`]: crate::chain::Link
+//!
+//! **All others** ([`Condition::Judged`]: `lt`, `lte`, `eq`, `neq`, averages, percentiles) have
+//! the same windows: one for each instant at which an event takes part, ending there. Each is
+//! judged once, when the watermark has passed its end, because only then no event can change it.
+//! Where the stream goes quiet the watermark stands still: when no event has come for the allowed
+//! lateness, what waits is judged as it is. Should an event that is in time come after all, and
+//! tell otherwise, the incident is corrected, or withdrawn, so that what is known in the end is
+//! again a function of the set of events. A window that holds no event is no window: there is
+//! nothing to say of a key of which nothing is heard. A window that lost an event at the bound of
+//! kept events is not judged, because its number is not known.
 
+mod agenda;
+mod chained;
 mod followed;
+mod gauge;
 mod lane;
 mod member;
 mod shape;
 mod tally;
 mod track;
 
+pub use chained::{search, stepped};
 pub use followed::{Key, Tell, Turn};
+pub use gauge::{Ends, judged, nearest};
 pub use lane::{Counters, Given, Lane, Limits, Saved};
 pub use member::{At, Member, Packed};
 pub use shape::{Peak, SPAN, Shape, Shapes};
 pub use tally::{Bounds, Seen, Step, Tally};
-pub use track::{Event, Incident, Taken, Track};
+pub use track::{Clock, Event, Incident, Taken, Track};
 
 use crate::chain::{Condition, Mask};
 use std::collections::HashMap;
@@ -29,9 +58,9 @@ pub struct Point {
     pub at: i64,
     /// The rules that it matches, never 0.
     pub mask: Mask,
-    /// What it counts for, as [`Chain::value`] has it.
+    /// What it counts for, as [`Chain::part`] has it.
     ///
-    /// [`Chain::value`]: crate::chain::Chain::value
+    /// [`Chain::part`]: crate::chain::Chain::part
     pub value: u64,
 }
 
@@ -42,20 +71,23 @@ pub struct Found {
     pub spans: Vec<(i64, i64)>,
     /// Whether each point is in a satisfied window.
     pub member: Vec<bool>,
+    /// The instants at which satisfied windows end, in order, each once.
+    pub ends: Vec<i64>,
 }
 
 /// Finds the satisfied windows among points that are sorted by time. Linear in the number of
-/// points times rules.
+/// points times rules; with a logarithm for percentiles.
 #[must_use]
 pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point]) -> Found {
     match condition {
         Condition::Ordered => ordered(rules, window, points),
-        Condition::Count { at_least } => trailing(window, points, &mut Many(0, *at_least)),
+        Condition::Count { at_least } => trailing(window, points, &mut Many(0, *at_least), all),
         Condition::Distinct { at_least, .. } => {
-            trailing(window, points, &mut Values(HashMap::new(), *at_least))
+            trailing(window, points, &mut Values(HashMap::new(), *at_least), all)
         }
-        Condition::Sum { at_least, .. } => trailing(window, points, &mut Sum(0, *at_least)),
-        Condition::Together => trailing(window, points, &mut Rules(vec![0; rules])),
+        Condition::Sum { at_least, .. } => trailing(window, points, &mut Sum(0, *at_least), all),
+        Condition::Together => trailing(window, points, &mut Rules(vec![0; rules]), all),
+        Condition::Judged { measure, range } => judged(*measure, range, window, points, &Ends::ALL),
     }
 }
 
@@ -129,9 +161,20 @@ impl Sliding for Rules {
     }
 }
 
-/// For every instant at which a point lies: the window that ends there, both ends included.
-fn trailing(window: i64, points: &[Point], inside: &mut impl Sliding) -> Found {
-    let mut spans = Spans::default();
+/// Every window is looked at.
+fn all(_: i64) -> bool {
+    true
+}
+
+/// For every instant at which a point lies, if it is one of the `ends`: the window that ends
+/// there, both ends included.
+fn trailing(
+    window: i64,
+    points: &[Point],
+    inside: &mut impl Sliding,
+    ends: impl Fn(i64) -> bool,
+) -> Found {
+    let (mut spans, mut found) = (Spans::default(), Vec::new());
     let mut oldest = points.iter().peekable();
     let mut newest = points.iter().peekable();
     while let Some(point) = newest.next() {
@@ -142,15 +185,17 @@ fn trailing(window: i64, points: &[Point], inside: &mut impl Sliding) -> Found {
         while let Some(left) = oldest.next_if(|p| p.at < point.at.saturating_sub(window)) {
             inside.leave(left);
         }
-        if inside.holds()
+        if ends(point.at)
+            && inside.holds()
             && let Some(first) = oldest.peek()
         {
             spans.add(first.at, point.at);
+            found.push(point.at);
         }
     }
     // Every point between the ends of a satisfied window is in that window.
     let member = points.iter().map(|p| spans.cover(p.at)).collect();
-    Found { spans: spans.0, member }
+    Found { spans: spans.0, member, ends: found }
 }
 
 /// Disjoint intervals, added in the order of their ends (and starts).
@@ -232,7 +277,13 @@ fn ordered(rules: usize, window: i64, points: &[Point]) -> Found {
             spans.add(point.at, end.unwrap_or(point.at));
         }
     }
-    Found { spans: spans.0, member }
+    let ends = points.iter().enumerate().filter_map(|(i, point)| {
+        let start = starts.get(i, rules.checked_sub(1)?)?;
+        near(start, point.at).then_some(point.at)
+    });
+    let mut ends: Vec<i64> = ends.collect();
+    ends.dedup();
+    Found { spans: spans.0, member, ends }
 }
 
 fn latest_starts(rules: usize, points: usize, runs: &[(usize, &[Point])]) -> Table {

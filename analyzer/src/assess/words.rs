@@ -63,13 +63,14 @@ pub(super) fn reasoning(
 fn matched(chain: &Chain, of: &Assessment) -> String {
     let window = magsentinel_runtime::settings::Span::s(chain.window.as_secs());
     let how = match &chain.condition {
-        Condition::Ordered => format!("its {} steps in order", chain.rules.len()),
-        Condition::Together => format!("all of its {} rules", chain.rules.len()),
+        Condition::Ordered => format!("its {} steps in order", chain.all_steps().len()),
+        Condition::Together => format!("all of its {} rules", chain.all_steps().len()),
         Condition::Count { at_least } => format!("at least {at_least}"),
         Condition::Distinct { at_least, .. } => format!("at least {at_least} different ones"),
         Condition::Sum { at_least, .. } => {
             format!("a sum of at least {}", *at_least as f64 / MILLIONTHS as f64)
         }
+        Condition::Judged { measure, range } => format!("{measure} {range}"),
     };
     let name = line(&of.key, NAME_CHARS_MAX);
     format!(

@@ -1,6 +1,6 @@
 //! Finding chain files: the shipped ones, and those of the operator's directory.
 
-use super::{Book, Chain, Condition, parse};
+use super::{Book, Chain, Condition, MILLIONTHS, Measure, parse};
 use crate::{Config, Error, error::Problem, severity};
 use magsentinel_inference as inference;
 use std::{
@@ -151,21 +151,35 @@ fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<String, Error> {
 
 /// A count that could never be reached within the bound of kept events.
 fn out_of_bounds(file: &str, chain: &Chain, config: &Config) -> Option<Problem> {
-    let at_least = match chain.condition {
-        Condition::Count { at_least } | Condition::Distinct { at_least, .. } => at_least,
-        // As many events as it takes when each has the greatest value.
-        Condition::Sum { field, at_least } => at_least.div_ceil(field.most()),
-        Condition::Ordered | Condition::Together => return None,
-    };
+    let links = chain.links.iter().map(|link| &link.condition);
+    let needed = links.chain([&chain.condition]).filter_map(needed).max()?;
     let most = config.events_per_key_max / 2;
-    (at_least > most as u64).then(|| Problem {
+    (needed > most as u64).then(|| Problem {
         file: file.to_owned(),
         what: format!(
-            "chain {:?} counts to {at_least}, but at most {most} (half of \
+            "chain {:?} counts to {needed}, but at most {most} (half of \
              analyzer.events_per_key_max) can be counted: raise that, or count less",
             chain.name.as_str()
         ),
     })
+}
+
+/// How many events there must be to tell whether a condition holds.
+fn needed(condition: &Condition) -> Option<u64> {
+    match condition {
+        Condition::Count { at_least } | Condition::Distinct { at_least, .. } => Some(*at_least),
+        // As many events as it takes when each has the greatest value.
+        Condition::Sum { field, at_least } => Some(at_least.div_ceil(field.most())),
+        Condition::Judged { measure, range } => {
+            let most = range.thresholds().max()?;
+            match measure {
+                Measure::Count | Measure::Distinct(_) => Some(most),
+                Measure::Sum(field) => Some(most.saturating_mul(MILLIONTHS).div_ceil(field.most())),
+                Measure::Average(_) | Measure::Percentile(..) => None,
+            }
+        }
+        Condition::Ordered | Condition::Together => None,
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +197,16 @@ mod tests {
         assert_eq!(book.chains().len(), 20);
         assert!(book.chains().iter().all(|c| !c.plan.is_empty() && !c.techniques.is_empty()));
         assert_eq!(book.window_max().as_secs(), 3600);
+    }
+
+    #[test]
+    fn the_example_of_the_manual_is_a_chain() {
+        let manual = include_str!("../../../docs/chains.md");
+        let example = manual.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let book = Book::parse("chains.md", example.unwrap()).unwrap();
+        let names: Vec<_> = book.chains().iter().map(|chain| chain.name.as_str()).collect();
+        assert_eq!(names, ["flood_then_success"]);
+        assert_eq!(book.chains()[0].links.len(), 1);
     }
 
     #[test]
@@ -222,5 +246,7 @@ mod tests {
         fs::write(dir.path().join("x.yml"), shipped.replace("gte: 3", "gte: 9")).unwrap();
         let told = Book::load(&config).unwrap_err().to_string();
         assert!(told.contains("counts to 9") && told.contains("events_per_key_max"), "{told}");
+        fs::write(dir.path().join("x.yml"), shipped.replace("gte: 3", "lte: 9")).unwrap();
+        assert!(Book::load(&config).unwrap_err().to_string().contains("counts to 9"));
     }
 }

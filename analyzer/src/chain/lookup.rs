@@ -1,7 +1,7 @@
 //! Which chains of a book an event takes part in. Chains share rules, and an event comes once for
 //! every key that it names: each rule is tried at most once then.
 
-use super::{Chain, Mask, Matcher};
+use super::{Chain, Mask, Matcher, named};
 use magsentinel_bus_schema::{Class, Scored};
 use smallvec::{SmallVec, smallvec};
 use std::collections::BTreeMap;
@@ -11,9 +11,12 @@ use std::collections::BTreeMap;
 pub struct Part {
     /// Position of the chain in the book.
     pub chain: u16,
+    /// The class of the key under which it takes part: that by which it came, or that of the
+    /// chain's alias.
+    pub home: Class,
     /// The rules that the event matches, never 0.
     pub mask: Mask,
-    /// What it counts for, as [`Chain::value`] has it.
+    /// What it counts for, as [`Chain::part`] has it.
     pub value: u64,
 }
 
@@ -68,17 +71,27 @@ impl Lookup {
         let mut parts = Parts::new();
         for entry in self.by_class.get(&class).into_iter().flatten() {
             let Some(chain) = chains.get(usize::from(entry.chain)) else { continue };
-            if chain.key(scored).is_none_or(|entity| entity.class != class) {
-                continue;
-            }
-            let rules = entry.rules.iter().enumerate().filter(|(_, rule)| matches(**rule));
-            let mask = rules.fold(0, |mask: Mask, (i, _)| mask | 1 << i);
-            if let (1.., Some(value)) = (mask, chain.value(scored)) {
-                parts.push(Part { chain: entry.chain, mask, value });
+            let Some((home, key)) = home(chain, class, scored) else { continue };
+            let matching = |rule: usize| entry.rules.get(rule).is_some_and(|at| matches(*at));
+            if let Some((mask, value)) = chain.part_with(scored, key, matching) {
+                parts.push(Part { chain: entry.chain, home, mask, value });
             }
         }
         parts
     }
+}
+
+/// The key under which an event that came by a class takes part in a chain. Under an alias it comes
+/// once for every class by which it names the key, and takes part by the first.
+fn home<'s>(chain: &Chain, class: Class, scored: &'s Scored) -> Option<(Class, &'s str)> {
+    if chain.aliased.is_empty() {
+        let entity = chain.key(scored).filter(|entity| entity.class == class)?;
+        return Some((class, &entity.value));
+    }
+    let key = &named(scored, class)?.value;
+    let same = |c: &&Class| named(scored, **c).is_some_and(|entity| entity.value == *key);
+    let first = chain.classes.iter().find(same).filter(|first| **first == class);
+    first.and(chain.classes.first()).map(|home| (*home, key.as_str()))
 }
 
 #[cfg(test)]
@@ -100,11 +113,12 @@ mod tests {
                     event.naming(Class::Client, "10.0.0.7", magsentinel_bus_schema::Trust::Claimed);
                 for class in Class::ALL {
                     let parts = book.parts(*class, &event);
-                    let alone = book.chains().iter().zip(0..).filter(|(chain, _)| {
-                        chain.key(&event).is_some_and(|entity| entity.class == *class)
+                    let Some(entity) = named(&event, *class) else { continue };
+                    let alone = book.chains().iter().zip(0..).filter_map(|(chain, at)| {
+                        let (mask, _) = chain.part(&event, *class, &entity.value)?;
+                        Some((at, mask))
                     });
-                    let alone = alone.map(|(chain, at): (_, u16)| (at, chain.mask(&event)));
-                    let alone: Vec<_> = alone.filter(|(_, mask)| *mask != 0).collect();
+                    let alone: Vec<(u16, Mask)> = alone.collect();
                     let parts: Vec<_> = parts.iter().map(|p| (p.chain, p.mask)).collect();
                     assert_eq!(parts, alone, "{patrol} {category} {class}");
                     taken += parts.len();

@@ -1,15 +1,13 @@
 //! From the text of one chain file to chains. The Sigma parser is tolerant of what it does not
 //! know; a chain file must not be, so every key of it is checked here.
 
-use super::{
-    Chain, Condition, Confidence, MILLIONTHS, Matcher, NumberField, RULES_MAX, Rule, Severity,
-    ValueField,
-};
-use magsentinel_bus_schema::{Class, Level, Token};
-use rsigma_parser::{
-    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, SigmaRule,
-    WindowMode,
-};
+mod alias;
+mod condition;
+mod link;
+
+use super::{Chain, Confidence, Matcher, Rule, Severity};
+use magsentinel_bus_schema::{Level, Token};
+use rsigma_parser::{CorrelationRule, SigmaRule, WindowMode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
@@ -18,7 +16,7 @@ use std::{
 };
 
 /// Our own keys in a correlation.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Extras {
     attack_type: Option<Token>,
@@ -47,10 +45,10 @@ const METADATA: &[&str] = &[
     "taxonomy",
     "sigma-version",
 ];
-const CORRELATION: &[&str] = &["type", "rules", "group-by", "timespan", "timeframe", "condition"];
+const CORRELATION: &[&str] =
+    &["type", "rules", "group-by", "timespan", "timeframe", "condition", "aliases"];
 const UNSUPPORTED: &[&str] = &[
     "action",
-    "aliases",
     "custom_attributes",
     "fields",
     "filter",
@@ -82,16 +80,9 @@ pub(super) fn file(text: &str) -> (Vec<Chain>, Vec<String>) {
     }
     let extras = extras(&documents, &mut wrong);
     let rules = rules(&collection.rules, &mut wrong);
-    wrong.extend(chained(&collection.correlations));
-    let mut used = BTreeSet::new();
-    let mut chains = Vec::new();
-    for correlation in &collection.correlations {
-        used.extend(correlation.rules.iter().map(String::as_str));
-        match chain(correlation, &rules, &extras) {
-            Ok(chain) => chains.push(chain),
-            Err(what) => wrong.push(format!("correlation {:?}: {what}", correlation.title)),
-        }
-    }
+    let chains = link::chains(&collection.correlations, &rules, &extras, &mut wrong);
+    let used: BTreeSet<&str> =
+        collection.correlations.iter().flat_map(|c| &c.rules).map(String::as_str).collect();
     for name in rules.keys().filter(|name| !used.contains(name.as_str())) {
         wrong.push(format!("rule {name:?} is used by no correlation of this file"));
     }
@@ -127,9 +118,10 @@ fn check_document(document: &Map<String, Value>, wrong: &mut Vec<String>) {
         if let Value::Object(map) = correlation {
             check_keys(&format!("{title:?}: correlation."), map, CORRELATION, wrong);
             check_strings(title, map, wrong);
+            alias::check(title, map, wrong);
             if let Some(Value::Object(condition)) = map.get("condition") {
                 let at = format!("{title:?}: correlation.condition.");
-                check_keys(&at, condition, &["gt", "gte", "field"], wrong);
+                check_keys(&at, condition, condition::KEYS, wrong);
             }
         }
     } else {
@@ -139,10 +131,9 @@ fn check_document(document: &Map<String, Value>, wrong: &mut Vec<String>) {
 }
 
 fn check_keys(at: &str, map: &Map<String, Value>, known: &[&str], wrong: &mut Vec<String>) {
-    const OPERATORS: &[&str] = &["lt", "lte", "eq", "neq", "percentile"];
     for key in map.keys().map(String::as_str).filter(|key| !known.contains(key)) {
-        let ours = UNSUPPORTED.contains(&key) || OPERATORS.contains(&key);
-        let what = if ours { "is not supported" } else { "is an unknown field" };
+        let what =
+            if UNSUPPORTED.contains(&key) { "is not supported" } else { "is an unknown field" };
         wrong.push(format!("{at}{key} {what}"));
     }
 }
@@ -159,10 +150,15 @@ fn check_strings(title: &str, correlation: &Map<String, Value>, wrong: &mut Vec<
             wrong.push(format!("{title:?}: correlation.{key} must be a list of names"));
         }
     }
+    let kind = correlation.get("type").and_then(Value::as_str).unwrap_or_default();
     let condition = correlation.get("condition").and_then(Value::as_object);
     for (key, value) in condition.into_iter().flatten() {
-        if matches!(key.as_str(), "gt" | "gte") && !value.is_u64() {
+        if key != "field" && condition::KEYS.contains(&key.as_str()) && !value.is_u64() {
             wrong.push(format!("{title:?}: condition.{key} must be a whole number from 0"));
+        }
+        // The parser makes the same of a missing one: one rule of several would be taken for all.
+        if key == "gte" && value == 1 && kind.starts_with("temporal") {
+            wrong.push(format!("{title:?}: condition.gte: a {kind} correlation wants all rules"));
         }
         if key == "field" && !value.is_string() {
             wrong.push(format!("{title:?}: condition.field must be one field"));
@@ -218,42 +214,13 @@ fn rules(rules: &[SigmaRule], wrong: &mut Vec<String>) -> BTreeMap<String, Rule>
     found
 }
 
-/// Correlations of correlations: not supported, and a cycle is told as such.
-fn chained(correlations: &[CorrelationRule]) -> Vec<String> {
-    let by_name: BTreeMap<&str, &CorrelationRule> =
-        correlations.iter().filter_map(|c| Some((c.name.as_deref()?, c))).collect();
-    let mut wrong = Vec::new();
-    for (name, correlation) in &by_name {
-        let Some(first) = correlation.rules.iter().find(|r| by_name.contains_key(r.as_str()))
-        else {
-            continue;
-        };
-        let mut path = vec![*name];
-        let mut next = Some(first.as_str());
-        while let Some(step) = next.filter(|step| !path.contains(step)) {
-            path.push(step);
-            let of = by_name.get(step);
-            next = of
-                .and_then(|c| c.rules.iter().map(String::as_str).find(|r| by_name.contains_key(r)));
-        }
-        wrong.push(match next {
-            Some(back) => format!("cycle of correlations: {} -> {back}", path.join(" -> ")),
-            None => format!(
-                "correlation {name:?} refers to the correlation {first:?}: chained correlations \
-                 are not supported"
-            ),
-        });
-    }
-    wrong
-}
-
+/// A correlation of these rules, and of others (see [`link`]) that they are put together from.
 fn chain(
     correlation: &CorrelationRule,
-    rules: &BTreeMap<String, Rule>,
-    extras: &BTreeMap<String, Extras>,
+    linked: link::Linked,
+    extras: &Extras,
+    severity: Severity,
 ) -> Result<Chain, String> {
-    let none = Extras::default();
-    let extras = extras.get(&correlation.title).unwrap_or(&none);
     let name = correlation.name.as_deref().ok_or("needs a name: its id in the whole mesh")?;
     let name: Token = name.parse().map_err(|e| format!("name: {e}"))?;
     if correlation.window != WindowMode::Sliding || correlation.generate {
@@ -264,118 +231,25 @@ fn chain(
         let given = &correlation.timespan.original;
         return Err(format!("timespan {given} must be between 1s and 1d"));
     }
+    let (classes, aliased) = alias::keys(correlation, &extras.otherwise)?;
+    let (condition, counted) = condition::of(correlation)?;
     Ok(Chain {
         title: correlation.title.clone(),
-        classes: classes(correlation, extras)?,
+        classes,
+        aliased,
+        counted,
         window: Duration::from_secs(seconds),
-        condition: condition(correlation)?,
-        rules: steps(correlation, rules)?,
+        condition,
+        rules: linked.rules,
+        links: linked.links,
+        steps: linked.steps,
         attack_type: extras.attack_type.clone().unwrap_or_else(|| name.clone()),
-        severity: severity(correlation, extras)?,
+        severity,
         confidence: extras.confidence,
         techniques: extras.techniques.clone(),
         plan: extras.plan.clone(),
         name,
     })
-}
-
-fn classes(correlation: &CorrelationRule, extras: &Extras) -> Result<Vec<Class>, String> {
-    let [first] = correlation.group_by.as_slice() else {
-        return Err("group-by must name exactly one class of entity".to_owned());
-    };
-    let mut classes = Vec::new();
-    for name in std::iter::once(first).chain(&extras.otherwise) {
-        let known: Vec<_> = Class::ALL.iter().map(|c| c.token()).collect();
-        let class = Class::from_token(name)
-            .ok_or_else(|| format!("group-by {name:?} is no class of entity ({known:?})"))?;
-        if classes.contains(&class) {
-            return Err(format!("group-by and otherwise name {name:?} twice"));
-        }
-        classes.push(class);
-    }
-    Ok(classes)
-}
-
-fn steps(
-    correlation: &CorrelationRule,
-    rules: &BTreeMap<String, Rule>,
-) -> Result<Vec<Rule>, String> {
-    let mut steps: Vec<Rule> = Vec::new();
-    for name in &correlation.rules {
-        if steps.iter().any(|s| s.name == *name) {
-            return Err(format!("names the rule {name:?} twice: count with event_count instead"));
-        }
-        let rule = rules.get(name).ok_or_else(|| format!("no rule of this file is {name:?}"))?;
-        steps.push(rule.clone());
-    }
-    let temporal = matches!(
-        correlation.correlation_type,
-        CorrelationType::Temporal | CorrelationType::TemporalOrdered
-    );
-    let least = if temporal { 2 } else { 1 };
-    if !(least..=RULES_MAX).contains(&steps.len()) {
-        return Err(format!("needs {least} to {RULES_MAX} rules, not {}", steps.len()));
-    }
-    Ok(steps)
-}
-
-fn condition(correlation: &CorrelationRule) -> Result<Condition, String> {
-    let kind = correlation.correlation_type;
-    let CorrelationCondition::Threshold { predicates, field, .. } = &correlation.condition else {
-        return Err("a condition that combines rules is not supported".to_owned());
-    };
-    let at_least = match predicates.as_slice() {
-        [(ConditionOperator::Gte, n)] => Some(*n),
-        [(ConditionOperator::Gt, n)] => n.checked_add(1),
-        _ => None,
-    };
-    let at_least = at_least.ok_or("condition must be one of gte and gt")?;
-    let field = field.as_deref().unwrap_or_default();
-    match (kind, field) {
-        // The parser makes `gte: 1` of a missing condition.
-        (CorrelationType::Temporal, []) if at_least == 1 => Ok(Condition::Together),
-        (CorrelationType::TemporalOrdered, []) if at_least == 1 => Ok(Condition::Ordered),
-        (CorrelationType::Temporal | CorrelationType::TemporalOrdered, _) => {
-            Err(format!("a {} correlation takes no condition", kind.as_str()))
-        }
-        (
-            CorrelationType::EventCount | CorrelationType::ValueCount | CorrelationType::ValueSum,
-            _,
-        ) if at_least == 0 => Err("condition is always true: count to at least 1".to_owned()),
-        (CorrelationType::EventCount, []) => Ok(Condition::Count { at_least }),
-        (CorrelationType::EventCount, _) => Err("event_count takes no condition.field".to_owned()),
-        (CorrelationType::ValueCount, [field]) => {
-            Ok(Condition::Distinct { field: value_field(field)?, at_least })
-        }
-        (CorrelationType::ValueCount, _) => Err("value_count needs condition.field".to_owned()),
-        (CorrelationType::ValueSum, [field]) => {
-            let (field, least) = (number_field(field)?, MILLIONTHS.checked_mul(at_least));
-            let at_least = least.ok_or("condition is never true: no sum is that large")?;
-            Ok(Condition::Sum { field, at_least })
-        }
-        (CorrelationType::ValueSum, _) => Err("value_sum needs condition.field".to_owned()),
-        _ => Err(format!("type {} is not supported", kind.as_str())),
-    }
-}
-
-fn value_field(name: &str) -> Result<ValueField, String> {
-    Ok(match name {
-        "patrol" => ValueField::Patrol,
-        "category" => ValueField::Category,
-        "kind" => ValueField::Kind,
-        _ => ValueField::Entity(Class::from_token(name).ok_or_else(|| {
-            format!("condition.field {name:?} is none of patrol, category, kind and entity classes")
-        })?),
-    })
-}
-
-fn number_field(name: &str) -> Result<NumberField, String> {
-    match name {
-        "score" => Ok(NumberField::Score),
-        "confidence" => Ok(NumberField::Confidence),
-        "level" => Ok(NumberField::Level),
-        _ => Err(format!("condition.field {name:?} is none of score, confidence and level")),
-    }
 }
 
 fn severity(correlation: &CorrelationRule, extras: &Extras) -> Result<Severity, String> {

@@ -2,8 +2,8 @@
 
 use super::Vector;
 use crate::{
-    chain::{Book, Chain},
-    window::{Packed, Point, Shapes, find},
+    chain::{Book, Chain, Part, named},
+    window::{Packed, Point, Shapes, search},
 };
 use magsentinel_bus_schema::{Class, Id, Scored, Timestamp, Token};
 use serde::{Serialize, Serializer};
@@ -31,38 +31,44 @@ fn numbers<S: Serializer>(x: &Vector, s: S) -> Result<S::Ok, S::Error> {
     s.collect_seq(x)
 }
 
+/// The events of one key under one chain, with the part that each takes.
+type Taken<'s> = Vec<(&'s Scored, Part)>;
+
 /// The rows of all events, which may be in any order: every two spans of every key in which a
-/// chain finds members.
+/// chain finds members. Conditions that wait for time to pass are left out.
 #[must_use]
 pub fn rows(book: &Book, scored: &[Scored]) -> Vec<Row> {
-    book.chains().iter().flat_map(|chain| chain_rows(chain, scored)).collect()
-}
-
-fn chain_rows(chain: &Chain, scored: &[Scored]) -> Vec<Row> {
-    let mut keys: BTreeMap<(Class, &str), Vec<&Scored>> = BTreeMap::new();
-    for event in scored.iter().filter(|event| chain.mask(event) != 0) {
-        if let Some(key) = chain.key(event) {
-            keys.entry((key.class, &key.value)).or_default().push(event);
+    let mut keys: BTreeMap<(u16, Class, &str), Taken<'_>> = BTreeMap::new();
+    for event in scored {
+        for class in book.classes() {
+            let Some(entity) = named(event, class) else { continue };
+            for part in book.parts(class, event) {
+                let key = (part.chain, part.home, entity.value.as_str());
+                keys.entry(key).or_default().push((event, part));
+            }
         }
     }
-    keys.into_iter().flat_map(|(key, events)| key_rows(chain, key, events)).collect()
+    let rows = keys.into_iter().filter_map(|((chain, class, key), events)| {
+        let chain = book.chains().get(usize::from(chain))?;
+        Some(key_rows(chain, (class, key), events))
+    });
+    rows.flatten().collect()
 }
 
-fn key_rows(chain: &Chain, (class, key): (Class, &str), mut events: Vec<&Scored>) -> Vec<Row> {
-    events.sort_by_key(|event| (event.ts, event.id));
-    events.dedup_by_key(|event| event.id);
-    let point = |event: &&Scored| Point {
+fn key_rows(chain: &Chain, (class, key): (Class, &str), mut events: Taken<'_>) -> Vec<Row> {
+    events.sort_by_key(|(event, _)| (event.ts, event.id));
+    events.dedup_by_key(|(event, _)| event.id);
+    let point = |(event, part): &(&Scored, Part)| Point {
         at: event.ts.micros(),
-        mask: chain.mask(event),
-        value: chain.value(event).unwrap_or_default(),
+        mask: part.mask,
+        value: part.value,
     };
     let points: Vec<Point> = events.iter().map(point).collect();
-    let window = i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX);
-    let found = find(&chain.condition, chain.rules.len(), window, &points);
+    let found = search(chain, &points);
     let mut shapes = Shapes::default();
     let mut buffer = Vec::new();
     let mut members: Vec<(Timestamp, Id)> = Vec::new();
-    for (event, _) in events.iter().zip(&found.member).filter(|(_, member)| **member) {
+    for ((event, _), _) in events.iter().zip(&found.member).filter(|(_, member)| **member) {
         let packed = Packed::new(event, &mut buffer).ok().and_then(|packed| packed.member());
         if let Some(member) = packed {
             shapes.add((event.ts, event.id), &member);

@@ -1,8 +1,9 @@
 //! The linear search against one that tries every combination.
 
 use super::*;
-use crate::chain::{NumberField, ValueField};
+use crate::chain::{MILLIONTHS, Measure, NumberField, Range, ValueField};
 use proptest::prelude::*;
+use std::ops::Bound;
 
 /// Every satisfied window, as the set of its points.
 fn windows(condition: &Condition, rules: usize, window: i64, points: &[Point]) -> Vec<Vec<usize>> {
@@ -26,9 +27,68 @@ fn windows(condition: &Condition, rules: usize, window: i64, points: &[Point]) -
         Condition::Sum { at_least, .. } => {
             of.iter().map(|i| points[*i].value).sum::<u64>() >= *at_least
         }
+        Condition::Judged { measure, range } => {
+            within(range, &plain(*measure, of.iter().map(|i| points[*i].value).collect()))
+        }
         _ => (0..rules).all(|rule| of.iter().any(|i| points[*i].mask >> rule & 1 == 1)),
     };
     inside.filter(holds).collect()
+}
+
+/// A measure in floating point, exact for small numbers and quarters.
+fn plain(measure: Measure, mut values: Vec<u64>) -> f64 {
+    values.sort_unstable();
+    let numbers: Vec<f64> = values.iter().map(|v| *v as f64 / MILLIONTHS as f64).collect();
+    let sum: f64 = numbers.iter().sum();
+    match measure {
+        Measure::Count => values.len() as f64,
+        Measure::Distinct(_) => {
+            values.dedup();
+            values.len() as f64
+        }
+        Measure::Sum(_) => sum,
+        Measure::Average(_) => sum / numbers.len() as f64,
+        Measure::Percentile(_, of) => {
+            let place = f64::from(of) / 100.0 * (numbers.len() - 1) as f64;
+            let (low, high) = (numbers[place.floor() as usize], numbers[place.ceil() as usize]);
+            low + (high - low) * place.fract()
+        }
+    }
+}
+
+fn within(range: &Range, number: &f64) -> bool {
+    let least = match range.least {
+        Bound::Included(n) => *number >= n as f64,
+        Bound::Excluded(n) => *number > n as f64,
+        Bound::Unbounded => true,
+    };
+    let most = match range.most {
+        Bound::Included(n) => *number <= n as f64,
+        Bound::Excluded(n) => *number < n as f64,
+        Bound::Unbounded => true,
+    };
+    least && most && range.except.is_none_or(|n| *number != n as f64)
+}
+
+fn judged_conditions() -> impl Strategy<Value = Condition> {
+    let field = NumberField::Level;
+    let measures = prop_oneof![
+        Just(Measure::Count),
+        Just(Measure::Distinct(ValueField::Patrol)),
+        Just(Measure::Sum(field)),
+        Just(Measure::Average(field)),
+        (0..5_u8).prop_map(move |quarter| Measure::Percentile(field, quarter * 25)),
+    ];
+    let bound = || {
+        prop_oneof![
+            Just(Bound::Unbounded),
+            (0..6_u64).prop_map(Bound::Included),
+            (0..6_u64).prop_map(Bound::Excluded),
+        ]
+    };
+    let range = (bound(), bound(), prop::option::of(0..4_u64));
+    let range = range.prop_map(|(least, most, except)| Range { least, most, except });
+    (measures, range).prop_map(|(measure, range)| Condition::Judged { measure, range })
 }
 
 fn tuples(
@@ -72,17 +132,25 @@ fn brute(condition: &Condition, rules: usize, window: i64, points: &[Point]) -> 
         spans[j] = (spans[j].0.min(gone.0), spans[j].1.max(gone.1));
     }
     spans.sort_unstable();
-    Found { spans, member }
+    let mut ends: Vec<i64> =
+        windows.iter().map(|w| w.iter().map(|i| points[*i].at).max().unwrap()).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    Found { spans, member, ends }
 }
 
 fn conditions() -> impl Strategy<Value = Condition> {
     let field = ValueField::Patrol;
     prop_oneof![
-        Just(Condition::Ordered),
-        Just(Condition::Together),
-        (1..4_u64).prop_map(|at_least| Condition::Count { at_least }),
-        (1..4_u64).prop_map(move |at_least| Condition::Distinct { field, at_least }),
-        (1..7_u64).prop_map(|at_least| Condition::Sum { field: NumberField::Score, at_least }),
+        1 => Just(Condition::Ordered),
+        1 => Just(Condition::Together),
+        1 => (1..4_u64).prop_map(|at_least| Condition::Count { at_least }),
+        1 => (1..4_u64).prop_map(move |at_least| Condition::Distinct { field, at_least }),
+        1 => (1..7_u64).prop_map(|at_least| Condition::Sum {
+            field: NumberField::Score,
+            at_least: at_least * MILLIONTHS
+        }),
+        4 => judged_conditions(),
     ]
 }
 
@@ -97,13 +165,13 @@ proptest! {
         condition in conditions(),
         rules in 2..4_usize,
         window in 0..6_i64,
-        raw in prop::collection::vec((0..20_i64, 1..8_u16, 0..3_u64), 0..12),
+        raw in prop::collection::vec((0..20_i64, 1..8_u16, 0..4_u64), 0..12),
     ) {
         let mut points: Vec<Point> = raw
             .iter()
             .map(|(at, mask, v)| {
                 let mask = (mask & ((1 << rules) - 1)).max(1);
-                Point { at: *at, mask, value: *v }
+                Point { at: *at, mask, value: *v * MILLIONTHS }
             })
             .collect();
         points.sort_by_key(|p| p.at);

@@ -3,9 +3,9 @@
 use super::{
     lane::{Counters, Limits},
     member::{At, Packed},
-    track::{Event, Incident, Taken, Track},
+    track::{Clock, Event, Incident, Taken, Track},
 };
-use crate::chain::{Book, Chain, Part};
+use crate::chain::{Book, Chain, Condition, Part};
 use compact_str::CompactString;
 use magsentinel_bus_schema::{Class, Id, Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ pub enum Turn {
     Closed,
     /// It is part of the incident that begins with this event.
     Superseded(Id),
+    /// What came after all shows that its condition did not hold.
+    Withdrawn,
     /// Its key was given up at the bound of keys.
     GivenUp,
 }
@@ -66,7 +68,7 @@ impl Followed {
         &mut self,
         book: &Book,
         (at, packed, parts): (At, &Packed, &[Part]),
-        watermark: Timestamp,
+        clock: Clock,
         limits: &Limits,
         counters: &mut Counters,
     ) -> bool {
@@ -76,7 +78,7 @@ impl Followed {
             let chain = book.chains().get(usize::from(part.chain));
             let Some((chain, track)) = chain.zip(self.track(part.chain)) else { continue };
             let event = Event { at, mask: part.mask, value: part.value, packed: packed.clone() };
-            match track.take(chain, event, watermark, (limits.events_max, limits.tally)) {
+            match track.take(chain, event, clock, (limits.events_max, limits.tally)) {
                 Taken::New(gone) => {
                     counters.events_let_go += gone as u64;
                     kept = true;
@@ -98,25 +100,43 @@ impl Followed {
         self.tracks.iter_mut().find(|(of, _)| *of == chain).map(|(_, track)| track)
     }
 
-    /// Evaluates the chains and tells what grew; how many incidents were superseded.
-    pub(super) fn grown(&mut self, chains: &[Chain], limits: &Limits, tell: &mut Tell<'_>) -> u64 {
+    /// Evaluates the chains and tells what is new; how many incidents were superseded or
+    /// withdrawn.
+    pub(super) fn grown(
+        &mut self,
+        chains: &[Chain],
+        clock: Clock,
+        limits: &Limits,
+        tell: &mut Tell<'_>,
+    ) -> u64 {
         let mut superseded = 0;
         let key = Arc::clone(&self.key);
         for (chain, track) in self.tracks(chains) {
-            track.evaluate(chain, limits.tally);
+            track.evaluate(chain, clock, limits.tally);
             for incident in track.incidents() {
-                if incident.tally.count > incident.published {
+                if incident.rank() > incident.published {
                     tell(&key, chain, incident, Turn::Grew);
-                    incident.published = incident.tally.count;
+                    incident.published = incident.rank();
                     incident.closed = false;
                 }
             }
             for (mut former, anchor) in track.take_superseded() {
                 superseded += 1;
-                tell(&key, chain, &mut former, Turn::Superseded(anchor));
+                let turn = anchor.map_or(Turn::Withdrawn, Turn::Superseded);
+                tell(&key, chain, &mut former, turn);
             }
         }
         superseded
+    }
+
+    /// When the next window ends that waits to be judged.
+    pub(super) fn next_end(&self, chains: &[Chain], judging: Timestamp) -> Option<Timestamp> {
+        let judged = |chain: &Chain| matches!(chain.condition, Condition::Judged { .. });
+        let tracks = self
+            .tracks
+            .iter()
+            .filter(|(chain, _)| chains.get(usize::from(*chain)).is_some_and(judged));
+        tracks.filter_map(|(_, track)| track.next_end(judging)).min()
     }
 
     pub(super) fn each_incident(

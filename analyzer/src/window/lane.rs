@@ -11,13 +11,19 @@
 //! a window. That clock is the newest event time less the allowed lateness, and goes on with the
 //! time that passes while no event comes. It only shapes what is told: should an event that is
 //! in time still join a closed incident, the incident goes on under the same id.
+//!
+//! **Judging.** Windows whose number may fall as well as rise are judged when the watermark has
+//! passed their end. When no event has come for as long as the closing clock lags, they are judged
+//! as that clock passes: what is told then may be corrected by an event that is in time.
 
 use super::{
+    agenda::Agenda,
     followed::{Followed, Key, Tell, Turn},
-    member::Packed,
+    member::{At, Packed},
     tally::Bounds,
+    track::Clock,
 };
-use crate::chain::{Book, Chain};
+use crate::chain::{Book, Chain, Part, Parts};
 use magsentinel_bus_schema::{Scored, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -59,7 +65,8 @@ pub struct Counters {
     pub events_refused: u64,
     /// Keys given up at the bound of keys.
     pub keys_given_up: u64,
-    /// Incidents that were found to be the later part of another.
+    /// Incidents that were found to be the later part of another, or, where a condition waits for
+    /// time to pass, none at all.
     pub superseded: u64,
 }
 
@@ -82,9 +89,14 @@ pub struct Lane {
     /// By the time of the newest event, or an earlier one: put right when it matters.
     by_age: BTreeSet<(Timestamp, Arc<Key>)>,
     by_due: BTreeSet<(Timestamp, Arc<Key>)>,
+    /// Keys with windows that wait to be judged, by the end of the first.
+    to_judge: Agenda,
+    /// How far windows were judged.
+    judging: Option<Timestamp>,
     /// Keys that had events since the last settling, in the order of the first.
     dirty: Vec<Arc<Key>>,
-    given_up: Vec<Followed>,
+    /// With the clock at which they were.
+    given_up: Vec<(Followed, Clock)>,
     newest: Option<Timestamp>,
     arrived: Timestamp,
     counters: Counters,
@@ -97,15 +109,19 @@ pub struct Saved {
     keys: Vec<Followed>,
     newest: Option<Timestamp>,
     arrived: Timestamp,
+    #[serde(default)]
+    judging: Option<Timestamp>,
     counters: Counters,
 }
 
 impl Lane {
-    /// A lane that goes on where another was, under its own limits.
+    /// A lane that goes on where another was, under its own limits and the same chains.
     #[must_use]
-    pub fn restored(limits: Limits, saved: Saved) -> Self {
+    pub fn restored(limits: Limits, saved: Saved, chains: &[Chain]) -> Self {
         let mut lane = Self::new(limits);
         (lane.newest, lane.arrived) = (saved.newest, saved.arrived);
+        lane.judging = saved.judging;
+        let judging = lane.clock().judging;
         lane.counters = saved.counters;
         for followed in saved.keys {
             let key = &followed.key;
@@ -113,6 +129,7 @@ impl Lane {
             if let Some(due) = followed.due {
                 lane.by_due.insert((due, key.clone()));
             }
+            lane.to_judge.set(key, followed.next_end(chains, judging));
             lane.keys.insert(key.clone(), Box::new(followed));
         }
         lane
@@ -126,6 +143,7 @@ impl Lane {
             keys: keys.map(|followed| Followed::clone(followed)).collect(),
             newest: self.newest,
             arrived: self.arrived,
+            judging: self.judging,
             counters: self.counters,
         }
     }
@@ -138,6 +156,8 @@ impl Lane {
             keys: HashMap::new(),
             by_age: BTreeSet::new(),
             by_due: BTreeSet::new(),
+            to_judge: Agenda::default(),
+            judging: None,
             dirty: Vec::new(),
             given_up: Vec::new(),
             newest: None,
@@ -163,6 +183,31 @@ impl Lane {
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {
         self.newest.map(|newest| newest.minus(self.limits.lateness))
+    }
+
+    /// How far time has come by the events alone, and by the silence before them.
+    fn clock(&self) -> Clock {
+        let watermark = self.watermark().unwrap_or_default();
+        Clock {
+            watermark,
+            judging: self.judging.map_or(watermark, |judging| judging.max(watermark)),
+        }
+    }
+
+    /// Lets time pass up to `now`: where no event has come for the closing lag, everything that
+    /// waits is judged.
+    fn pass(&mut self, now: Timestamp) -> Clock {
+        let silence = now.since(self.arrived);
+        if let Some(newest) = self.newest.filter(|_| silence >= self.limits.closing_lag) {
+            let judging = newest.minus(self.limits.closing_lag).plus(silence);
+            self.judging = self.judging.max(Some(judging));
+        }
+        self.clock()
+    }
+
+    /// Takes it that no event will come any more: the next settling judges all that waits.
+    pub fn conclude(&mut self) {
+        self.judging = Some(Timestamp::from_micros(i64::MAX));
     }
 
     /// Takes an event of a key. `stored` is when the server stored it (an event from the future
@@ -192,26 +237,54 @@ impl Lane {
             return Ok(Given::Ignored);
         }
         let packed = Packed::new(scored, &mut self.buffer)?;
-        let event = (at, &packed, parts.as_slice());
-        let watermark = self.watermark().unwrap_or_default();
+        // Nearly always all of them: only an alias gives another class.
+        let kept = if parts.iter().all(|part| part.home == key.class) {
+            self.take(book, key, (at, &packed, parts.as_slice()))
+        } else {
+            self.take_apart(book, &key, (at, &packed), parts)
+        };
+        self.counters.taken += u64::from(kept);
+        Ok(if kept { Given::Taken } else { Given::Ignored })
+    }
+
+    /// Takes an event under the key that each of its parts gives it.
+    fn take_apart(
+        &mut self,
+        book: &Book,
+        key: &Key,
+        (at, packed): (At, &Packed),
+        mut rest: Parts,
+    ) -> bool {
+        let mut kept = false;
+        while let Some(home) = rest.first().map(|part| part.home) {
+            let (own, others): (Parts, Parts) =
+                rest.into_iter().partition(|part| part.home == home);
+            let key = Key { class: home, ..key.clone() };
+            kept |= self.take(book, key, (at, packed, own.as_slice()));
+            rest = others;
+        }
+        kept
+    }
+
+    /// Takes an event under a key; whether any chain keeps it.
+    fn take(&mut self, book: &Book, key: Key, event: (At, &Packed, &[Part])) -> bool {
+        let clock = self.clock();
         let counters = &mut self.counters;
-        let kept = match self.keys.get_mut(&key) {
+        match self.keys.get_mut(&key) {
             Some(known) => {
-                let kept = known.take(book, event, watermark, &self.limits, counters);
+                let kept = known.take(book, event, clock, &self.limits, counters);
                 if !std::mem::replace(&mut known.dirty, true) {
                     self.dirty.push(known.key.clone());
                 }
                 kept
             }
             None => {
-                let mut new = Box::new(Followed::new(key, at.0));
-                let kept = new.take(book, event, watermark, &self.limits, counters);
+                let mut new = Box::new(Followed::new(key, event.0.0));
+                let kept = new.take(book, event, clock, &self.limits, counters);
                 self.follow(new);
                 kept
             }
-        };
-        self.counters.taken += u64::from(kept);
-        Ok(if kept { Given::Taken } else { Given::Ignored })
+        }
     }
 
     /// Follows a key, if need be in place of the one whose newest event is oldest.
@@ -230,7 +303,7 @@ impl Lane {
             && let Some(followed) = self.remove(&oldest)
         {
             self.counters.keys_given_up += 1;
-            self.given_up.push(*followed);
+            self.given_up.push((*followed, self.clock()));
         }
     }
 
@@ -254,27 +327,36 @@ impl Lane {
         if let Some(due) = followed.due {
             self.by_due.remove(&(due, key.clone()));
         }
+        self.to_judge.set(key, None);
         Some(followed)
     }
 
     /// Tells what has changed since the last call: grown, superseded and given-up incidents, and
     /// those that are due to be closed at `now`.
     pub fn settle(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
-        for mut followed in std::mem::take(&mut self.given_up) {
-            self.counters.superseded += followed.grown(chains, &self.limits, tell);
+        for (mut followed, clock) in std::mem::take(&mut self.given_up) {
+            self.counters.superseded += followed.grown(chains, clock, &self.limits, tell);
             followed.each_incident(chains, |key, chain, incident| {
                 if !incident.closed {
                     tell(key, chain, incident, Turn::GivenUp);
                 }
             });
         }
-        let watermark = self.watermark().unwrap_or_default();
+        let clock = self.pass(now);
+        while let Some(key) = self.to_judge.next(clock.judging) {
+            if let Some(followed) = self.keys.get_mut(&key)
+                && !std::mem::replace(&mut followed.dirty, true)
+            {
+                self.dirty.push(key);
+            }
+        }
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.retain(|key| {
             let Some(followed) = self.keys.get_mut(key) else { return false };
             followed.dirty = false;
-            self.counters.superseded += followed.grown(chains, &self.limits, tell);
-            let quiet = followed.forget_quiet(chains, watermark);
+            self.counters.superseded += followed.grown(chains, clock, &self.limits, tell);
+            self.to_judge.set(key, followed.next_end(chains, clock.judging));
+            let quiet = followed.forget_quiet(chains, clock.watermark);
             if !quiet {
                 self.plan(key, chains);
             }
@@ -290,7 +372,7 @@ impl Lane {
         let mut due: Option<Timestamp> = None;
         followed.each_incident(chains, |_, chain, incident| {
             if !incident.closed {
-                let at = incident.end.plus(chain.window);
+                let at = incident.end.plus(chain.reach());
                 due = Some(due.map_or(at, |d| d.min(at)));
             }
         });
@@ -309,7 +391,7 @@ impl Lane {
             let Some((_, key)) = self.by_due.pop_first() else { break };
             if let Some(followed) = self.keys.get_mut(&key) {
                 followed.each_incident(chains, |key, chain, incident| {
-                    if !incident.closed && incident.end.plus(chain.window) < clock {
+                    if !incident.closed && incident.end.plus(chain.reach()) < clock {
                         tell(key, chain, incident, Turn::Closed);
                         incident.closed = true;
                     }
@@ -323,7 +405,7 @@ impl Lane {
     /// left the longest window, older incidents of a key whenever it has a new event.
     fn forget(&mut self, chains: &[Chain], dirty: &[Arc<Key>]) {
         let Some(watermark) = self.watermark() else { return };
-        let longest = chains.iter().map(|c| c.window).max().unwrap_or_default();
+        let longest = chains.iter().map(Chain::reach).max().unwrap_or_default();
         let horizon = watermark.minus(longest);
         while let Some((_, key)) = self.oldest().filter(|(newest, _)| *newest < horizon) {
             self.remove(&key);

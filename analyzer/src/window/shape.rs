@@ -20,6 +20,10 @@ use std::{
 /// Length of one span. Fixed, because the model was trained with it.
 pub const SPAN: Duration = Duration::from_secs(300);
 
+/// Most spans that are kept of one incident: more than five hours, where nothing is older than
+/// the allowed lateness for long.
+const SPANS_MAX: usize = 64;
+
 /// Most different names of one sort that a shape tells apart.
 const DISTINCT_MAX: usize = 32;
 
@@ -218,15 +222,29 @@ impl Shapes {
         let span = number(ts);
         self.spans.entry(span).or_default().add(ts, member);
         self.grown.insert(span);
+        self.cut();
     }
 
-    /// Adds the members of others, which are all different ones.
+    /// Adds the members of others, which are all different ones. What neither side's news
+    /// touches keeps its rating.
     pub fn join(&mut self, other: Self) {
+        let near = |span: i64| (span - 1..=span + 1).any(|near| self.spans.contains_key(&near));
+        let touched: Vec<i64> = other.spans.keys().copied().filter(|span| near(*span)).collect();
+        self.grown.extend(touched);
+        self.grown.extend(other.grown);
         for (span, shape) in other.spans {
             self.spans.entry(span).or_default().join(&shape);
-            self.grown.insert(span);
         }
+        self.rated.extend(other.rated);
         other.forgotten.into_iter().for_each(|peak| self.keep(peak));
+        self.cut();
+    }
+
+    /// At the bound the oldest span goes.
+    fn cut(&mut self) {
+        while self.spans.len() > SPANS_MAX {
+            self.spans.pop_first();
+        }
     }
 
     /// The highest rating, and what it was given for. Spans that ended more than `late` before

@@ -150,6 +150,15 @@ impl Tally {
         }
     }
 
+    /// Whether both are of the same members, as far as an assessment would tell.
+    #[must_use]
+    pub fn says_what(&self, other: &Self) -> bool {
+        let facts = |tally: &Self| (tally.count, tally.anchor, tally.newest);
+        facts(self) == facts(other)
+            && self.steps == other.steps
+            && self.entities == other.entities
+    }
+
     fn share(&self, bounds: Bounds) -> usize {
         (bounds.cited_max / self.steps.len().max(1)).max(1)
     }

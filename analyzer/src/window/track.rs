@@ -1,8 +1,12 @@
 //! The events and incidents of one key under one chain.
 
+mod judge;
+mod merge;
+
 use super::{
-    Point, find,
+    Point,
     member::{At, Member, Packed},
+    search,
     tally::{Bounds, Tally},
 };
 use crate::chain::{Chain, Condition, Mask};
@@ -23,7 +27,7 @@ pub struct Incident {
     pub end: Timestamp,
     /// What its members say.
     pub tally: Tally,
-    /// How many members it had when it was last assessed; 0 before the first time.
+    /// Its rank when it was last assessed; 0 before the first time.
     pub published: u64,
     /// Somebody was told of it: while the severity model finds it of no account, nobody is.
     pub told: bool,
@@ -33,6 +37,9 @@ pub struct Incident {
     pub levels: BTreeSet<Level>,
     /// Actions that were asked for.
     pub acted: BTreeSet<Id>,
+    /// What corrections add to its rank.
+    #[serde(default)]
+    raised: u64,
 }
 
 impl Incident {
@@ -46,7 +53,15 @@ impl Incident {
             closed: false,
             levels: BTreeSet::new(),
             acted: BTreeSet::new(),
+            raised: 0,
         }
+    }
+
+    /// Orders its revisions: how many members it has, and more after a correction took members
+    /// away.
+    #[must_use]
+    pub fn rank(&self) -> u64 {
+        self.tally.count + self.raised
     }
 
     /// The event that gives the incident its id: its first member.
@@ -72,8 +87,35 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     event: Event,
-    /// It was found in a satisfied window.
+    /// It was found in a satisfied window; for a judged condition in one that nothing can change.
     member: bool,
+    /// No window that ends with it is to be judged any more. So it is for all before it.
+    #[serde(default)]
+    judged: bool,
+}
+
+/// How far time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Events before it are late.
+    pub watermark: Timestamp,
+    /// Windows that end before it are judged; never before the watermark.
+    pub judging: Timestamp,
+}
+
+/// A new member of incidents.
+type New = (At, Mask, Arc<Member>);
+
+impl Entry {
+    fn unpacked(&self) -> Option<New> {
+        let event = &self.event;
+        Some((event.at, event.mask, Arc::new(event.packed.member()?)))
+    }
+}
+
+/// The window of a chain, in microseconds.
+fn micros(chain: &Chain) -> i64 {
+    i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// What became of an event that was handed to a track.
@@ -103,13 +145,25 @@ struct More {
     /// By sort of event (its mask): the newest that was let go at the bound.
     let_go: BTreeMap<Mask, At>,
     incidents: Vec<Incident>,
-    /// Published incidents that were found to be the later part of another, with its anchor.
-    superseded: Vec<(Incident, Id)>,
+    /// Of a judged condition: the incidents as far as nothing can change them. The others are
+    /// made of these whenever something changes.
+    #[serde(default)]
+    firm: Vec<Incident>,
+    /// Of a judged condition: what was told and taken back.
+    #[serde(default)]
+    ghosts: Vec<judge::Ghost>,
+    /// Published incidents that are none any more.
+    superseded: Vec<Gone>,
 }
+
+/// A published incident that is none any more, and the anchor of the one that it is part of now,
+/// if any.
+pub(super) type Gone = (Incident, Option<Id>);
 
 impl More {
     fn is_empty(&self) -> bool {
-        self.let_go.is_empty() && self.incidents.is_empty() && self.superseded.is_empty()
+        let incidents = self.incidents.is_empty() && self.firm.is_empty() && self.ghosts.is_empty();
+        self.let_go.is_empty() && incidents && self.superseded.is_empty()
     }
 }
 
@@ -119,8 +173,8 @@ impl Track {
         self.more.as_mut().map_or(&mut [], |more| &mut more.incidents)
     }
 
-    /// Published incidents that are now part of another one, with the other's anchor.
-    pub fn take_superseded(&mut self) -> Vec<(Incident, Id)> {
+    /// Published incidents that are none any more.
+    pub(super) fn take_superseded(&mut self) -> Vec<Gone> {
         self.more.as_mut().map(|more| std::mem::take(&mut more.superseded)).unwrap_or_default()
     }
 
@@ -130,7 +184,7 @@ impl Track {
         &mut self,
         chain: &Chain,
         event: Event,
-        watermark: Timestamp,
+        clock: Clock,
         (events_max, bounds): (usize, Bounds),
     ) -> Taken {
         if self.place(event.at).is_ok() {
@@ -141,8 +195,8 @@ impl Track {
         }
         let mut gone = 0;
         if self.events.len() >= events_max {
-            self.evaluate(chain, bounds);
-            self.forget_events(watermark.minus(chain.window));
+            self.evaluate(chain, clock, bounds);
+            self.forget_events(clock.watermark.minus(chain.reach()));
         }
         if self.events.len() >= events_max {
             gone = self.let_go_oldest((events_max / 8).max(1));
@@ -151,7 +205,7 @@ impl Track {
             }
         }
         let (Ok(place) | Err(place)) = self.place(event.at);
-        self.events.insert(place, Entry { event, member: false });
+        self.events.insert(place, Entry { event, member: false, judged: false });
         self.stale = true;
         Taken::New(gone)
     }
@@ -194,39 +248,54 @@ impl Track {
         gone
     }
 
-    /// Brings members and incidents up to date with the kept events.
-    pub fn evaluate(&mut self, chain: &Chain, bounds: Bounds) {
-        if !std::mem::take(&mut self.stale) || !self.may_satisfy(chain) {
+    /// Brings members and incidents up to date with the kept events, and with time where the
+    /// condition waits for it.
+    pub fn evaluate(&mut self, chain: &Chain, clock: Clock, bounds: Bounds) {
+        let stale = std::mem::take(&mut self.stale);
+        if let Condition::Judged { measure, range } = &chain.condition {
+            self.judge(chain, (*measure, range), clock, bounds);
             return;
         }
-        let points = |entry: &Entry| Point {
+        if !stale || !self.may_satisfy(chain) {
+            return;
+        }
+        let found = search(chain, &self.points());
+        let new = self.new_members(&found.member);
+        // A window is newly satisfied only by an event that was in none before.
+        if !new.is_empty() {
+            let more = self.more.get_or_insert_default();
+            let found = (found.spans.as_slice(), new);
+            let known = (&mut more.incidents, &mut more.superseded);
+            merge::merge(known, found, chain.rules.len(), bounds);
+        }
+    }
+
+    fn points(&self) -> Vec<Point> {
+        let point = |entry: &Entry| Point {
             at: entry.event.at.0.micros(),
             mask: entry.event.mask,
             value: entry.event.value,
         };
-        let points: Vec<Point> = self.events.iter().map(points).collect();
-        let window = i64::try_from(chain.window.as_micros()).unwrap_or(i64::MAX);
-        let found = find(&chain.condition, chain.rules.len(), window, &points);
-        let news = self.events.iter_mut().zip(&found.member);
-        let new: Vec<(At, Mask, Arc<Member>)> = news
-            .filter(|(entry, member)| **member && !entry.member)
+        self.events.iter().map(point).collect()
+    }
+
+    /// Marks members, and returns those that were none before.
+    fn new_members(&mut self, member: &[bool]) -> Vec<New> {
+        let news = self.events.iter_mut().zip(member);
+        news.filter(|(entry, member)| **member && !entry.member)
             .filter_map(|(entry, _)| {
                 entry.member = true;
-                let event = &entry.event;
-                Some((event.at, event.mask, Arc::new(event.packed.member()?)))
+                entry.unpacked()
             })
-            .collect();
-        // A window is newly satisfied only by an event that was in none before.
-        if !new.is_empty() {
-            let spans = found.spans.iter();
-            let micros = Timestamp::from_micros;
-            self.merge(chain, spans.map(|(a, b)| (micros(*a), micros(*b))).collect(), new, bounds);
-        }
+            .collect()
     }
 
     /// False where no window can satisfy the condition, however the kept events lie: most keys,
     /// most of the time, and found without looking at windows.
     fn may_satisfy(&self, chain: &Chain) -> bool {
+        if !chain.links.is_empty() {
+            return true;
+        }
         match &chain.condition {
             Condition::Ordered | Condition::Together => {
                 let met = self.events.iter().fold(0, |met, entry| met | entry.event.mask);
@@ -239,42 +308,7 @@ impl Track {
                 let values = self.events.iter().map(|entry| entry.event.value);
                 values.fold(0, u64::saturating_add) >= *at_least
             }
-        }
-    }
-
-    /// Merges what was known with newly found intervals and members.
-    fn merge(
-        &mut self,
-        chain: &Chain,
-        spans: Vec<(Timestamp, Timestamp)>,
-        new: Vec<(At, Mask, Arc<Member>)>,
-        bounds: Bounds,
-    ) {
-        let more = self.more.get_or_insert_default();
-        let known = std::mem::take(&mut more.incidents);
-        let mut all: Vec<(Timestamp, Timestamp, Option<Incident>)> =
-            spans.into_iter().map(|(start, end)| (start, end, None)).collect();
-        all.extend(known.into_iter().map(|i| (i.start, i.end, Some(i))));
-        all.sort_by_key(|(start, end, _)| (*start, *end));
-        let mut groups: Vec<(Incident, Vec<Incident>)> = Vec::new();
-        for (start, end, incident) in all {
-            match groups.last_mut() {
-                Some((group, parts)) if start <= group.end => {
-                    group.end = group.end.max(end);
-                    parts.extend(incident);
-                }
-                _ => {
-                    let group = Incident::over(start, end, chain.rules.len());
-                    groups.push((group, Vec::from_iter(incident)));
-                }
-            }
-        }
-        let mut new = new.into_iter().peekable();
-        for (mut group, parts) in groups {
-            while let Some((at, mask, member)) = new.next_if(|(at, ..)| at.0 <= group.end) {
-                group.tally.add(at, mask, &member, bounds);
-            }
-            more.settle(group, parts, bounds);
+            Condition::Judged { .. } => true,
         }
     }
 
@@ -282,11 +316,13 @@ impl Track {
     /// `watermark - window`, and incidents that ended before that. Call it after
     /// [`Track::evaluate`], and when such incidents have been closed.
     pub fn forget(&mut self, chain: &Chain, watermark: Timestamp) {
-        let horizon = watermark.minus(chain.window);
+        let horizon = watermark.minus(chain.reach());
         self.forget_events(horizon);
         if let Some(more) = &mut self.more {
             more.let_go.retain(|_, (ts, _)| *ts >= horizon);
             more.incidents.retain(|incident| incident.end >= horizon);
+            more.firm.retain(|incident| incident.end >= horizon);
+            more.ghosts.retain(|ghost| ghost.end >= horizon);
         }
         self.more.take_if(|more| more.is_empty());
     }
@@ -294,29 +330,5 @@ impl Track {
     fn forget_events(&mut self, horizon: Timestamp) {
         let old = self.events.partition_point(|entry| entry.event.at.0 < horizon);
         self.events.drain(..old);
-    }
-}
-
-impl More {
-    /// Adds up one incident from new members (in `group`) and its former parts.
-    fn settle(&mut self, mut group: Incident, parts: Vec<Incident>, bounds: Bounds) {
-        let anchors = parts.iter().filter_map(|p| p.tally.anchor);
-        let anchor = anchors.chain(group.tally.anchor).min().map(|(_, id)| id);
-        for mut part in parts {
-            if part.anchor() == anchor {
-                group.published = part.published;
-                group.told = part.told;
-                group.closed = part.closed;
-                group.levels = std::mem::take(&mut part.levels);
-                group.acted = std::mem::take(&mut part.acted);
-            } else if let Some(anchor) = anchor
-                && part.published > 0
-                && !part.closed
-            {
-                self.superseded.push((part.clone(), anchor));
-            }
-            group.tally.join(part.tally, bounds);
-        }
-        self.incidents.push(group);
     }
 }

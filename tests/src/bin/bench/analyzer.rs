@@ -135,7 +135,7 @@ fn rival(keys: u64) -> f64 {
             for (ts, value) in batch.drain(..) {
                 let found =
                     engine.process_event_at(&JsonEvent::borrow(&value), ts.micros() / 1_000_000);
-                fired += found.len();
+                fired += found.iter().filter(|result| result.is_correlation()).count();
             }
         },
     );
