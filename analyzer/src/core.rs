@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Form of [`Snapshot`]: rises when its meaning changes.
-const SNAPSHOT_VERSION: u16 = 2;
+const SNAPSHOT_VERSION: u16 = 3;
 
 /// The state of a shard, for its next owner.
 #[derive(Serialize, Deserialize)]
@@ -21,6 +21,8 @@ struct Snapshot {
     book: Id,
     live: Saved,
     replayed: Saved,
+    #[serde(default)]
+    backfilled: Saved,
 }
 
 /// Windows and decisions of one shard.
@@ -30,6 +32,7 @@ pub struct Core {
     book: Arc<Book>,
     live: Lane,
     replayed: Lane,
+    backfilled: Lane,
 }
 
 /// Why a keyed event is refused.
@@ -75,16 +78,22 @@ impl Core {
     #[must_use]
     pub fn new(config: Arc<Config>, book: Arc<Book>) -> Self {
         let live = Lane::new(limits(&config, config.lateness));
-        let replayed = Lane::new(limits(&config, config.replay_lateness));
-        Self { config, book, live, replayed }
+        let past = limits(&config, config.replay_lateness);
+        let (replayed, backfilled) = (Lane::new(past), Lane::new(past));
+        Self { config, book, live, replayed, backfilled }
     }
 
     /// The state between two batches, encoded; nothing where it cannot be.
     #[must_use]
     pub fn snapshot(&self) -> Option<Vec<u8>> {
-        let (live, replayed) = (self.live.save(), self.replayed.save());
-        let book = self.book.digest();
-        rmp_serde::to_vec_named(&Snapshot { v: SNAPSHOT_VERSION, book, live, replayed }).ok()
+        let state = Snapshot {
+            v: SNAPSHOT_VERSION,
+            book: self.book.digest(),
+            live: self.live.save(),
+            replayed: self.replayed.save(),
+            backfilled: self.backfilled.save(),
+        };
+        rmp_serde::to_vec_named(&state).ok()
     }
 
     /// Takes over the state of a former owner.
@@ -101,8 +110,9 @@ impl Core {
             return Err("it was kept under other chains".to_owned());
         }
         self.live = Lane::restored(limits(&self.config, self.config.lateness), read.live);
-        let replayed = limits(&self.config, self.config.replay_lateness);
-        self.replayed = Lane::restored(replayed, read.replayed);
+        let past = limits(&self.config, self.config.replay_lateness);
+        self.replayed = Lane::restored(past, read.replayed);
+        self.backfilled = Lane::restored(past, read.backfilled);
         Ok(())
     }
 
@@ -123,7 +133,17 @@ impl Core {
             return Err(Refused::Ahead { ts: scored.ts, stored, ahead_max });
         }
         let key = Key { tenant: scored.tenant.clone(), class, value: value.into() };
-        let lane = if scored.replayed { &mut self.replayed } else { &mut self.live };
+        let lane = match (scored.backfilled, scored.replayed) {
+            (true, _) if self.live.is_late(scored.ts) => {
+                // Scored in time and again too late: it has been where it belongs.
+                if self.live.knows(&key, (scored.ts, scored.id)) {
+                    return Ok(Given::Ignored);
+                }
+                &mut self.backfilled
+            }
+            (true, _) | (false, false) => &mut self.live,
+            (false, true) => &mut self.replayed,
+        };
         lane.give(&self.book, key, &scored, stored, arrived)
             .map_err(|e| Refused::Packing(e.to_string()))
     }
@@ -132,7 +152,7 @@ impl Core {
     /// one for each that is to be closed.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Revision> {
         let mut revisions = Vec::new();
-        for lane in [&mut self.live, &mut self.replayed] {
+        for lane in [&mut self.live, &mut self.replayed, &mut self.backfilled] {
             lane.settle(self.book.chains(), now, &mut |key, chain, incident, turn| {
                 revisions.extend(revise(&self.config, key, chain, incident, turn, now));
             });
@@ -140,12 +160,14 @@ impl Core {
         revisions
     }
 
-    /// What was counted for live and for played-back events.
+    /// What was counted for live events, played-back ones, and those that were back-filled too
+    /// late to join the live ones.
     #[must_use]
-    pub fn counters(&self) -> [(&'static str, Counters, usize); 2] {
+    pub fn counters(&self) -> [(&'static str, Counters, usize); 3] {
         [
             ("live", self.live.counters(), self.live.keys()),
             ("replayed", self.replayed.counters(), self.replayed.keys()),
+            ("backfilled", self.backfilled.counters(), self.backfilled.keys()),
         ]
     }
 }

@@ -10,7 +10,7 @@ pub mod clock;
 pub mod context;
 mod deadletter;
 mod delivery;
-mod gap;
+pub mod gap;
 pub mod health;
 pub mod ledger;
 pub mod memory;

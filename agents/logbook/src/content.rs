@@ -192,7 +192,8 @@ impl Content {
             Self::Action(m) => m.id.to_string(),
             Self::Outcome(m) => m.id.to_string(),
             Self::Closure(m) => m.id.to_string(),
-            Self::Gap(m) => m.id.to_string(),
+            // So does a gap.
+            Self::Gap(m) => format!("{}/{}", m.id, m.state),
             Self::DeadLetter(m) => m.id.to_string(),
             Self::Pattern(_) => return None,
         })
