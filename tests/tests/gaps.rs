@@ -31,15 +31,19 @@ use std::{
 /// When an event that waits was missed.
 const BLIND_AFTER: Duration = Duration::from_secs(3);
 
-/// An event as a sensor that observed it publishes it.
+/// A statement as a sensor that observed it publishes it.
 fn event(name: &str, user: &str, text: &str) -> Publish {
-    let now = magsentinel_runtime::clock::now();
     let body = json!({"text": text, "user": user, "session": format!("s-{user}")});
+    observed(name, Kind::Sql, user, &body)
+}
+
+fn observed(name: &str, kind: Kind, user: &str, body: &Value) -> Publish {
+    let now = magsentinel_runtime::clock::now();
     let event = Event {
         v: SCHEMA_VERSION,
         id: Id::derived(&["gaps", name]),
         tenant: Tenant::default(),
-        kind: Kind::Sql,
+        kind,
         ts: now,
         received: now,
         ts_missing: false,
@@ -50,7 +54,7 @@ fn event(name: &str, user: &str, text: &str) -> Publish {
         body: Fields(body.as_object().cloned().unwrap()),
     };
     let shard = Shard::of(user, 64);
-    Publish::new(Subject::Event(Kind::Sql, shard), event.id, &event).unwrap()
+    Publish::new(Subject::Event(kind, shard), event.id, &event).unwrap()
 }
 
 async fn attack(bus: &Bus, user: &str) {
@@ -212,4 +216,45 @@ async fn told_to_people(mesh: &Mesh, bus: &Bus, alert: &Alert, gap: &Gap) {
     assert_eq!((&shown["state"], &shown["count"]), (&json!("backfilled"), &json!(gap.count)));
     let since: Timestamp = serde_json::from_value(shown["from"].clone()).unwrap();
     assert_eq!(Some(since), gap.from);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patrol_of_shards_that_slept_tells_of_its_gap_too() {
+    let bound = Duration::from_secs(15);
+    let mut mesh = Mesh::new();
+    mesh.start("data-flow", &["--set", "patrols.data_flow.blind_after=15s"]);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let send = async |numbers: std::ops::Range<u64>| {
+        let of = |n: u64| {
+            let user = format!("u{}", n % 7);
+            let body = json!({"user": user, "action": "select", "resource": "t", "rows": n});
+            observed(&format!("access {n}"), Kind::Data, &user, &body)
+        };
+        bus.publish_all(&numbers.map(of).collect::<Vec<_>>()).await.unwrap();
+    };
+    let flow: Token = "data-flow".parse().unwrap();
+    let scored = async |wanted: u64| {
+        wait_for("all to be scored", async || {
+            let audit = ledger::audit(&bus, &flow, Kind::Data).await.ok()?;
+            (audit.scored >= wanted).then_some(())
+        })
+        .await;
+    };
+    send(0..20).await;
+    scored(20).await;
+
+    mesh.signal(0, "STOP");
+    let begun = Instant::now();
+    send(20..70).await;
+    wait_for("the patrol to be blind", async || (begun.elapsed() > bound).then_some(())).await;
+    mesh.signal(0, "CONT");
+    scored(70).await;
+    send(70..80).await;
+    let closed = wait_for("the gap to be closed", async || {
+        gaps(&bus).await.into_iter().find(|gap| gap.state == GapState::Backfilled)
+    })
+    .await;
+    assert_eq!((closed.patrol, closed.count), (flow, 50));
+    assert_eq!((closed.from_seq, closed.to_seq), (21, 70));
 }
