@@ -4,6 +4,7 @@ use crate::{
     Config,
     assess::{Revision, revise},
     chain::{Book, named},
+    suppression::live::Live,
     window::{Bounds, Counters, Given, Key, Lane, Limits, Saved},
 };
 use magsentinel_bus_schema::{Class, Id, Keyed, Timestamp};
@@ -33,6 +34,8 @@ pub struct Core {
     live: Lane,
     replayed: Lane,
     backfilled: Lane,
+    /// Suppressions that change while it runs.
+    suppressions: Option<Arc<Live>>,
 }
 
 /// Why a keyed event is refused.
@@ -80,7 +83,13 @@ impl Core {
         let live = Lane::new(limits(&config, config.lateness));
         let past = limits(&config, config.replay_lateness);
         let (replayed, backfilled) = (Lane::new(past), Lane::new(past));
-        Self { config, book, live, replayed, backfilled }
+        Self { config, book, live, replayed, backfilled, suppressions: None }
+    }
+
+    /// The same under suppressions that change while it runs.
+    #[must_use]
+    pub fn following(self, suppressions: Arc<Live>) -> Self {
+        Self { suppressions: Some(suppressions), ..self }
     }
 
     /// The state between two batches, encoded; nothing where it cannot be.
@@ -151,6 +160,9 @@ impl Core {
     /// The revisions that are due: one for each incident that changed since the last call, and
     /// one for each that is to be closed.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Revision> {
+        if let Some(live) = &self.suppressions {
+            self.config = live.current();
+        }
         let mut revisions = Vec::new();
         for lane in [&mut self.live, &mut self.replayed, &mut self.backfilled] {
             lane.settle(self.book.chains(), now, &mut |key, chain, incident, turn| {

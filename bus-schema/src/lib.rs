@@ -36,7 +36,7 @@ pub use kinds::Kind;
 pub use ops::{DeadLetter, Failure, Gap, GapState, Lease, Snapshot};
 pub use scored::{Fact, Keyed, Level, Receipt, Scored, Thresholds};
 pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
-pub use suppression::Suppressed;
+pub use suppression::{Suppressed, SuppressionChange};
 pub use time::Timestamp;
 
 /// Schema version written into every message. Added fields do not change it; a reader refuses

@@ -113,7 +113,10 @@ impl IncidentRow {
             Content::Action(_) => self.actions += 1,
             Content::Outcome(_) => self.outcomes += 1,
             Content::Closure(m) => self.judgement = Some(m.judgement),
-            Content::Pattern(_) | Content::Gap(_) | Content::DeadLetter(_) => {}
+            Content::Pattern(_)
+            | Content::Gap(_)
+            | Content::Suppression(_)
+            | Content::DeadLetter(_) => {}
         }
     }
 
@@ -271,7 +274,10 @@ impl Incident {
             Content::Action(m) => self.actions.push(Stored { seq, stored, message: *m }),
             Content::Outcome(m) => self.outcomes.push(Stored { seq, stored, message: *m }),
             Content::Closure(m) => self.closures.push(Stored { seq, stored, message: *m }),
-            Content::Pattern(_) | Content::Gap(_) | Content::DeadLetter(_) => {}
+            Content::Pattern(_)
+            | Content::Gap(_)
+            | Content::Suppression(_)
+            | Content::DeadLetter(_) => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! Any message: made from a string of bytes, so that a counterexample shrinks with it.
 
+mod change;
+
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
@@ -30,6 +32,7 @@ pub(crate) fn each(bytes: &[u8], visit: &mut impl Visit) {
     visit.visit("analyze", "any", &Analyze { v: 1, scored });
     visit.visit("analyzed", "any", &Analyzed { v: 1, assessments });
     visit.visit("gap", "any", &source.gap());
+    visit.visit("suppression-change", "any", &source.suppression_change());
     visit.visit("lease", "any", &source.lease());
     visit.visit("dead-letter", "any", &source.dead_letter());
 }

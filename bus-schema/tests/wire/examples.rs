@@ -6,10 +6,10 @@ use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
     Entity, Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level,
     Message, Mode, Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status,
-    Suppressed, Tenant, Timestamp, Token, Trust,
+    Suppressed, SuppressionChange, Tenant, Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
-    suppression,
+    suppression::{self, Changed, Rule},
 };
 use serde_json::json;
 use std::fmt::Debug;
@@ -54,6 +54,14 @@ pub(crate) fn each(visit: &mut impl Visit) {
     let of = Assessment { backfilled: true, ..assessment() };
     visit.visit("assessment", "assessment-backfilled", &of);
     visit.visit("alert", "alert-backfilled", &Alert { backfilled: true, ..alert() });
+    visit.visit("suppression-change", "suppression-set", &suppression_set());
+    let refused = SuppressionChange {
+        changed: Changed::Refused,
+        rule: None,
+        why: Some("it has no end".to_owned()),
+        ..suppression_set()
+    };
+    visit.visit("suppression-change", "suppression-refused", &refused);
     visit.visit("lease", "lease", &lease());
     visit.visit("dead-letter", "dead-letter", &dead_letter());
 }
@@ -389,6 +397,31 @@ pub(crate) fn open_gap() -> Gap {
         scored_after: 4_294_967_296,
         reason: "scored more than 30s after they were stored".to_owned(),
         ..gap()
+    }
+}
+
+pub(crate) fn suppression_set() -> SuppressionChange {
+    SuppressionChange {
+        v: 1,
+        id: id("suppression"),
+        tenant: Tenant::default(),
+        suppression: token("nightly"),
+        revision: 7,
+        ts: at(1),
+        changed: Changed::Set,
+        rule: Some(Rule {
+            effect: suppression::Effect::NoAction,
+            chain: Some(token("bulk_exfiltration")),
+            class: Class::User,
+            key: "backup-*".to_owned(),
+            level_max: Level::High,
+            from: Some(at(5_000_000)),
+            until: at(86_400_000_000),
+            reason: "the archive is filled".to_owned(),
+            by: "ann".to_owned(),
+            ended_by: None,
+        }),
+        why: None,
     }
 }
 
