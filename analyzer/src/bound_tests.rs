@@ -136,6 +136,40 @@ fn played_back_events_have_a_time_of_their_own() {
 }
 
 #[test]
+fn what_was_back_filled_meets_live_events_where_it_is_in_time_and_its_like_where_it_is_not() {
+    let mut bench = Bench::new(Config::default(), book("temporal_ordered", 2, 300, ""));
+    let missed = |n, patrol: &str, seconds| Scored {
+        replayed: true,
+        backfilled: true,
+        confidence: 0.95,
+        ..event(n, patrol, seconds)
+    };
+    bench.batch([event(0, "p1", 100.0)]);
+    // At the edge of what is in time: the first half of a chain whose second half is live.
+    let [met] = bench.batch([missed(0, "p0", 70.0)]).try_into().unwrap();
+    let of = &met.assessment;
+    assert!(of.backfilled && of.replayed && met.actions.is_empty(), "{of:?}");
+    assert!(met.alert.unwrap().0.backfilled);
+    let told = of.reasoning.join(" ");
+    assert!(told.contains("From back-fill: 1 of 2 cited events") && told.contains("p0 was blind"));
+    assert!(told.contains("No action"), "{told}");
+    // Said again much later: it is known, and no second incident.
+    bench.batch([event(1, "p9", 140.0)]);
+    assert!(bench.batch([missed(0, "p0", 70.0)]).is_empty());
+    assert_eq!((bench.live().duplicates, bench.live().late), (1, 0));
+    // Too late for the live ones: both halves meet each other, and not what is live.
+    assert!(bench.batch([missed(2, "p1", 60.0)]).is_empty());
+    let [alone] = bench.batch([missed(2, "p0", 50.0)]).try_into().unwrap();
+    assert_eq!((alone.assessment.count, alone.assessment.backfilled), (2, true));
+    let lanes = bench.core.counters().map(|(lane, counters, _)| (lane, counters.taken));
+    assert_eq!(lanes, [("live", 2), ("replayed", 0), ("backfilled", 2)]);
+
+    let mut heir = Core::new(Arc::new(Config::default()), bench.book.clone());
+    heir.restore(&bench.core.snapshot().unwrap()).unwrap();
+    assert_eq!(heir.counters(), bench.core.counters());
+}
+
+#[test]
 fn an_incident_closes_when_its_window_and_the_lateness_have_passed() {
     let one = book("event_count", 1, 300, "  condition: {gte: 1}");
     let mut bench = Bench::new(Config::default(), one);

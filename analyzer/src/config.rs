@@ -39,8 +39,9 @@ pub struct Config {
     /// late: it takes no part in any chain, and `late` counts it. An incident is closed when no
     /// event that is in time can still join it. A duration, default 30s.
     pub lateness: Span,
-    /// The same for events that are played back or back-filled, which patrols score at
-    /// different speed; a duration, default 1h. They never meet live events in a chain.
+    /// The same for events that are played back, which patrols score at different speed, and
+    /// for those that were back-filled too late to join the live ones; a duration, default 1h.
+    /// The three never meet in a chain.
     pub replay_lateness: Span,
     /// How far the time of an event may lie ahead of the server's clock when it was stored; an
     /// event further ahead becomes a dead letter, because it would make all others late. A

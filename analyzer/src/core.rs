@@ -4,6 +4,7 @@ use crate::{
     Config,
     assess::{Revision, revise},
     chain::{Book, named},
+    suppression::live::Live,
     window::{Bounds, Counters, Given, Key, Lane, Limits, Saved},
 };
 use magsentinel_bus_schema::{Class, Id, Keyed, Timestamp};
@@ -21,6 +22,8 @@ struct Snapshot {
     book: Id,
     live: Saved,
     replayed: Saved,
+    #[serde(default)]
+    backfilled: Saved,
 }
 
 /// Windows and decisions of one shard.
@@ -30,6 +33,9 @@ pub struct Core {
     book: Arc<Book>,
     live: Lane,
     replayed: Lane,
+    backfilled: Lane,
+    /// Suppressions that change while it runs.
+    suppressions: Option<Arc<Live>>,
 }
 
 /// Why a keyed event is refused.
@@ -75,16 +81,28 @@ impl Core {
     #[must_use]
     pub fn new(config: Arc<Config>, book: Arc<Book>) -> Self {
         let live = Lane::new(limits(&config, config.lateness));
-        let replayed = Lane::new(limits(&config, config.replay_lateness));
-        Self { config, book, live, replayed }
+        let past = limits(&config, config.replay_lateness);
+        let (replayed, backfilled) = (Lane::new(past), Lane::new(past));
+        Self { config, book, live, replayed, backfilled, suppressions: None }
+    }
+
+    /// The same under suppressions that change while it runs.
+    #[must_use]
+    pub fn following(self, suppressions: Arc<Live>) -> Self {
+        Self { suppressions: Some(suppressions), ..self }
     }
 
     /// The state between two batches, encoded; nothing where it cannot be.
     #[must_use]
     pub fn snapshot(&self) -> Option<Vec<u8>> {
-        let (live, replayed) = (self.live.save(), self.replayed.save());
-        let book = self.book.digest();
-        rmp_serde::to_vec_named(&Snapshot { v: SNAPSHOT_VERSION, book, live, replayed }).ok()
+        let state = Snapshot {
+            v: SNAPSHOT_VERSION,
+            book: self.book.digest(),
+            live: self.live.save(),
+            replayed: self.replayed.save(),
+            backfilled: self.backfilled.save(),
+        };
+        rmp_serde::to_vec_named(&state).ok()
     }
 
     /// Takes over the state of a former owner.
@@ -103,8 +121,9 @@ impl Core {
         let chains = self.book.chains();
         let live = limits(&self.config, self.config.lateness);
         self.live = Lane::restored(live, read.live, chains);
-        let replayed = limits(&self.config, self.config.replay_lateness);
-        self.replayed = Lane::restored(replayed, read.replayed, chains);
+        let past = limits(&self.config, self.config.replay_lateness);
+        self.replayed = Lane::restored(past, read.replayed, chains);
+        self.backfilled = Lane::restored(past, read.backfilled, chains);
         Ok(())
     }
 
@@ -125,7 +144,17 @@ impl Core {
             return Err(Refused::Ahead { ts: scored.ts, stored, ahead_max });
         }
         let key = Key { tenant: scored.tenant.clone(), class, value: value.into() };
-        let lane = if scored.replayed { &mut self.replayed } else { &mut self.live };
+        let lane = match (scored.backfilled, scored.replayed) {
+            (true, _) if self.live.is_late(scored.ts) => {
+                // Scored in time and again too late: it has been where it belongs.
+                if self.live.knows(&key, (scored.ts, scored.id)) {
+                    return Ok(Given::Ignored);
+                }
+                &mut self.backfilled
+            }
+            (true, _) | (false, false) => &mut self.live,
+            (false, true) => &mut self.replayed,
+        };
         lane.give(&self.book, key, &scored, stored, arrived)
             .map_err(|e| Refused::Packing(e.to_string()))
     }
@@ -133,9 +162,12 @@ impl Core {
     /// The revisions that are due: one for each incident that changed since the last call, and
     /// one for each that is to be closed.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Revision> {
+        if let Some(live) = &self.suppressions {
+            self.config = live.current();
+        }
         let mut revisions = Vec::new();
         let (config, book) = (Arc::clone(&self.config), Arc::clone(&self.book));
-        for lane in [&mut self.live, &mut self.replayed] {
+        for lane in [&mut self.live, &mut self.replayed, &mut self.backfilled] {
             lane.settle(book.chains(), now, &mut |key, chain, incident, turn| {
                 revisions.extend(revise((&config, &book), key, chain, incident, turn, now));
             });
@@ -145,17 +177,20 @@ impl Core {
 
     /// The revisions that are due when no event will come any more.
     pub fn conclude(&mut self, now: Timestamp) -> Vec<Revision> {
-        self.live.conclude();
-        self.replayed.conclude();
+        for lane in [&mut self.live, &mut self.replayed, &mut self.backfilled] {
+            lane.conclude();
+        }
         self.settle(now)
     }
 
-    /// What was counted for live and for played-back events.
+    /// What was counted for live events, played-back ones, and those that were back-filled too
+    /// late to join the live ones.
     #[must_use]
-    pub fn counters(&self) -> [(&'static str, Counters, usize); 2] {
+    pub fn counters(&self) -> [(&'static str, Counters, usize); 3] {
         [
             ("live", self.live.counters(), self.live.keys()),
             ("replayed", self.replayed.counters(), self.replayed.keys()),
+            ("backfilled", self.backfilled.counters(), self.backfilled.keys()),
         ]
     }
 }

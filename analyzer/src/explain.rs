@@ -2,7 +2,8 @@
 //!
 //! Everything is found again from the scored events, by the same chains and the same table;
 //! nothing is asked of a running analyzer. What only a running one knows is left out: events that
-//! came too late, and what was let go at a bound. Its counters tell of these.
+//! came too late, and what was let go at a bound. Its counters tell of these. What was back-filled
+//! is looked at beside the live events, whether or not it came in time to meet them.
 
 use crate::{
     Config, analyze_with,
@@ -24,7 +25,7 @@ pub struct Explanation {
     pub class: Class,
     /// The key.
     pub key: String,
-    /// Of events that were played back or back-filled, which never meet live ones.
+    /// Of events that were played back, which never meet live ones.
     pub replayed: bool,
     /// How many events of each patrol and level name the key.
     pub events: BTreeMap<Token, BTreeMap<Level, u64>>,
@@ -61,6 +62,11 @@ pub fn explain(
     lanes.filter_map(|replayed| lane(book, config, (class, key), scored, replayed)).collect()
 }
 
+/// A recording, which may be of any time.
+fn is_past(scored: &Scored) -> bool {
+    scored.replayed && !scored.backfilled
+}
+
 fn lane(
     book: &Arc<Book>,
     config: &Config,
@@ -75,7 +81,7 @@ fn lane(
     let is = |of: Class| of == class || classes.contains(&of);
     let names = |s: &&Scored| s.entities.iter().any(|e| is(e.class) && e.value == key);
     let mut own: Vec<Scored> =
-        scored.iter().filter(|s| s.replayed == replayed).filter(names).cloned().collect();
+        scored.iter().filter(|s| is_past(s) == replayed).filter(names).cloned().collect();
     own.sort_by_key(|s| (s.ts, s.id));
     own.dedup_by_key(|s| s.id);
     let newest = own.last()?.ts;

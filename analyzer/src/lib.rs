@@ -20,7 +20,7 @@ mod explain;
 pub mod router;
 pub mod severity;
 pub mod stage;
-mod suppression;
+pub mod suppression;
 pub mod window;
 
 #[cfg(test)]
@@ -48,15 +48,17 @@ pub use suppression::Suppression;
 
 use chain::Book;
 use magsentinel_bus_schema::{
-    Analyze, Analyzed, Limits, SCHEMA_VERSION, Stream, Subject, Token, decode, encode, encode_json,
-    subject::keyed_at,
+    Analyze, Analyzed, Limits, SCHEMA_VERSION, Stream, Subject, Tenant, Token, decode, encode,
+    encode_json, subject::keyed_at,
 };
 use magsentinel_inference as inference;
 use magsentinel_runtime::{
-    service::{Endpoint, Pool, Sharded},
+    policy,
+    service::{Endpoint, Pool, Sharded, Task},
     settings::Span,
 };
 use std::{sync::Arc, time::Duration};
+use suppression::live::{Live, PREFIX};
 
 /// Attempts before a message becomes a dead letter.
 const MAX_DELIVER: u64 = 5;
@@ -79,10 +81,31 @@ pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
     }])
 }
 
+/// The suppressions that are set while the mesh runs: shared by all that decide in a process.
+#[must_use]
+pub fn suppressions(config: &Config) -> Arc<Live> {
+    Arc::new(Live::new(Arc::new(config.clone())))
+}
+
+/// What follows the suppressions: the first is done before anything is consumed, the second
+/// goes on.
+#[must_use]
+pub fn tasks(live: &Arc<Live>, tenant: Tenant) -> (Task, Task) {
+    let live = Arc::clone(live);
+    let take: Arc<policy::Take> = Arc::new(move |document| live.take(&tenant, document));
+    let part = "suppressions";
+    let loading = policy::loading(part, PREFIX, Arc::clone(&take));
+    (loading, policy::following(part, PREFIX, "suppression", take))
+}
+
 /// The stateful consumers: the analyzer of each shard.
-pub fn sharded(config: &Config, inference: &inference::Config) -> Result<Vec<Sharded>, Error> {
+pub fn sharded(
+    config: &Config,
+    inference: &inference::Config,
+    live: &Arc<Live>,
+) -> Result<Vec<Sharded>, Error> {
     let book = Arc::new(Book::rated(config, inference)?);
-    let made = Arc::new(config.clone());
+    let (made, live) = (Arc::new(config.clone()), Arc::clone(live));
     Ok(vec![Sharded {
         name: Token::sanitised(stage::NAME),
         stream: Stream::Keyed,
@@ -93,19 +116,24 @@ pub fn sharded(config: &Config, inference: &inference::Config) -> Result<Vec<Sha
         snapshot_every: Span::s(60),
         fenced: true,
         make: Arc::new(move |shard| {
-            Ok(Box::new(stage::Analyzer::new(made.clone(), book.clone(), shard)))
+            let analyzer = stage::Analyzer::new(made.clone(), book.clone(), shard);
+            Ok(Box::new(analyzer.following(Arc::clone(&live))))
         }),
     }])
 }
 
 /// What others may ask: [`Analyze`], answered in the encoding of the request, with no effect.
-pub fn endpoints(config: &Config, inference: &inference::Config) -> Result<Vec<Endpoint>, Error> {
-    let (book, config) = (Arc::new(Book::rated(config, inference)?), config.clone());
+pub fn endpoints(
+    config: &Config,
+    inference: &inference::Config,
+    live: &Arc<Live>,
+) -> Result<Vec<Endpoint>, Error> {
+    let (book, live) = (Arc::new(Book::rated(config, inference)?), Arc::clone(live));
     let answer = move |payload: &[u8], content_type: Option<&str>| {
         let asked: Analyze =
             decode(payload, content_type, Limits::default()).map_err(|e| e.to_string())?;
         let newest = asked.scored.iter().map(|scored| scored.ts).max().unwrap_or_default();
-        let assessments = analyze_with(&book, &config, asked.scored, newest);
+        let assessments = analyze_with(&book, &live.current(), asked.scored, newest);
         let told = Analyzed { v: SCHEMA_VERSION, assessments };
         let json = content_type.is_some_and(|kind| kind.starts_with("application/json"));
         let written = if json { encode_json(&told) } else { encode(&told) };

@@ -1,6 +1,8 @@
 //! The thin shell of one shard's core: decode, hand over, publish.
 
-use crate::{Config, assess::Revision, chain::Book, core::Core, window::Given};
+use crate::{
+    Config, assess::Revision, chain::Book, core::Core, suppression::live::Live, window::Given,
+};
 use magsentinel_bus_schema::{
     Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Timestamp, Token,
 };
@@ -40,6 +42,13 @@ impl Analyzer {
         let core = Core::new(config, book);
         let (published, suppressed) = (Published::default(), BTreeMap::new());
         Self { core, shard, shards, published, suppressed }
+    }
+
+    /// The same under suppressions that change while it runs.
+    #[must_use]
+    pub fn following(mut self, suppressions: Arc<Live>) -> Self {
+        self.core = self.core.following(suppressions);
+        self
     }
 
     fn give(&mut self, delivery: &Delivery, arrived: Timestamp) -> Result<Given, String> {

@@ -5,6 +5,8 @@
 //! gives the same decisions. It shapes a decision and is named in what it shaped; nothing is ever
 //! dropped without a trace.
 
+pub mod live;
+
 use crate::{
     chain::{Chain, Pattern},
     decision::Verdict,
@@ -41,6 +43,10 @@ pub struct Suppression {
     /// Highest level that is suppressed: what is worse comes through. Default `high`.
     #[serde(default = "high")]
     pub level_max: Level,
+    /// When it begins: decisions whose newest event is earlier are not suppressed. Default:
+    /// always. One that is set while the mesh runs begins a few seconds after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
     /// When it ends: decisions whose newest event is later are not suppressed.
     pub until: Timestamp,
     /// Why.
@@ -86,6 +92,7 @@ pub(crate) fn shape(
         s.class == key.class
             && level <= s.level_max
             && newest <= s.until
+            && s.from.is_none_or(|from| from <= newest)
             && s.chain.as_ref().is_none_or(|name| *name == chain.name)
             && Pattern::new(&s.key).matches(&key.value)
     };

@@ -24,6 +24,7 @@ pub(crate) fn scored(name: &str, patrol: &str, level: Level, seconds: f64) -> Sc
         kind,
         ts: at(seconds),
         replayed: false,
+        backfilled: false,
         patrol: Token::sanitised(patrol),
         by_key: None,
         level,

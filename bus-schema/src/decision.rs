@@ -3,6 +3,7 @@
 pub use crate::response::Response;
 use crate::{
     Class, Entity, Id, Kind, Level, Rated, Suppressed, Tenant, Timestamp, Token, current_version,
+    is_false,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,9 +87,12 @@ pub struct Assessment {
     pub response: Response,
     /// The commander is to investigate.
     pub escalate: bool,
-    /// Any cited event was played back: may alert, never act.
+    /// Any cited event was played back or back-filled: may alert, never act.
     #[serde(default)]
     pub replayed: bool,
+    /// Any cited event was back-filled: its patrol was blind when it came.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub backfilled: bool,
     /// Time of the first cited event.
     pub first: Timestamp,
     /// Time of the last cited event.
@@ -146,9 +150,12 @@ pub struct Alert {
     pub response: Response,
     /// The commander is investigating.
     pub escalate: bool,
-    /// Built from played-back events.
+    /// Built from events of which any was played back or back-filled.
     #[serde(default)]
     pub replayed: bool,
+    /// Built from events of which any was back-filled: its patrol was blind when it came.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub backfilled: bool,
     /// Class of the correlation key.
     pub class: Class,
     /// The correlation key.

@@ -34,11 +34,11 @@ pub use entity::{Class, Entity, Trust};
 pub use event::{Event, Fields, Source};
 pub use id::Id;
 pub use kinds::Kind;
-pub use ops::{DeadLetter, Failure, Gap, Lease, Snapshot};
+pub use ops::{DeadLetter, Failure, Gap, GapState, Lease, Snapshot};
 pub use rated::Rated;
 pub use scored::{Fact, Keyed, Level, Receipt, Scored, Thresholds};
 pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
-pub use suppression::Suppressed;
+pub use suppression::{Suppressed, SuppressionChange};
 pub use time::Timestamp;
 
 /// Schema version written into every message. Added fields do not change it; a reader refuses
@@ -47,4 +47,10 @@ pub const SCHEMA_VERSION: u16 = 1;
 
 pub(crate) fn current_version() -> u16 {
     SCHEMA_VERSION
+}
+
+/// Added flags are written only where they are set: all else keeps its bytes.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !flag
 }

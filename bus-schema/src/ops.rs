@@ -3,6 +3,7 @@
 use crate::{Id, Kind, Shard, Tenant, Timestamp, Token, current_version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Who owns a shard. The sequence of the newest lease message of a shard, in the stream, is
 /// the owner's fencing token.
@@ -48,13 +49,38 @@ pub struct Snapshot {
     pub digest: String,
 }
 
+/// Where a gap stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GapState {
+    /// The stream's limits took the events before they were handled. They can never be
+    /// back-filled, so the gap is told once.
+    #[default]
+    Lost,
+    /// Events are handled so late that live correlation may refuse them; all that still waits
+    /// is in its stream.
+    Open,
+    /// What was missed has been scored from the stream, and nothing waits too long any more.
+    Backfilled,
+}
+
+impl fmt::Display for GapState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "lost",
+            Self::Open => "open",
+            Self::Backfilled => "backfilled",
+        })
+    }
+}
+
 /// A patrol did not see some events in time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// Schema version.
     #[serde(default = "current_version")]
     pub v: u16,
-    /// Derived from patrol and range.
+    /// Derived from patrol and range, or from patrol and first event: stays while the gap lives.
     pub id: Id,
     /// Tenant.
     pub tenant: Tenant,
@@ -64,14 +90,36 @@ pub struct Gap {
     pub kind: Option<Kind>,
     /// First missed stream sequence.
     pub from_seq: u64,
-    /// Last missed stream sequence.
+    /// Last missed stream sequence; while the gap is open, the last one known.
     pub to_seq: u64,
-    /// Number of missed events, at most `to_seq - from_seq + 1`.
+    /// Number of missed events, at most `to_seq - from_seq + 1`; while the gap is open, of those
+    /// that are known.
     pub count: u64,
     /// Why.
     pub reason: String,
-    /// When it was noticed.
+    /// When it was noticed; when back-filled, when it was closed.
     pub noticed: Timestamp,
+    /// Where it stands.
+    #[serde(default, skip_serializing_if = "is_lost")]
+    pub state: GapState,
+    /// When the server stored the first missed event; absent where the event is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// When the server stored the last missed event; absent where the event is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// Sequence of SCORED after which the back-filled results of this gap begin; 0 where none
+    /// can be.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scored_after: u64,
+}
+
+fn is_lost(state: &GapState) -> bool {
+    *state == GapState::Lost
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Why a message ended up as a dead letter.

@@ -2,7 +2,7 @@
 
 use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
-    Keyed, Lease, Outcome, Receipt, Scored, kinds,
+    Keyed, Lease, Outcome, Receipt, Scored, SuppressionChange, kinds,
 };
 use schemars::{Schema, schema_for};
 
@@ -24,6 +24,7 @@ pub fn messages() -> Vec<(&'static str, Schema)> {
         ("analyze", schema_for!(Analyze)),
         ("analyzed", schema_for!(Analyzed)),
         ("gap", schema_for!(Gap)),
+        ("suppression-change", schema_for!(SuppressionChange)),
         ("lease", schema_for!(Lease)),
         ("dead-letter", schema_for!(DeadLetter)),
     ]

@@ -1,6 +1,6 @@
 //! What patrols say about events, and how it travels to the owner of a correlation key.
 
-use crate::{Class, Entity, Event, Id, Kind, Tenant, Timestamp, Token, current_version};
+use crate::{Class, Entity, Event, Id, Kind, Tenant, Timestamp, Token, current_version, is_false};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -136,6 +136,10 @@ pub struct Scored {
     /// The event was played back or back-filled: may alert, never act.
     #[serde(default)]
     pub replayed: bool,
+    /// It was back-filled: the patrol was blind when the event came, and scored it later. Then
+    /// `replayed` is set too, so that whoever knows only that one does not act.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub backfilled: bool,
     /// Who scored.
     pub patrol: Token,
     /// The class of the key by which it was found, where that is not the class that gives the
@@ -204,6 +208,9 @@ pub struct Receipt {
     pub events: Vec<Id>,
     /// Their sequences in the stream, in the same order.
     pub seqs: Vec<u64>,
+    /// All of them were back-filled.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub backfilled: bool,
 }
 
 /// A scored event on its way to the owner of one of its keys.
@@ -238,6 +245,9 @@ pub struct Fact {
     pub seq: u64,
     /// The event; its body holds the needed fields only.
     pub event: Event,
+    /// The event was back-filled by whoever made the fact.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub backfilled: bool,
 }
 
 #[cfg(test)]

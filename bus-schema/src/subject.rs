@@ -167,6 +167,8 @@ pub enum Subject {
     Pattern(Token, Token),
     /// A patrol was blind.
     Gap(Token),
+    /// A suppression of a running mesh was changed.
+    Suppression(Token),
     /// Who owns a shard.
     Lease(Token, Shard),
     /// A message that could not be handled.
@@ -198,6 +200,7 @@ impl Subject {
             Self::Closure(judgement) => format!("{p}.closure.{judgement}"),
             Self::Pattern(patrol, state) => format!("{p}.pattern.{patrol}.{state}"),
             Self::Gap(patrol) => format!("{p}.gap.{patrol}"),
+            Self::Suppression(name) => format!("{p}.suppression.{name}"),
             Self::Lease(service, shard) => format!("{p}.lease.{service}.{shard}"),
             Self::DeadLetter(stage) => format!("{p}.deadletter.{stage}"),
             Self::Verdict(kind) => format!("{p}.verdict.{kind}"),
@@ -244,6 +247,7 @@ impl Subject {
             ["closure", judgement] => Judgement::from_token(judgement).map(Self::Closure),
             ["pattern", patrol, state] => Some(Self::Pattern(patrol.parse()?, state.parse()?)),
             ["gap", patrol] => Some(Self::Gap(patrol.parse()?)),
+            ["suppression", name] => Some(Self::Suppression(name.parse()?)),
             ["lease", service, shard] => {
                 let service = service.parse()?;
                 parse_shard(shard).map(|s| Self::Lease(service, s))
@@ -277,7 +281,8 @@ pub enum Stream {
     Scored,
     /// Keyed scored events, and facts.
     Keyed,
-    /// Assessments, alerts, analyses, actions, outcomes, closures, patterns, gaps, leases.
+    /// Assessments, alerts, analyses, actions, outcomes, closures, patterns, gaps, changes of
+    /// suppressions, leases.
     Decisions,
     /// What could not be handled.
     DeadLetter,
@@ -330,6 +335,7 @@ impl Stream {
                 "closure",
                 "pattern",
                 "gap",
+                "suppression",
                 "lease",
             ],
             Self::DeadLetter => &["deadletter"],
@@ -414,6 +420,7 @@ mod tests {
             Subject::Closure(Judgement::FalsePositive),
             Subject::Pattern(token("sql-guard"), token("shadow")),
             Subject::Gap(token("data-flow")),
+            Subject::Suppression(token("nightly")),
             Subject::Lease(token("analyzer"), Shard(12)),
             Subject::DeadLetter(token("event")),
             Subject::Verdict(Kind::Sql),

@@ -59,9 +59,67 @@ pub enum Command {
     Backtest(BacktestArgs),
     /// Why there is an alert on a key, or why there is none: how far every chain came
     Explain(ExplainArgs),
+    /// Mute alerts, or keep actions from following, until a time, while the mesh runs
+    #[command(subcommand)]
+    Suppress(SuppressCommand),
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),
+}
+
+/// What to do with suppressions.
+#[derive(Subcommand)]
+pub enum SuppressCommand {
+    /// Set one: it takes effect a few seconds later, for events from then on
+    Add(SuppressAdd),
+    /// Those that are set, and those that ended lately
+    List {
+        /// Every change that is on record, oldest first
+        #[arg(long)]
+        changes: bool,
+    },
+    /// End one before its time: it holds for a few seconds more
+    End(SuppressEnd),
+}
+
+#[derive(Args, Clone)]
+pub struct SuppressAdd {
+    /// Its name, in every decision that it shapes; a token
+    #[arg(long, value_name = "NAME")]
+    pub id: String,
+    /// mute: neither alert nor action; no-action: an alert as ever
+    #[arg(long, value_parser = ["mute", "no-action"])]
+    pub effect: String,
+    /// Only decisions of this chain [default: of any]
+    #[arg(long, value_name = "NAME")]
+    pub chain: Option<String>,
+    /// What the key names: user, client, session, device …
+    #[arg(long)]
+    pub class: String,
+    /// The key, with the wildcards `*` and `?`, without regard to case
+    #[arg(long, value_name = "PATTERN")]
+    pub key: String,
+    /// Highest level that is suppressed: low, medium, high, critical
+    #[arg(long, default_value = "high", value_name = "LEVEL")]
+    pub level_max: String,
+    /// When it ends: RFC 3339, seconds since 1970, or from now on: 8h, 30d
+    #[arg(long, value_name = "TIME")]
+    pub until: String,
+    /// Why, for whoever reads the decisions
+    #[arg(long)]
+    pub reason: String,
+    /// Who sets it
+    #[arg(long, env = "USER")]
+    pub by: String,
+}
+
+#[derive(Args, Clone)]
+pub struct SuppressEnd {
+    /// Its name
+    pub id: String,
+    /// Who ends it
+    #[arg(long, env = "USER")]
+    pub by: String,
 }
 
 /// What to do with bundles.

@@ -4,6 +4,7 @@ use crate::{
     args::{BacktestArgs, Global, moment},
     output::table,
     settings::Settings,
+    suppress,
     unreadable::Unreadable,
 };
 use anyhow::Result;
@@ -24,7 +25,7 @@ const LISTED_MAX: usize = 20;
 
 /// Runs chains over what was scored, and sets what they find beside what was alerted.
 pub async fn run(global: &Global, args: BacktestArgs) -> Result<()> {
-    let settings = Settings::load(global)?;
+    let mut settings = Settings::load(global)?;
     let book = Arc::new(Book::rated_with(
         &settings.analyzer,
         &settings.inference,
@@ -36,6 +37,7 @@ pub async fn run(global: &Global, args: BacktestArgs) -> Result<()> {
     let from = of("--from", &args.from)?.unwrap_or_default();
     let to = of("--to", &args.to)?.unwrap_or_else(clock::now);
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "backtest").await?;
+    suppress::with_stored(&bus, &mut settings.analyzer).await?;
     let levels = [Level::Low, Level::Medium, Level::High, Level::Critical];
     let filters = scored_at(bus.tenant(), &levels);
     let scored: Vec<Scored> = stored(&bus, Stream::Scored, filters, (from, to)).await?;

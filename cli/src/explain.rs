@@ -4,6 +4,7 @@ use crate::{
     args::{ExplainArgs, Global, moment},
     exit::{BadData, BadUsage},
     settings::Settings,
+    suppress,
     unreadable::Unreadable,
 };
 use anyhow::Result;
@@ -22,10 +23,11 @@ struct Asked {
 
 /// Reads the scored events of a key again, and tells how far every chain came.
 pub async fn run(global: &Global, args: ExplainArgs) -> Result<()> {
-    let settings = Settings::load(global)?;
+    let mut settings = Settings::load(global)?;
     let book = Arc::new(Book::rated(&settings.analyzer, &settings.inference)?);
     let at = args.at.as_deref().map(|at| moment("--at", at)).transpose()?;
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "explain").await?;
+    suppress::with_stored(&bus, &mut settings.analyzer).await?;
     let (class, key, first, last) = match (&args.incident, args.key) {
         (Some(id), _) => incident(&bus, id).await?,
         (None, key) => {

@@ -17,6 +17,7 @@ mod run;
 mod score;
 mod settings;
 mod status;
+mod suppress;
 mod unreadable;
 mod up;
 
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Incident(args) => incident::run(&global, args).await,
         Command::Backtest(args) => backtest::run(&global, args).await,
         Command::Explain(args) => explain::run(&global, args).await,
+        Command::Suppress(command) => suppress::run(&global, command).await,
         Command::Reference(args) => reference::run(&args),
     }
 }

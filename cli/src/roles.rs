@@ -36,10 +36,13 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
         }
         "analyzer" => {
             service.pools = magsentinel_analyzer::pools(&settings.analyzer)?;
-            service.sharded =
-                magsentinel_analyzer::sharded(&settings.analyzer, &settings.inference)?;
-            service.endpoints =
-                magsentinel_analyzer::endpoints(&settings.analyzer, &settings.inference)?;
+            let live = magsentinel_analyzer::suppressions(&settings.analyzer);
+            let (config, inference) = (&settings.analyzer, &settings.inference);
+            service.sharded = magsentinel_analyzer::sharded(config, inference, &live)?;
+            service.endpoints = magsentinel_analyzer::endpoints(config, inference, &live)?;
+            let tenant = settings.bus.tenant.clone();
+            let (first, following) = magsentinel_analyzer::tasks(&live, tenant);
+            (service.first, service.tasks) = (vec![first], vec![following]);
         }
         "commander" => service.pools = magsentinel_commander::pools(&settings.commander)?,
         "responder" => service.pools = magsentinel_responder::pools(&settings.responder)?,

@@ -6,10 +6,13 @@ use crate::{
     settings::Settings,
 };
 use anyhow::Result;
-use magsentinel_bus_schema::{Class, Kind, Shard, Stream, Subject, Token, subject};
+use magsentinel_bus_schema::{
+    Class, Gap, GapState, Kind, Shard, Stream, Subject, Timestamp, Token, subject,
+};
 use magsentinel_patrol::{patrols::TABLE, stage::consumer_of};
 use magsentinel_runtime::{
     bus::Bus,
+    gap,
     ledger::{self, Audit, Row},
     micro,
 };
@@ -20,6 +23,8 @@ use serde_json::Value;
 struct Status {
     services: Vec<Value>,
     ledger: Vec<Row>,
+    /// The newest word on every consumer's gaps.
+    gaps: Vec<Gap>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     audit: Vec<(String, Audit)>,
 }
@@ -31,6 +36,7 @@ pub async fn run(global: &Global, args: StatusArgs) -> Result<()> {
     let mut status = Status {
         services: micro::ask_all(&bus, "STATS", None).await?,
         ledger: ledger(&bus).await?,
+        gaps: gap::told(&bus).await?,
         audit: Vec::new(),
     };
     if args.audit {
@@ -95,6 +101,8 @@ fn text(status: &Status) -> String {
     if let Some(rest) = services.get_mut(1..) {
         rest.sort();
     }
+    /// Which column says how many wait.
+    const WAITING: usize = 6;
     let mut ledger = vec![head(&[
         "STREAM",
         "CONSUMER",
@@ -103,6 +111,7 @@ fn text(status: &Status) -> String {
         "DEAD",
         "IN FLIGHT",
         "WAITING",
+        "SINCE",
         "SHED",
         "UNSUBSCRIBED",
     ])];
@@ -118,9 +127,15 @@ fn text(status: &Status) -> String {
         ];
         let mut cells = vec![row.stream.to_owned(), row.consumer.clone()];
         cells.extend(counts.map(|n| n.to_string()));
+        // How long it has waited tells a patrol that is blind from one that is busy.
+        let since = row.waiting_since.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        cells.insert(WAITING + 1, since);
         ledger.push(cells);
     }
     let mut out = format!("{}\n{}", table(&services), table(&ledger));
+    if !status.gaps.is_empty() {
+        out.push_str(&format!("\n{}", gaps(&status.gaps)));
+    }
     for (patrol, audit) in &status.audit {
         let verdict = if audit.is_balanced() { "balanced" } else { "NOT BALANCED" };
         out.push_str(&format!(
@@ -134,4 +149,24 @@ fn text(status: &Status) -> String {
         ));
     }
     out
+}
+
+/// From when to when each consumer was blind last. While a gap is open, its end is not known.
+fn gaps(gaps: &[Gap]) -> String {
+    let head = ["GAP OF", "STATE", "FROM", "TO", "EVENTS", "SEQUENCES"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for gap in gaps {
+        let open = gap.state == GapState::Open;
+        let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        let least = if open { "at least " } else { "" };
+        rows.push(vec![
+            gap.patrol.to_string(),
+            gap.state.to_string(),
+            time(gap.from),
+            time(gap.to),
+            format!("{least}{}", gap.count),
+            format!("{}..={}", gap.from_seq, gap.to_seq),
+        ]);
+    }
+    table(&rows)
 }

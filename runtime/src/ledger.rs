@@ -2,10 +2,14 @@
 //! waiting + unsubscribed`, over distinct stream sequences, from what JetStream holds rather than from
 //! counters of processes that may have died.
 
-use crate::bus::{Bus, Error};
+use crate::{
+    bus::{Bus, Error},
+    gap::handled,
+};
 use futures::TryStreamExt;
 use magsentinel_bus_schema::{
-    DeadLetter, Kind, Lease, Level, Receipt, Scored, Stream, Subject, Tenant, Token, subject,
+    DeadLetter, Kind, Lease, Level, Receipt, Scored, Stream, Subject, Tenant, Timestamp, Token,
+    subject,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +31,8 @@ pub struct Row {
     pub in_flight: u64,
     /// Not yet delivered.
     pub waiting: u64,
+    /// When the oldest of those was stored that are not handled; none where all are.
+    pub waiting_since: Option<Timestamp>,
     /// Gone by the stream's limits before they were handled.
     pub shed: u64,
     /// Received, and nobody has asked for them.
@@ -68,6 +74,10 @@ pub async fn rows(bus: &Bus) -> Result<Vec<Row>, Error> {
                 if work_queue { info.delivered.stream_sequence + waiting } else { held_now };
             let floor = info.ack_floor.stream_sequence;
             let shed = if work_queue { 0 } else { first.saturating_sub(1).saturating_sub(floor) };
+            let waiting_since = match in_flight + waiting {
+                0 => None,
+                _ => handled::oldest(&held, &filters, floor + 1).await?,
+            };
             let of = |d: &&(String, String, u64)| d.0 == stream.name(bus.tenant()) && d.1 == name;
             rows.push(Row {
                 stream: stream.token(),
@@ -77,6 +87,7 @@ pub async fn rows(bus: &Bus) -> Result<Vec<Row>, Error> {
                 handled: received.saturating_sub(in_flight + waiting),
                 in_flight,
                 waiting,
+                waiting_since,
                 shed: if in_flight + waiting == 0 { 0 } else { shed },
                 unsubscribed: 0,
             });
@@ -109,6 +120,7 @@ pub async fn unsubscribed(bus: &Bus, kind: Kind) -> Result<Row, Error> {
         dead_lettered: 0,
         in_flight: 0,
         waiting: 0,
+        waiting_since: None,
         shed: 0,
         unsubscribed: received,
     })
@@ -134,6 +146,7 @@ pub async fn sharded_row(
     }
     let mut received = 0;
     let mut handled = 0;
+    let mut waiting_since: Option<Timestamp> = None;
     bus.read_all(stream, filters.to_vec(), |d| {
         received += 1;
         let shard = Subject::parse(&d.subject).ok().and_then(|(_, s)| match s {
@@ -144,6 +157,9 @@ pub async fn sharded_row(
         });
         let position = shard.and_then(|s| leases.get(&s)).map_or(0, |l| l.position);
         handled += u64::from(d.seq <= position);
+        if d.seq > position {
+            waiting_since = Some(waiting_since.map_or(d.stored, |since| since.min(d.stored)));
+        }
     })
     .await?;
     let dead = dead_letters(bus).await?;
@@ -156,6 +172,7 @@ pub async fn sharded_row(
         dead_lettered: dead.iter().filter(of).count() as u64,
         in_flight: 0,
         waiting: received - handled,
+        waiting_since,
         shed: 0,
         unsubscribed: 0,
     }))

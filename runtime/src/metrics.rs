@@ -25,7 +25,7 @@ pub struct Consumer {
 pub struct ConsumerReason {
     /// Name of the durable or sharded service.
     pub consumer: String,
-    /// `poison`, `gave_up` or `bug`.
+    /// `poison`, `gave_up` or `bug`; of a gap `backfilled` or `lost`.
     pub reason: &'static str,
 }
 
@@ -50,6 +50,10 @@ pub struct Metrics {
     pub shards: Family<Consumer, Gauge>,
     /// Messages that wait for a sharded consumer.
     pub lag: Family<Consumer, Gauge>,
+    /// 1 while a gap is open.
+    pub gap_open: Family<Consumer, Gauge>,
+    /// Messages of the gaps that this process has closed, or told as lost.
+    pub gap_events: Family<ConsumerReason, Counter>,
     /// Time to handle one batch, without publishing.
     pub handle_seconds: Family<Consumer, Histogram>,
 }
@@ -65,6 +69,8 @@ impl Default for Metrics {
         let rebuilt = ByConsumer::default();
         let shards = Family::<Consumer, Gauge>::default();
         let lag = Family::<Consumer, Gauge>::default();
+        let gap_open = Family::<Consumer, Gauge>::default();
+        let gap_events = Family::<ConsumerReason, Counter>::default();
         // 10 µs to 40 s.
         let handle_seconds = Family::<Consumer, Histogram>::new_with_constructor(|| {
             Histogram::new(exponential_buckets(1e-5, 4.0, 12))
@@ -81,6 +87,10 @@ impl Default for Metrics {
         registry.register("lease_shards", "Shards owned by this process", shards.clone());
         let help = "Messages that wait for a sharded consumer";
         registry.register("patrol_lag_events", help, lag.clone());
+        let help = "1 while a consumer catches up with what it did not see in time";
+        registry.register("gap_open", help, gap_open.clone());
+        let help = "Messages that were not seen in time, told by this process";
+        registry.register("gap_events", help, gap_events.clone());
         let help = "Time to handle one batch, in seconds";
         registry.register("shell_handle_seconds", help, handle_seconds.clone());
         Self {
@@ -93,6 +103,8 @@ impl Default for Metrics {
             rebuilt,
             shards,
             lag,
+            gap_open,
+            gap_events,
             handle_seconds,
         }
     }

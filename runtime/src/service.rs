@@ -155,6 +155,8 @@ pub struct Service {
     pub pools: Vec<Pool>,
     /// Stateful consumers.
     pub sharded: Vec<Sharded>,
+    /// What is done, one after the other, before anything is consumed.
+    pub first: Vec<Task>,
     /// Producers.
     pub tasks: Vec<Task>,
     /// What others may ask.
@@ -170,6 +172,7 @@ impl Service {
             shards,
             pools: Vec::new(),
             sharded: Vec::new(),
+            first: Vec::new(),
             tasks: Vec::new(),
             endpoints: Vec::new(),
         }
@@ -210,6 +213,9 @@ pub async fn run(
     let context = Context::new(bus, &instance, shutdown);
     let address = health::serve(health, &context).await;
     let address = address.map_err(|source| Error::Health { listen: health.listen, source })?;
+    for task in &service.first {
+        (task.run)(context.clone()).await.map_err(Error::Start)?;
+    }
     // A sharded consumer counts its peers by the name of its leases.
     let mut announced = vec![micro::announce(&context, &service.name, &service.endpoints).await?];
     for sharded in service.sharded.iter().filter(|s| s.name != service.name) {

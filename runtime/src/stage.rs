@@ -106,6 +106,7 @@ pub struct Failure {
 pub struct Output {
     pub(crate) publish: Vec<Publish>,
     pub(crate) failed: Vec<Failure>,
+    pub(crate) late: Vec<usize>,
 }
 
 impl Output {
@@ -123,6 +124,18 @@ impl Output {
     pub fn reject_element(&mut self, index: usize, element: u64, reason: String) {
         let why = Failed::Poison(reason);
         self.failed.push(Failure { index, element: Some(element), why });
+    }
+
+    /// Says that the delivery at `index` of the batch is handled later than it should be: a
+    /// [gap](crate::gap) is open before any of this output is published.
+    pub fn late(&mut self, index: usize) {
+        self.late.push(index);
+    }
+
+    /// Which deliveries are handled later than they should be, by index.
+    #[must_use]
+    pub fn lates(&self) -> &[usize] {
+        &self.late
     }
 
     /// What is to be published, in order.

@@ -70,6 +70,7 @@ fn receipt(delivery: &Delivery) -> Publish {
         patterns: String::new(),
         events: vec![id],
         seqs: vec![delivery.seq],
+        backfilled: false,
     };
     Publish::new(Subject::Scored(patrol, Level::None), id, &receipt).unwrap()
 }

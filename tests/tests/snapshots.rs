@@ -9,8 +9,8 @@
 )]
 
 use magsentinel_bus_schema::{
-    Gap, Id, Lease, Level, SCHEMA_VERSION, Scored, Stream, Subject, Tenant, Timestamp, Token,
-    subject,
+    Gap, GapState, Id, Lease, Level, SCHEMA_VERSION, Scored, Stream, Subject, Tenant, Timestamp,
+    Token, subject,
 };
 use magsentinel_runtime::{
     bus::{Bus, Error, Fence},
@@ -116,6 +116,10 @@ fn gap() -> Gap {
         count: 2,
         reason: "a test".to_owned(),
         noticed: Timestamp::from_micros(1),
+        state: GapState::Lost,
+        from: None,
+        to: None,
+        scored_after: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Assessment, Closure, CodecError, DeadLetter, Fields, Gap, Id, Limits,
-    Message, Outcome, Subject, Tenant, codec,
+    Message, Outcome, Subject, SuppressionChange, Tenant, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub enum Kept {
     Pattern,
     /// Gaps.
     Gap,
+    /// Changes of suppressions.
+    Suppression,
     /// Dead letters.
     DeadLetter,
 }
@@ -41,6 +43,7 @@ impl Kept {
         Kept::Closure,
         Kept::Pattern,
         Kept::Gap,
+        Kept::Suppression,
         Kept::DeadLetter,
     ];
 
@@ -56,6 +59,7 @@ impl Kept {
             Self::Closure => "closure",
             Self::Pattern => "pattern",
             Self::Gap => "gap",
+            Self::Suppression => "suppression",
             Self::DeadLetter => "deadletter",
         }
     }
@@ -78,6 +82,7 @@ impl Kept {
             Subject::Closure(_) => Self::Closure,
             Subject::Pattern(..) => Self::Pattern,
             Subject::Gap(_) => Self::Gap,
+            Subject::Suppression(_) => Self::Suppression,
             Subject::DeadLetter(_) => Self::DeadLetter,
             _ => return None,
         })
@@ -115,6 +120,8 @@ pub enum Content {
     Pattern(Box<Opaque>),
     /// A gap.
     Gap(Box<Gap>),
+    /// A change of a suppression.
+    Suppression(Box<SuppressionChange>),
     /// A dead letter.
     DeadLetter(Box<DeadLetter>),
 }
@@ -146,6 +153,7 @@ impl Content {
             Kept::Closure => Self::Closure(boxed(payload, content_type, limits)?),
             Kept::Pattern => Self::Pattern(boxed(payload, content_type, limits)?),
             Kept::Gap => Self::Gap(boxed(payload, content_type, limits)?),
+            Kept::Suppression => Self::Suppression(boxed(payload, content_type, limits)?),
             Kept::DeadLetter => Self::DeadLetter(boxed(payload, content_type, limits)?),
         })
     }
@@ -160,7 +168,7 @@ impl Content {
             Self::Action(m) => Some(m.incident),
             Self::Outcome(m) => Some(m.incident),
             Self::Closure(m) => Some(m.incident),
-            Self::Pattern(_) | Self::Gap(_) | Self::DeadLetter(_) => None,
+            Self::Pattern(_) | Self::Gap(_) | Self::Suppression(_) | Self::DeadLetter(_) => None,
         }
     }
 
@@ -175,6 +183,7 @@ impl Content {
             Self::Outcome(m) => Some(&m.tenant),
             Self::Closure(m) => Some(&m.tenant),
             Self::Gap(m) => Some(&m.tenant),
+            Self::Suppression(m) => Some(&m.tenant),
             Self::DeadLetter(m) => Some(&m.tenant),
             Self::Pattern(_) => None,
         }
@@ -192,7 +201,9 @@ impl Content {
             Self::Action(m) => m.id.to_string(),
             Self::Outcome(m) => m.id.to_string(),
             Self::Closure(m) => m.id.to_string(),
-            Self::Gap(m) => m.id.to_string(),
+            Self::Suppression(m) => m.id.to_string(),
+            // So does a gap.
+            Self::Gap(m) => format!("{}/{}", m.id, m.state),
             Self::DeadLetter(m) => m.id.to_string(),
             Self::Pattern(_) => return None,
         })

@@ -33,8 +33,11 @@ pub struct IncidentRow {
     pub response: Response,
     /// The commander was to investigate.
     pub escalate: bool,
-    /// Built from played-back events.
+    /// Built from events of which any was played back or back-filled.
     pub replayed: bool,
+    /// Any of them was back-filled: its patrol was blind when it came.
+    #[serde(default)]
+    pub backfilled: bool,
     /// The attack type.
     pub attack_type: Token,
     /// Class of the correlation key, once known.
@@ -75,6 +78,7 @@ impl IncidentRow {
             response: Response::Allow,
             escalate: false,
             replayed: false,
+            backfilled: false,
             attack_type: Token::sanitised("unknown"),
             class: None,
             key: String::new(),
@@ -109,7 +113,10 @@ impl IncidentRow {
             Content::Action(_) => self.actions += 1,
             Content::Outcome(_) => self.outcomes += 1,
             Content::Closure(m) => self.judgement = Some(m.judgement),
-            Content::Pattern(_) | Content::Gap(_) | Content::DeadLetter(_) => {}
+            Content::Pattern(_)
+            | Content::Gap(_)
+            | Content::Suppression(_)
+            | Content::DeadLetter(_) => {}
         }
     }
 
@@ -124,6 +131,7 @@ impl IncidentRow {
         self.response = new.response;
         self.escalate = new.escalate;
         self.replayed = new.replayed;
+        self.backfilled = new.backfilled;
         self.attack_type = new.attack_type.clone();
         self.class = Some(new.class);
         new.key.clone_into(&mut self.key);
@@ -142,6 +150,7 @@ struct Revision<'a> {
     response: Response,
     escalate: bool,
     replayed: bool,
+    backfilled: bool,
     attack_type: &'a Token,
     class: Class,
     key: &'a str,
@@ -161,6 +170,7 @@ macro_rules! revision_of {
                 response: m.response,
                 escalate: m.escalate,
                 replayed: m.replayed,
+                backfilled: m.backfilled,
                 attack_type: &m.attack_type,
                 class: m.class,
                 key: &m.key,
@@ -264,7 +274,10 @@ impl Incident {
             Content::Action(m) => self.actions.push(Stored { seq, stored, message: *m }),
             Content::Outcome(m) => self.outcomes.push(Stored { seq, stored, message: *m }),
             Content::Closure(m) => self.closures.push(Stored { seq, stored, message: *m }),
-            Content::Pattern(_) | Content::Gap(_) | Content::DeadLetter(_) => {}
+            Content::Pattern(_)
+            | Content::Gap(_)
+            | Content::Suppression(_)
+            | Content::DeadLetter(_) => {}
         }
     }
 

@@ -52,7 +52,11 @@ pub fn list(rows: &[IncidentRow]) -> String {
 /// What followed an incident: analyses, actions and outcomes.
 fn done(row: &IncidentRow) -> String {
     let IncidentRow { analyses, actions, outcomes, .. } = row;
-    let replayed = if row.replayed { ", replayed" } else { "" };
+    let replayed = match (row.backfilled, row.replayed) {
+        (true, _) => ", back-filled",
+        (false, true) => ", replayed",
+        (false, false) => "",
+    };
     let judged = row.judgement.map(|judgement| format!(", {judgement}")).unwrap_or_default();
     format!("{analyses} analyses, {actions} actions, {outcomes} outcomes{replayed}{judged}")
 }
@@ -101,7 +105,11 @@ fn head(incident: &Incident) -> String {
         time(row.last)
     ));
     let escalated = if row.escalate { " · escalated" } else { "" };
-    let replayed = if row.replayed { " · from played-back events, never acted on" } else { "" };
+    let replayed = match (row.backfilled, row.replayed) {
+        (true, _) => " · from back-fill: a patrol was blind when it happened, never acted on",
+        (false, true) => " · from played-back events, never acted on",
+        (false, false) => "",
+    };
     text.push_str(&format!(
         "  response {} · confidence {:.2} · tenant {}{escalated}{replayed}\n",
         row.response, row.confidence, row.tenant

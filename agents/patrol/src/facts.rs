@@ -22,11 +22,11 @@ pub(crate) fn body_of(spec: &Spec, class: Class, whole: &Fields) -> Option<(Stri
 }
 
 /// The messages for the owners of an event's other keys; an id follows from event, patrol and
-/// class.
+/// class. `backfilled` says that the event is seen too late.
 pub(crate) fn of(
     spec: &Spec,
     event: &Event,
-    seq: u64,
+    (seq, backfilled): (u64, bool),
     shards: u16,
 ) -> Vec<Result<Publish, String>> {
     let named = classes(spec).iter().filter_map(|class| {
@@ -44,7 +44,7 @@ pub(crate) fn of(
             ];
             let id = Id::derived(&parts);
             let event = Event { body, ..event.clone() };
-            let fact = Fact { v: SCHEMA_VERSION, class, key, seq, event };
+            let fact = Fact { v: SCHEMA_VERSION, class, key, seq, event, backfilled };
             let message = Publish::new(subject, id, &fact).map_err(|e| e.to_string())?;
             Ok(message.traced(fact.event.trace))
         })

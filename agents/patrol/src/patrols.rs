@@ -26,6 +26,8 @@ pub struct Shared<'a> {
     pub excerpt_chars_max: usize,
     /// What is published about ordinary events.
     pub publish_none: PublishNone,
+    /// How late after it was stored an event may be scored and still count as seen in time.
+    pub blind_after: Span,
 }
 
 /// What a patrol that keeps state has beside.
@@ -83,6 +85,13 @@ macro_rules! patrol_config {
             /// What is published about ordinary events: `receipt` (one message a batch) or
             /// `full` (one each). Default receipt.
             pub publish_none: $crate::patrols::PublishNone,
+            /// An event that is scored later than this after the server stored it was missed:
+            /// the patrol was blind. It is scored all the same, as back-filled: it may alert,
+            /// never act, and a gap says from when to when the patrol was blind and how many
+            /// events it missed. Played-back events are never missed. 2s (for a patrol that
+            /// keeps state 15s) to 1d. Default 30s, as `analyzer.lateness`: what comes later
+            /// than that, live correlation may refuse.
+            pub blind_after: magsentinel_runtime::settings::Span,
             $($(#[$field_doc])* pub $field: $ty,)*
         }
 
@@ -97,6 +106,7 @@ macro_rules! patrol_config {
                     batches_in_flight: 2,
                     excerpt_chars_max: 256,
                     publish_none: $crate::patrols::PublishNone::Receipt,
+                    blind_after: magsentinel_runtime::settings::Span::s(30),
                     $($field: $default,)*
                 }
             }
@@ -113,6 +123,7 @@ macro_rules! patrol_config {
                     batches_in_flight: self.batches_in_flight,
                     excerpt_chars_max: self.excerpt_chars_max,
                     publish_none: self.publish_none,
+                    blind_after: self.blind_after,
                 }
             }
         }
@@ -186,14 +197,21 @@ impl Section for Config {
     fn problems(&self) -> Vec<String> {
         let of = |entry: &Entry| {
             let own = (entry.problems)(self).into_iter();
-            let all = shared_problems(&(entry.shared)(self)).into_iter().chain(own);
+            let keyed = (entry.keyed)(self).is_some();
+            let all = shared_problems(&(entry.shared)(self), keyed).into_iter().chain(own);
             all.map(|problem| format!("{}.{problem}", entry.section)).collect::<Vec<_>>()
         };
         TABLE.iter().flat_map(of).collect()
     }
 }
 
-fn shared_problems(shared: &Shared<'_>) -> Vec<String> {
+/// Shortest `blind_after`. A gap is closed when nothing has waited for half of it, and how far a
+/// patrol that keeps state has come is written down every few seconds only.
+fn blind_after_min(keyed: bool) -> Span {
+    Span::s(if keyed { 15 } else { 2 })
+}
+
+fn shared_problems(shared: &Shared<'_>, keyed: bool) -> Vec<String> {
     let mut problems = Vec::new();
     if let Err(why) = shared.thresholds.check() {
         problems.push(format!("thresholds: {why}"));
@@ -206,6 +224,11 @@ fn shared_problems(shared: &Shared<'_>) -> Vec<String> {
         if !(min..=max).contains(&value) {
             problems.push(format!("{key}: must be {min} to {max}, is {value}"));
         }
+    }
+    let (least, most) = (blind_after_min(keyed), Span::s(86_400));
+    if !(least..=most).contains(&shared.blind_after) {
+        let is = shared.blind_after;
+        problems.push(format!("blind_after: must be {least} to {most}, is {is}"));
     }
     problems
 }
@@ -240,8 +263,10 @@ mod tests {
         config.sql_guard.thresholds.low = 0.9;
         config.sql_guard.batch_max = 0;
         config.data_flow.keys_max = 0;
+        config.data_flow.blind_after = Span::s(14);
         let problems = config.problems();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems.iter().any(|p| p.starts_with("data_flow.blind_after: must be 15s to")));
         assert!(problems.iter().any(|p| p.starts_with("data_flow.keys_max: ")), "{problems:?}");
         let wrong: Result<Config, _> = serde_json::from_str(r#"{"sql_guard": {"treshold": 1}}"#);
         assert!(wrong.is_err());

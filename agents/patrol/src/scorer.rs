@@ -63,6 +63,7 @@ pub struct Blueprint {
     maker: Maker,
     excerpt_chars_max: usize,
     publish_none: PublishNone,
+    blind_after: Duration,
     /// What is built in or configured.
     standard: Arc<Arms>,
     /// What is to be used now.
@@ -100,6 +101,7 @@ impl Blueprint {
             maker: (entry.maker)(config),
             excerpt_chars_max: shared.excerpt_chars_max,
             publish_none: shared.publish_none,
+            blind_after: shared.blind_after.get(),
             current: RwLock::new(Arc::clone(&standard)),
             spare: Mutex::new(Some(Armed { arms: Arc::clone(&standard), model })),
             standard,
@@ -130,6 +132,11 @@ impl Blueprint {
 
     pub(crate) fn publish_none(&self) -> PublishNone {
         self.publish_none
+    }
+
+    /// How late after it was stored an event may be scored and still count as seen in time.
+    pub(crate) fn blind_after(&self) -> Duration {
+        self.blind_after
     }
 
     fn current(&self) -> Arc<Arms> {

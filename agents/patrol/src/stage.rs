@@ -8,10 +8,11 @@ use crate::{
 };
 use magsentinel_bus_schema::{
     Class, Event, Fact, Id, Kind, Level, Limits, Message, Receipt, SCHEMA_VERSION, Scored, Stream,
-    Subject, Token, entity::entities_of,
+    Subject, Timestamp, Token, entity::entities_of,
 };
 use magsentinel_runtime::{
     bundle,
+    gap::{self, Handled},
     service::{Pool, ShardFilters, Sharded, Task},
     settings::Span,
     stage::{Batch, Delivery, Failed, Output, Publish, Stage},
@@ -46,14 +47,21 @@ pub fn consumers(
     shards: u16,
 ) -> Result<Consumers, Error> {
     let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
-    let (pools, sharded) = match (entry.keyed)(config) {
-        None => (vec![pool(entry, config, &blueprint)], Vec::new()),
-        Some(keyed) => (Vec::new(), shard_owners(entry, config, keyed, &blueprint, shards)?),
+    let name = blueprint.name().clone();
+    let (pools, sharded, handled) = match (entry.keyed)(config) {
+        None => {
+            let handled = Handled::Acknowledged(entry.filters);
+            (vec![pool(entry, config, &blueprint)], Vec::new(), handled)
+        }
+        Some(keyed) => {
+            let owners = shard_owners(entry, config, keyed, &blueprint, shards)?;
+            (Vec::new(), owners, Handled::Leased(entry.shard_filters))
+        }
     };
-    let mut tasks = vec![judged::task(blueprint.name().clone())];
+    let gaps = gap::closing(name.clone(), handled, blueprint.blind_after());
+    let mut tasks = vec![judged::task(name.clone()), gaps];
     if !inference.bundles.signers.is_empty() {
         let blueprint = Arc::clone(&blueprint);
-        let name = blueprint.name().clone();
         let accept =
             move |bytes: Option<&[u8]>| blueprint.rearm(bytes).map_err(|e| crate::whole(&e));
         tasks.push(bundle::task(name, inference.bundles.clone(), Arc::new(accept)));
@@ -206,7 +214,8 @@ impl PatrolStage {
             tenant: event.tenant.clone(),
             kind: event.kind,
             ts: event.ts,
-            replayed: event.replayed,
+            replayed: event.replayed || read.backfilled,
+            backfilled: read.backfilled,
             patrol: patrol.clone(),
             by_key,
             level: finding.level,
@@ -247,28 +256,35 @@ impl PatrolStage {
     fn facts(&self, read: &Read) -> Vec<Result<Publish, String>> {
         match self.view {
             Some(view) if self.by_key().is_none() => {
-                facts::of(self.blueprint.spec(), &read.event, read.seq, view.shards)
+                let spec = self.blueprint.spec();
+                facts::of(spec, &read.event, (read.seq, read.backfilled), view.shards)
             }
             _ => Vec::new(),
         }
     }
 
-    /// One message about all ordinary events of a batch.
-    fn receipt(&self, ordinary: &[(&Event, u64)]) -> Result<Option<Publish>, String> {
-        let Some((first, _)) = ordinary.first() else { return Ok(None) };
+    /// Whether an event is seen so late that live correlation may refuse it.
+    fn is_missed(&self, event: &Event, delivery: &Delivery, now: Timestamp) -> bool {
+        !event.replayed && now.since(delivery.stored) > self.blueprint.blind_after()
+    }
+
+    /// One message about all ordinary events of a batch, that are all back-filled or none.
+    fn receipt(&self, ordinary: &[&Read]) -> Result<Option<Publish>, String> {
+        let Some(first) = ordinary.first() else { return Ok(None) };
         let patrol = self.blueprint.name();
-        let ids = ordinary.iter().map(|(event, _)| event.id.as_bytes().as_slice());
+        let ids = ordinary.iter().map(|read| read.event.id.as_bytes().as_slice());
         let parts: Vec<&[u8]> =
             [b"receipt".as_slice(), patrol.as_str().as_bytes()].into_iter().chain(ids).collect();
         let receipt = Receipt {
             v: SCHEMA_VERSION,
             id: Id::derived(&parts),
-            tenant: first.tenant.clone(),
+            tenant: first.event.tenant.clone(),
             patrol: patrol.clone(),
             model: self.scorer.arms().model_digest().to_owned(),
             patterns: self.scorer.arms().patterns_digest().to_owned(),
-            events: ordinary.iter().map(|(event, _)| event.id).collect(),
-            seqs: ordinary.iter().map(|(_, seq)| *seq).collect(),
+            events: ordinary.iter().map(|read| read.event.id).collect(),
+            seqs: ordinary.iter().map(|read| read.seq).collect(),
+            backfilled: first.backfilled,
         };
         let subject = Subject::Scored(patrol.clone(), Level::None);
         Publish::new(subject, receipt.id, &receipt).map(Some).map_err(|e| e.to_string())
@@ -287,7 +303,7 @@ impl PatrolStage {
 
     /// Publishes what was found out about the events, in their order.
     fn tell(&self, reads: &[Read], batch: &Batch<'_>, out: &mut Output) {
-        let mut ordinary: Vec<(&Event, u64)> = Vec::new();
+        let mut ordinary: Vec<&Read> = Vec::new();
         for (read, verdict) in reads.iter().zip(&self.verdicts) {
             let Some(delivery) = batch.deliveries.get(read.index) else { continue };
             let full = self.blueprint.publish_none() == PublishNone::Full;
@@ -295,7 +311,7 @@ impl PatrolStage {
                 Verdict::Found(finding) => Some((**finding).clone()),
                 Verdict::Ordinary(score) if full => Some(Finding::ordinary(*score)),
                 Verdict::Ordinary(_) => {
-                    ordinary.push((&read.event, read.seq));
+                    ordinary.push(read);
                     None
                 }
                 Verdict::Poison(why) => {
@@ -319,15 +335,16 @@ impl PatrolStage {
         if self.by_key().is_some() {
             return;
         }
-        match self.receipt(&ordinary) {
-            Ok(receipt) => receipt.into_iter().for_each(|message| out.publish(message)),
-            Err(why) => {
-                let seqs: Vec<u64> = ordinary.iter().map(|(_, seq)| *seq).collect();
-                for read in reads.iter().filter(|read| seqs.contains(&read.seq)) {
-                    out.fail(read.index, Failed::Poison(why.clone()));
+        let (missed, seen): (Vec<&Read>, _) = ordinary.into_iter().partition(|r| r.backfilled);
+        for part in [seen, missed] {
+            match self.receipt(&part) {
+                Ok(receipt) => receipt.into_iter().for_each(|message| out.publish(message)),
+                Err(why) => {
+                    part.iter().for_each(|r| out.fail(r.index, Failed::Poison(why.clone())));
                 }
             }
         }
+        reads.iter().filter(|read| read.backfilled).for_each(|read| out.late(read.index));
     }
 }
 
@@ -338,22 +355,26 @@ struct Read {
     /// The event's sequence in its stream; of a fact, that of the event it is about.
     seq: u64,
     event: Event,
+    /// It is seen too late, here or by whoever made the fact.
+    backfilled: bool,
 }
 
 /// Reads one delivery as an event of a kind, or as a fact about one.
 fn read(index: usize, delivery: &Delivery, kind: Kind, fact: bool) -> Result<Read, String> {
-    let (event, seq) = if fact {
-        let Fact { event, seq, .. } = decode(delivery)?;
-        (event, seq)
+    let (event, seq, backfilled) = if fact {
+        let Fact { event, seq, backfilled, .. } = decode(delivery)?;
+        (event, seq, backfilled)
     } else {
-        (decode::<Event>(delivery)?, delivery.seq)
+        (decode::<Event>(delivery)?, delivery.seq, false)
     };
     if event.kind != kind {
         return Err(format!("event is of kind {}, this patrol scores {kind}", event.kind));
     }
     // `mag.<tenant>.event.…`: who may publish for one tenant must not speak for another.
     match delivery.subject.split('.').nth(1) {
-        Some(tenant) if tenant == event.tenant.as_str() => Ok(Read { index, seq, event }),
+        Some(tenant) if tenant == event.tenant.as_str() => {
+            Ok(Read { index, seq, event, backfilled })
+        }
         _ => Err(format!("event says tenant {}, its subject another", event.tenant)),
     }
 }
@@ -368,7 +389,10 @@ impl Stage for PatrolStage {
         let mut events: Vec<Read> = Vec::with_capacity(batch.deliveries.len());
         for (index, delivery) in batch.deliveries.iter().enumerate() {
             match read(index, delivery, kind, fact) {
-                Ok(read) => events.push(read),
+                Ok(mut read) => {
+                    read.backfilled |= self.is_missed(&read.event, delivery, batch.now);
+                    events.push(read);
+                }
                 Err(why) => {
                     self.counts.refused += 1;
                     out.fail(index, Failed::Poison(why));

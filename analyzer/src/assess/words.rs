@@ -7,6 +7,7 @@ use crate::{
     window::{Incident, Step, Turn},
 };
 use magsentinel_bus_schema::{Assessment, Rated, Response, Suppressed};
+use std::collections::BTreeSet;
 
 /// Longest title, in characters.
 const TITLE_CHARS_MAX: usize = 160;
@@ -47,9 +48,7 @@ pub(super) fn reasoning(
         let most = config.affected_max;
         said.push(format!("More than {most} entities of one class: not all are named."));
     }
-    if of.replayed {
-        said.push("The events were played back or back-filled.".to_owned());
-    }
+    said.extend(past(incident, of));
     if turn == Turn::GivenUp {
         said.push(
             "Closed early: more keys than analyzer.keys_max are active, and this one was quiet \
@@ -58,6 +57,24 @@ pub(super) fn reasoning(
         );
     }
     said
+}
+
+/// That it comes from the past, where it does.
+fn past(incident: &Incident, of: &Assessment) -> Option<String> {
+    if !of.backfilled {
+        return of.replayed.then(|| "The events were played back.".to_owned());
+    }
+    let cited = incident.tally.cited();
+    let late: Vec<_> = cited.iter().filter(|(_, member)| member.backfilled).collect();
+    let patrols: BTreeSet<&str> = late.iter().map(|(_, member)| member.patrol.as_str()).collect();
+    let patrols: Vec<&str> = patrols.into_iter().collect();
+    Some(format!(
+        "From back-fill: {} of {} cited events were missed when they came and scored later, \
+         because {} was blind.",
+        late.len(),
+        cited.len(),
+        patrols.join(" and ")
+    ))
 }
 
 fn matched(chain: &Chain, of: &Assessment) -> String {

@@ -90,6 +90,11 @@ impl Followed {
         kept
     }
 
+    /// Whether an event is kept under any chain.
+    pub(super) fn knows(&self, at: At) -> bool {
+        self.tracks.iter().any(|(_, track)| track.knows(at))
+    }
+
     /// What is kept for a chain, nothing at first.
     fn track(&mut self, chain: u16) -> Option<&mut Track> {
         if !self.tracks.iter().any(|(of, _)| *of == chain) {

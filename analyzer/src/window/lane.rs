@@ -1,7 +1,9 @@
 //! The keys of one shard: which events are in time, which keys are followed, what is due.
 //!
 //! Live events and played-back ones each have a lane of their own: their times have nothing to
-//! do with each other, so neither may make the other late.
+//! do with each other, so neither may make the other late. What was back-filled joins the live
+//! lane where it is in time there, and has a third lane where it is not: nothing that a patrol
+//! missed is lost for being late, and nothing in time is kept from the events that it belongs to.
 //!
 //! **In time.** The watermark is the newest event time seen in the lane less the allowed
 //! lateness; an event before it is late, one exactly at it is in time. It moves with events
@@ -210,6 +212,19 @@ impl Lane {
         self.judging = Some(Timestamp::from_micros(i64::MAX));
     }
 
+    /// Whether an event of this time is late.
+    #[must_use]
+    pub fn is_late(&self, ts: Timestamp) -> bool {
+        self.watermark().is_some_and(|watermark| ts < watermark)
+    }
+
+    /// Whether an event of a key is kept, which then counts as a duplicate.
+    pub fn knows(&mut self, key: &Key, at: At) -> bool {
+        let known = self.keys.get(key).is_some_and(|followed| followed.knows(at));
+        self.counters.duplicates += u64::from(known);
+        known
+    }
+
     /// Takes an event of a key. `stored` is when the server stored it (an event from the future
     /// moves the watermark only up to there), `arrived` when it came here.
     ///
@@ -224,7 +239,7 @@ impl Lane {
         arrived: Timestamp,
     ) -> Result<Given, rmp_serde::encode::Error> {
         let at = (scored.ts, scored.id);
-        if self.watermark().is_some_and(|watermark| at.0 < watermark) {
+        if self.is_late(at.0) {
             self.counters.late += 1;
             return Ok(Given::Late);
         }

@@ -52,6 +52,9 @@ pub struct Member {
     pub excerpt: String,
     /// W3C trace context.
     pub trace: Option<String>,
+    /// It was back-filled.
+    #[serde(default)]
+    pub backfilled: bool,
 }
 
 impl Member {
@@ -113,6 +116,7 @@ struct MemberRef<'s> {
     entities: &'s [Entity],
     excerpt: &'s str,
     trace: Option<&'s str>,
+    backfilled: bool,
 }
 
 impl<'s> From<&'s Scored> for MemberRef<'s> {
@@ -133,6 +137,7 @@ impl<'s> From<&'s Scored> for MemberRef<'s> {
             entities: &scored.entities,
             excerpt: cut(&scored.excerpt, EXCERPT_CHARS_MAX),
             trace: scored.trace.as_deref(),
+            backfilled: scored.backfilled,
         }
     }
 }

@@ -154,9 +154,7 @@ impl Tally {
     #[must_use]
     pub fn says_what(&self, other: &Self) -> bool {
         let facts = |tally: &Self| (tally.count, tally.anchor, tally.newest);
-        facts(self) == facts(other)
-            && self.steps == other.steps
-            && self.entities == other.entities
+        facts(self) == facts(other) && self.steps == other.steps && self.entities == other.entities
     }
 
     fn share(&self, bounds: Bounds) -> usize {

@@ -178,6 +178,11 @@ impl Track {
         self.more.as_mut().map(|more| std::mem::take(&mut more.superseded)).unwrap_or_default()
     }
 
+    /// Whether an event is kept.
+    pub fn knows(&self, at: At) -> bool {
+        self.place(at).is_ok()
+    }
+
     /// Keeps an event. At the bound the conditions are evaluated and what is out of reach is
     /// forgotten first, so that what is let go has told all it can.
     pub fn take(

@@ -1,11 +1,13 @@
 //! Any message: made from a string of bytes, so that a counterexample shrinks with it.
 
+mod change;
+
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
-    Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Mode,
-    Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source, Status,
-    Suppressed, Tenant, Timestamp, Token, Trust,
+    Entity, Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level,
+    Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source,
+    Status, Suppressed, Tenant, Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
     suppression,
@@ -30,6 +32,7 @@ pub(crate) fn each(bytes: &[u8], visit: &mut impl Visit) {
     visit.visit("analyze", "any", &Analyze { v: 1, scored });
     visit.visit("analyzed", "any", &Analyzed { v: 1, assessments });
     visit.visit("gap", "any", &source.gap());
+    visit.visit("suppression-change", "any", &source.suppression_change());
     visit.visit("lease", "any", &source.lease());
     visit.visit("dead-letter", "any", &source.dead_letter());
 }
@@ -164,6 +167,7 @@ impl Bytes<'_> {
             kind: self.pick(Kind::ALL),
             ts: self.at(),
             replayed: self.flag(),
+            backfilled: self.flag(),
             patrol: self.token(),
             by_key: self.maybe(|s| s.pick(Class::ALL)),
             level: self.pick(Level::ALL),
@@ -190,6 +194,7 @@ impl Bytes<'_> {
             patterns: self.text(),
             events: self.list(Self::id),
             seqs: self.list(Self::number),
+            backfilled: self.flag(),
         }
     }
 
@@ -200,6 +205,7 @@ impl Bytes<'_> {
             key: self.text(),
             seq: self.number(),
             event: self.event(),
+            backfilled: self.flag(),
         }
     }
 
@@ -255,6 +261,7 @@ impl Bytes<'_> {
             response: self.response(),
             escalate: self.flag(),
             replayed: self.flag(),
+            backfilled: self.flag(),
             first: self.at(),
             last: self.at(),
             reasoning: self.texts(),
@@ -297,6 +304,7 @@ impl Bytes<'_> {
             response: self.response(),
             escalate: self.flag(),
             replayed: self.flag(),
+            backfilled: self.flag(),
             class: self.pick(Class::ALL),
             key: self.text(),
             first: self.at(),
@@ -418,6 +426,10 @@ impl Bytes<'_> {
             count: self.number(),
             reason: self.text(),
             noticed: self.at(),
+            state: self.pick(&[GapState::Lost, GapState::Open, GapState::Backfilled]),
+            from: self.maybe(Self::at),
+            to: self.maybe(Self::at),
+            scored_after: self.number(),
         }
     }
 

@@ -195,7 +195,11 @@ fn survive<T: Message>(bytes: &[u8]) {
 struct Flip;
 
 impl Visit for Flip {
-    fn visit<T: Message + PartialEq + Debug>(&mut self, _of: &str, _name: &str, message: &T) {
+    fn visit<T: Message + PartialEq + Debug>(&mut self, _of: &str, name: &str, message: &T) {
+        // One flag more than another example: not worth a minute.
+        if name.ends_with("-backfilled") {
+            return;
+        }
         for mut bytes in [encode(message).unwrap(), encode_json(message).unwrap()] {
             for bit in 0..bytes.len() * 8 {
                 bytes[bit / 8] ^= 1 << (bit % 8);

@@ -4,12 +4,12 @@
 
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
-    Entity, Event, Fact, Failure, Fields, Gap, Id, Judgement, Keyed, Kind, Lease, Level, Message,
-    Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Source, Status,
-    Suppressed, Tenant, Timestamp, Token, Trust,
+    Entity, Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level,
+    Message, Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Source, Status,
+    Suppressed, SuppressionChange, Tenant, Timestamp, Token, Trust,
     closure::Share,
     decision::{Author, Claim, Evidence},
-    suppression,
+    suppression::{self, Changed, Rule},
 };
 use serde_json::json;
 use std::fmt::Debug;
@@ -47,6 +47,23 @@ pub(crate) fn each(visit: &mut impl Visit) {
     let assessments = vec![assessment()];
     visit.visit("analyzed", "analyzed", &Analyzed { v: 1, assessments });
     visit.visit("gap", "gap", &gap());
+    visit.visit("gap", "gap-open", &open_gap());
+    let closed = Gap { state: GapState::Backfilled, to: Some(at(-1)), ..open_gap() };
+    visit.visit("gap", "gap-backfilled", &closed);
+    visit.visit("scored", "scored-backfilled", &Scored { backfilled: true, ..scored() });
+    visit.visit("receipt", "receipt-backfilled", &Receipt { backfilled: true, ..receipt() });
+    visit.visit("fact", "fact-backfilled", &Fact { backfilled: true, ..fact() });
+    let of = Assessment { backfilled: true, ..assessment() };
+    visit.visit("assessment", "assessment-backfilled", &of);
+    visit.visit("alert", "alert-backfilled", &Alert { backfilled: true, ..alert() });
+    visit.visit("suppression-change", "suppression-set", &suppression_set());
+    let refused = SuppressionChange {
+        changed: Changed::Refused,
+        rule: None,
+        why: Some("it has no end".to_owned()),
+        ..suppression_set()
+    };
+    visit.visit("suppression-change", "suppression-refused", &refused);
     visit.visit("lease", "lease", &lease());
     visit.visit("dead-letter", "dead-letter", &dead_letter());
 }
@@ -139,6 +156,7 @@ pub(crate) fn scored() -> Scored {
         kind: Kind::Sql,
         ts: at(0),
         replayed: true,
+        backfilled: false,
         patrol: token("sql-guard"),
         by_key: None,
         level: Level::High,
@@ -165,11 +183,13 @@ pub(crate) fn receipt() -> Receipt {
         patterns: String::new(),
         events: vec![id("event"), id("least")],
         seqs: vec![1, u64::MAX],
+        backfilled: false,
     }
 }
 
 pub(crate) fn fact() -> Fact {
-    Fact { v: 1, class: Class::User, key: "ann".to_owned(), seq: 8, event: event() }
+    let key = "ann".to_owned();
+    Fact { v: 1, class: Class::User, key, seq: 8, event: event(), backfilled: false }
 }
 
 pub(crate) fn keyed() -> Keyed {
@@ -210,6 +230,7 @@ pub(crate) fn assessment() -> Assessment {
         response: Response::Block,
         escalate: true,
         replayed: true,
+        backfilled: false,
         first: at(0),
         last: at(2_000_000),
         reasoning: texts(&["injection, then a dump by the same session"]),
@@ -256,6 +277,7 @@ pub(crate) fn alert() -> Alert {
         response: Response::Alert,
         escalate: true,
         replayed: true,
+        backfilled: false,
         class: Class::Session,
         key: "65a1.4d".to_owned(),
         first: at(0),
@@ -372,6 +394,45 @@ pub(crate) fn gap() -> Gap {
         count: 3,
         reason: "retention".to_owned(),
         noticed: at(0),
+        state: GapState::Lost,
+        from: None,
+        to: None,
+        scored_after: 0,
+    }
+}
+
+pub(crate) fn open_gap() -> Gap {
+    Gap {
+        state: GapState::Open,
+        from: Some(at(-60_000_000)),
+        scored_after: 4_294_967_296,
+        reason: "scored more than 30s after they were stored".to_owned(),
+        ..gap()
+    }
+}
+
+pub(crate) fn suppression_set() -> SuppressionChange {
+    SuppressionChange {
+        v: 1,
+        id: id("suppression"),
+        tenant: Tenant::default(),
+        suppression: token("nightly"),
+        revision: 7,
+        ts: at(1),
+        changed: Changed::Set,
+        rule: Some(Rule {
+            effect: suppression::Effect::NoAction,
+            chain: Some(token("bulk_exfiltration")),
+            class: Class::User,
+            key: "backup-*".to_owned(),
+            level_max: Level::High,
+            from: Some(at(5_000_000)),
+            until: at(86_400_000_000),
+            reason: "the archive is filled".to_owned(),
+            by: "ann".to_owned(),
+            ended_by: None,
+        }),
+        why: None,
     }
 }
 

@@ -56,6 +56,18 @@ impl Bus {
         self.read(stream, filters, DeliverPolicy::ByStartTime { start_time }, show).await
     }
 
+    /// As [`Bus::read_all`], but only from this stream sequence on.
+    pub async fn read_from(
+        &self,
+        stream: Stream,
+        filters: Vec<String>,
+        seq: u64,
+        show: impl FnMut(&Delivery),
+    ) -> Result<u64, Error> {
+        let from = DeliverPolicy::ByStartSequence { start_sequence: seq.max(1) };
+        self.read(stream, filters, from, show).await
+    }
+
     async fn read(
         &self,
         stream: Stream,

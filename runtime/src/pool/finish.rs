@@ -5,6 +5,7 @@ use crate::{
     bus::Error,
     context::Context,
     deadletter::{self, Wrong},
+    gap::{self, Late},
     metrics::{ConsumerReason, consumer},
     service::Pool,
     stage::{Failed, Output, Publish},
@@ -21,7 +22,9 @@ pub(crate) fn backoff(attempt: u64) -> Duration {
 /// Publishes the output of a batch, then acknowledges. On a passing failure the server is told
 /// that work goes on, for as long as it takes.
 pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, output: Output) {
-    let Output { mut publish, failed } = output;
+    let Output { mut publish, failed, late } = output;
+    let late = late.iter().filter_map(|index| held.get(*index));
+    let late = Late::first(late.map(|one| &one.delivery));
     let mut retry = HashMap::new();
     for failure in failed {
         let Some(one) = held.get(failure.index) else { continue };
@@ -38,7 +41,7 @@ pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, outp
         }
     }
     let published = publish.len() as u64;
-    if !store(context, pool, publish, &held).await {
+    if !store(context, pool, (late, publish), &held).await {
         return;
     }
     let label = consumer(pool.durable.as_str());
@@ -55,9 +58,14 @@ pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, outp
     context.metrics.retried.get_or_create(&label).inc_by(again as u64);
 }
 
-/// Stores everything. False when a message can never be stored, or the process ends first: then
-/// nothing is acknowledged.
-async fn store(context: &Context, pool: &Pool, mut publish: Vec<Publish>, held: &[Held]) -> bool {
+/// Stores everything, under an open gap where it is late. False when a message can never be
+/// stored, or the process ends first: then nothing is acknowledged.
+async fn store(
+    context: &Context,
+    pool: &Pool,
+    (late, mut publish): (Option<Late>, Vec<Publish>),
+    held: &[Held],
+) -> bool {
     // From the first period on: an interval's tick at once waits for the timer's next millisecond.
     let every = pool.ack_wait.get() / 3;
     let mut told = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
@@ -65,7 +73,12 @@ async fn store(context: &Context, pool: &Pool, mut publish: Vec<Publish>, held: 
     tokio::pin!(deadline);
     loop {
         let stored = {
-            let storing = context.bus.publish_all(&publish);
+            let storing = async {
+                if let Some(late) = late {
+                    gap::open(context, &pool.durable, pool.stream, late).await;
+                }
+                context.bus.publish_all(&publish).await
+            };
             tokio::pin!(storing);
             loop {
                 tokio::select! {
@@ -112,7 +125,7 @@ pub(crate) async fn give_up(context: &Context, pool: &Pool, held: Vec<Held>) {
 
 async fn bury(context: &Context, pool: &Pool, held: Vec<Held>, wrong: &Wrong<'_>) {
     let letters = held.iter().filter_map(|one| dead(context, pool, one, wrong)).collect();
-    if store(context, pool, letters, &held).await {
+    if store(context, pool, (None, letters), &held).await {
         for one in &held {
             acknowledge(one, AckKind::Ack).await;
         }

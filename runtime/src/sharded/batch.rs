@@ -1,9 +1,10 @@
 //! One pulled batch of a feed through the stages of its shards.
 
-use super::worker::{Owned, ShardedState, parts};
+use super::worker::{Owned, ShardedState, ShardedWorkerArgs, parts};
 use crate::{
     bus::{Error, Fence},
     deadletter::{self, Wrong},
+    gap::{self, Late},
     metrics::{ConsumerReason, consumer},
     stage::{Batch, Delivery, Failed, Failure, Output, Publish},
 };
@@ -36,7 +37,7 @@ impl ShardedState {
             self.feed_stage(shard, fresh, false, &mut outgoing).await;
         }
         let total = handled.values().sum::<u64>();
-        if self.store(outgoing).await {
+        if self.open_gap().await && self.store(outgoing).await {
             self.advance(last, &handled);
             let name = consumer(self.args.service.name.as_str());
             self.args.context.metrics.handled.get_or_create(&name).inc_by(total);
@@ -107,7 +108,19 @@ impl ShardedState {
         let histogram = self.args.context.metrics.handle_seconds.get_or_create(&name);
         histogram.observe(begun.elapsed().as_secs_f64());
         outgoing.extend(output.publish.into_iter().map(|p| (shard, p)));
+        let late = output.late.iter().filter_map(|index| deliveries.get(*index));
+        self.late = Late::first(late).into_iter().chain(self.late).min();
         output.failed
+    }
+
+    /// Opens a gap where something was late; false where the process ends first.
+    async fn open_gap(&mut self) -> bool {
+        let Some(late) = self.late.take() else { return true };
+        let ShardedWorkerArgs { context, service, .. } = &self.args;
+        tokio::select! {
+            () = gap::open(context, &service.name, service.stream, late) => true,
+            () = stop_late(context) => false,
+        }
     }
 
     /// Poison becomes a dead letter. What may work later is tried again in place, so that the

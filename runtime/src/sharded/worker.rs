@@ -75,6 +75,8 @@ pub(crate) struct ShardedState {
     leases: Leases,
     members: Members,
     pub(super) feed: Option<Feed>,
+    /// The first message of the batch under way that is handled later than it should be.
+    pub(super) late: Option<gap::Late>,
     /// Shards whose state must be rebuilt: where the feed has to begin.
     start: Option<From>,
     governed: Option<Instant>,
@@ -129,6 +131,7 @@ impl Actor for ShardedWorker {
             leases,
             members,
             feed: None,
+            late: None,
             start: None,
             governed: None,
             ticked: Instant::now(),

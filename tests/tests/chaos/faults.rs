@@ -75,6 +75,12 @@ impl Chaos {
 
     fn run(&mut self, role: &'static str) {
         let mut args = vec!["--set".to_owned(), self.lateness.clone()];
+        // Nothing is late here, so nothing is missed.
+        if ["sql-guard", "data-flow"].contains(&role) {
+            let blind_after = self.lateness.replace("analyzer.lateness", "blind_after");
+            let section = role.replace('-', "_");
+            args.extend(["--set".to_owned(), format!("patrols.{section}.{blind_after}")]);
+        }
         if let Ok(library) = std::env::var("MAGSENTINEL_ONNXRUNTIME") {
             args.extend(["--set".to_owned(), format!("inference.onnxruntime={library}")]);
         }

@@ -125,6 +125,14 @@ async fn unsettled(bus: &Bus, events: &BTreeMap<Kind, u64>) -> Vec<String> {
         }
         Err(e) => found.push(e.to_string()),
     }
+    // The analyzers keep how far they are in their leases, not in a durable.
+    let analyzer: Token = "analyzer".parse().unwrap();
+    let keyed = [subject::all_of(bus.tenant(), "keyed")];
+    match ledger::sharded_row(bus, &analyzer, Stream::Keyed, &keyed).await {
+        Ok(Some(row)) if row.is_settled() => {}
+        Ok(row) => found.push(format!("{row:?}")),
+        Err(e) => found.push(e.to_string()),
+    }
     found
 }
 

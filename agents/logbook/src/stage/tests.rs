@@ -5,8 +5,8 @@ use crate::{
 };
 use bytes::Bytes;
 use magsentinel_bus_schema::{
-    CodecError, DeadLetter, Failure, Fields, Gap, Id, Lease, SCHEMA_VERSION, Shard, Subject,
-    Tenant, Token, encode, encode_json,
+    CodecError, DeadLetter, Failure, Fields, Gap, GapState, Id, Lease, SCHEMA_VERSION, Shard,
+    Subject, Tenant, Token, encode, encode_json,
 };
 use magsentinel_runtime::{settings::Span, stage::Delivery};
 use rusqlite::Connection;
@@ -175,6 +175,10 @@ fn gaps_patterns_and_dead_letters_are_kept_beside_by_a_second_writer() {
         count: 9,
         reason: "retention".into(),
         noticed: at(1),
+        state: GapState::Lost,
+        from: None,
+        to: None,
+        scored_after: 0,
     };
     let letter = DeadLetter {
         v: SCHEMA_VERSION,

@@ -216,3 +216,67 @@ fn absurd_times_do_no_harm() {
     let report = stage.report();
     assert_eq!((&report["state"]["keys"], &report["flagged"]), (&json!(1), &json!(3)));
 }
+
+/// Takes what was stored `age` before now.
+fn handle_old(stage: &mut dyn Stage, age: Duration, deliveries: &[Delivery]) -> Output {
+    let stored = Timestamp::from_micros(NOW).minus(age);
+    let old: Vec<_> = deliveries.iter().map(|d| Delivery { stored, ..d.clone() }).collect();
+    handle(stage, &old)
+}
+
+#[test]
+fn what_is_scored_too_late_is_marked_and_told_to_the_shell() {
+    let mut stage = guard(&patrols::Config::default());
+    let attack = json!({"text": "1' UNION SELECT NULL,NULL,NULL-- -", "user": "app"});
+    let calm = json!({"text": "SELECT a FROM t WHERE id = 3"});
+    // Even numbers are live, odd ones played back.
+    let bodies = [attack.clone(), attack, calm.clone(), calm];
+    let events = (0..).zip(bodies).map(|(n, body)| event(Kind::Sql, n, body));
+    let all: Vec<_> = events.map(|e| delivery(10 + u64::from(e.replayed), &e)).collect();
+
+    let bound = Duration::from_secs(30);
+    let in_time = handle_old(stage.as_mut(), bound, &all);
+    assert_eq!((in_time.published().len(), in_time.lates()), (3, [].as_slice()));
+    assert!(!scored(&in_time.published()[0]).backfilled);
+
+    let late = handle_old(stage.as_mut(), bound + Duration::from_micros(1), &all);
+    assert_eq!(late.lates(), [0, 2]);
+    let [live, played, seen, missed] = late.published() else { panic!("{late:?}") };
+    let (live, played) = (scored(live), scored(played));
+    assert_eq!((live.replayed, live.backfilled), (true, true));
+    // A recording is of the past anyway: nobody was blind to it.
+    assert_eq!((played.replayed, played.backfilled), (true, false));
+    assert_eq!(live.id, scored(&in_time.published()[0]).id);
+    let receipts =
+        [seen, missed].map(|p| -> Receipt { decode(&p.payload, None, Limits::default()).unwrap() });
+    assert_eq!(receipts.map(|r| (r.backfilled, r.seqs)), [(false, vec![11]), (true, vec![10])]);
+}
+
+#[test]
+fn a_fact_says_that_its_event_was_seen_too_late_and_so_does_what_is_found_by_it() {
+    let entry = patrols::find("auth-sentry").unwrap();
+    let config = patrols::Config::default();
+    let all = consumers(entry, &config, &inference::Config::default(), 64).unwrap();
+    let [address, user] = all.sharded.as_slice() else { panic!("two key classes") };
+    let shard = magsentinel_bus_schema::Shard(0);
+    let (mut address, mut user) = ((address.make)(shard).unwrap(), (user.make)(shard).unwrap());
+    let body = json!({"service": "sshd", "event": "failed_password", "user": "root",
+                      "src_ip": "203.0.113.8"});
+    let events: Vec<_> =
+        (0..40).map(|n| delivery(1 + n, &event(Kind::Auth, 2 * n, body.clone()))).collect();
+    let out = handle_old(address.as_mut(), Duration::from_secs(60), &events);
+    let facts: Vec<&Publish> =
+        out.published().iter().filter(|p| matches!(p.subject, Subject::Fact(..))).collect();
+    assert_eq!((facts.len(), out.lates().len()), (40, 40));
+    let as_stored = |(seq, fact): (u64, &&Publish)| Delivery {
+        subject: fact.subject.of(&Tenant::default()),
+        payload: fact.payload.clone(),
+        ..delivery(seq, &event(Kind::Auth, 0, body.clone()))
+    };
+    let facts: Vec<_> = (100..).zip(&facts).map(as_stored).collect();
+    let told = handle(user.as_mut(), &facts);
+    assert!(!told.published().is_empty(), "nothing was found");
+    assert!(told.published().iter().all(|p| scored(p).backfilled));
+    // The owner of the event's shard has told of the gap.
+    assert!(told.lates().is_empty());
+}

@@ -113,6 +113,7 @@ fn scored(number: usize, rule: &Rule, patrol: &Token, (ts, host): (Timestamp, St
         kind: rule.kind,
         ts,
         replayed: false,
+        backfilled: false,
         patrol: patrol.clone(),
         by_key: None,
         level: rule.level,

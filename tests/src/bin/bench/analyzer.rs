@@ -79,6 +79,7 @@ fn event(n: u64, keys: u64) -> Keyed {
         kind: Kind::Sql,
         ts: at(n, keys),
         replayed: false,
+        backfilled: false,
         patrol: Token::sanitised(PATROLS.get(patrol as usize).expect("one of four")),
         by_key: None,
         level: Level::Medium,

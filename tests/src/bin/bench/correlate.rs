@@ -41,6 +41,7 @@ fn scored(name: &str, user: &str, level: Level) -> Scored {
         kind: Kind::Sql,
         ts: now(),
         replayed: false,
+        backfilled: false,
         patrol: Token::sanitised("sql-guard"),
         by_key: None,
         level,
