@@ -1,8 +1,11 @@
 //! The pure path: scored events in, final assessments out, no stream between.
 
 use crate::{Config, Error, assess::Revision, chain::Book, core::Core, router};
-use magsentinel_bus_schema::{Assessment, Id, Level, Scored, Shard, Subject, Timestamp};
-use std::{collections::BTreeMap, sync::Arc};
+use magsentinel_bus_schema::{Assessment, Id, Keyed, Level, Scored, Shard, Timestamp};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// Runs scored events, in the given order, through router and shards as the mesh would, and
 /// returns the newest assessment of each incident, oldest incident first. Every event is taken
@@ -46,13 +49,16 @@ pub fn analyze_with(
         }
     };
     for (seq, scored) in (1..).zip(scored.iter().filter(|s| s.level > Level::None)) {
-        for (subject, _, keyed) in router::route(&classes, config.shards, scored, seq) {
-            let Subject::Keyed(_, shard) = subject else { continue };
+        let routed = router::route(&classes, config.shards, scored, seq).into_iter();
+        let mut waiting: VecDeque<Keyed> = routed.map(|(_, _, keyed)| keyed).collect();
+        while let Some(keyed) = waiting.pop_front() {
+            let shard = Shard::of(&keyed.key, config.shards);
             let core =
                 shards.entry(shard).or_insert_with(|| Core::new(config.clone(), book.clone()));
             if core.give(keyed, now, now).is_err() {
                 continue;
             }
+            waiting.extend(core.take_joined());
             keep(core.settle(now));
         }
     }

@@ -1,7 +1,7 @@
 //! The configuration section `analyzer`.
 
 use crate::{
-    decision, severity,
+    decision, join, severity,
     suppression::{self, Suppression},
 };
 use magsentinel_bus_schema::{Kind, Mode};
@@ -54,6 +54,8 @@ pub struct Config {
     /// 1..=64, default 16. At the bound the first in the order of their names stay, and the
     /// reasoning says so.
     pub affected_max: usize,
+    /// When events of one key count for another.
+    pub join: join::Config,
     /// What is asked of the responder.
     pub action: ActionConfig,
     /// Alerts that nobody wants to see, and keys that no action may follow from, each until a
@@ -96,6 +98,7 @@ impl Default for Config {
             ahead_max: Span::s(300),
             evidence_events_max: 64,
             affected_max: 16,
+            join: join::Config::default(),
             action: ActionConfig::default(),
             suppressions: Vec::new(),
             batch_max: 256,
@@ -134,6 +137,8 @@ impl Section for Config {
         number("evidence_events_max", self.evidence_events_max, 1, 256);
         number("affected_max", self.affected_max, 1, 64);
         number("batch_max", self.batch_max, 1, 4096);
+        number("join.most", self.join.most, 0, 16);
+        number("join.keys_max", self.join.keys_max, 1, 16 << 20);
         for (key, value) in [
             ("decision.block_critical", self.decision.block_critical),
             ("decision.block_high", self.decision.block_high),
@@ -146,6 +151,7 @@ impl Section for Config {
             ("lateness", self.lateness),
             ("replay_lateness", self.replay_lateness),
             ("ahead_max", self.ahead_max),
+            ("join.within", self.join.within),
             ("action.ttl", self.action.ttl),
             ("action.max_age", self.action.max_age),
         ] {

@@ -4,6 +4,7 @@ use crate::{
     Config,
     assess::{Revision, revise},
     chain::{Book, named},
+    join::{Joiner, Joins},
     suppression::live::Live,
     window::{Bounds, Counters, Given, Key, Lane, Limits, Saved},
 };
@@ -24,6 +25,8 @@ struct Snapshot {
     replayed: Saved,
     #[serde(default)]
     backfilled: Saved,
+    #[serde(default)]
+    joins: Joins,
 }
 
 /// Windows and decisions of one shard.
@@ -34,6 +37,11 @@ pub struct Core {
     live: Lane,
     replayed: Lane,
     backfilled: Lane,
+    /// The classes that any chain groups by.
+    classes: Vec<Class>,
+    joiner: Joiner,
+    /// Events that count for other keys as well, since they were last taken.
+    joined: Vec<Keyed>,
     /// Suppressions that change while it runs.
     suppressions: Option<Arc<Live>>,
 }
@@ -83,7 +91,9 @@ impl Core {
         let live = Lane::new(limits(&config, config.lateness));
         let past = limits(&config, config.replay_lateness);
         let (replayed, backfilled) = (Lane::new(past), Lane::new(past));
-        Self { config, book, live, replayed, backfilled, suppressions: None }
+        let (classes, joiner) = (book.classes(), Joiner::default());
+        let (joined, suppressions) = (Vec::new(), None);
+        Self { config, book, live, replayed, backfilled, classes, joiner, joined, suppressions }
     }
 
     /// The same under suppressions that change while it runs.
@@ -101,6 +111,7 @@ impl Core {
             live: self.live.save(),
             replayed: self.replayed.save(),
             backfilled: self.backfilled.save(),
+            joins: self.joiner.save(),
         };
         rmp_serde::to_vec_named(&state).ok()
     }
@@ -124,6 +135,7 @@ impl Core {
         let past = limits(&self.config, self.config.replay_lateness);
         self.replayed = Lane::restored(past, read.replayed, chains);
         self.backfilled = Lane::restored(past, read.backfilled, chains);
+        self.joiner = Joiner::restored(read.joins);
         Ok(())
     }
 
@@ -135,15 +147,16 @@ impl Core {
         stored: Timestamp,
         arrived: Timestamp,
     ) -> Result<Given, Refused> {
-        let Keyed { class, key: value, scored, .. } = keyed;
-        if named(&scored, class).is_none_or(|e| e.value != value) {
+        let (class, scored) = (keyed.class, &keyed.scored);
+        if named(scored, class).is_none_or(|e| e.value != keyed.key) {
             return Err(Refused::Key { class });
         }
         let ahead_max = self.config.ahead_max;
         if scored.ts > stored.plus(ahead_max.get()) {
             return Err(Refused::Ahead { ts: scored.ts, stored, ahead_max });
         }
-        let key = Key { tenant: scored.tenant.clone(), class, value: value.into() };
+        let key = Key { tenant: scored.tenant.clone(), class, value: keyed.key.as_str().into() };
+        self.joined.extend(self.joiner.take(&self.config.join, &self.classes, &key, &keyed));
         let lane = match (scored.backfilled, scored.replayed) {
             (true, _) if self.live.is_late(scored.ts) => {
                 // Scored in time and again too late: it has been where it belongs.
@@ -155,8 +168,19 @@ impl Core {
             (true, _) | (false, false) => &mut self.live,
             (false, true) => &mut self.replayed,
         };
-        lane.give(&self.book, key, &scored, stored, arrived)
+        lane.give(&self.book, key, scored, stored, arrived)
             .map_err(|e| Refused::Packing(e.to_string()))
+    }
+
+    /// What came since the last call and counts for other keys as well: for their owners.
+    pub fn take_joined(&mut self) -> Vec<Keyed> {
+        std::mem::take(&mut self.joined)
+    }
+
+    /// How many keys have links to others, and how many events were sent on to them.
+    #[must_use]
+    pub fn joins(&self) -> (usize, u64) {
+        self.joiner.counters()
     }
 
     /// The revisions that are due: one for each incident that changed since the last call, and

@@ -17,6 +17,7 @@ pub mod core;
 pub mod decision;
 mod error;
 mod explain;
+pub mod join;
 pub mod router;
 pub mod severity;
 pub mod stage;

@@ -1,7 +1,7 @@
 //! The thin shell of one shard's core: decode, hand over, publish.
 
 use crate::{
-    Config, assess::Revision, chain::Book, core::Core, suppression::live::Live, window::Given,
+    Config, assess::Revision, chain::Book, core::Core, join, suppression::live::Live, window::Given,
 };
 use magsentinel_bus_schema::{
     Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Timestamp, Token,
@@ -66,6 +66,17 @@ impl Analyzer {
         self.core.give(keyed, delivery.stored, arrived).map_err(|e| e.to_string())
     }
 
+    /// Sends on what counts for other keys as well.
+    fn send_on(&mut self, trace: Option<&String>, out: &mut Output) {
+        for keyed in self.core.take_joined() {
+            let subject = Subject::Keyed(keyed.class, Shard::of(&keyed.key, self.shards));
+            match Publish::new(subject, join::message_id(&keyed), &keyed) {
+                Ok(message) => out.publish(message.traced(trace.cloned())),
+                Err(error) => tracing::error!(%error, "a joined event is lost"),
+            }
+        }
+    }
+
     fn settle(&mut self, now: Timestamp, out: &mut Output) {
         for revision in self.core.settle(now) {
             self.count(&revision);
@@ -123,6 +134,7 @@ impl Stage for Analyzer {
             if let Err(why) = self.give(delivery, arrived) {
                 out.fail(index, Failed::Poison(why));
             }
+            self.send_on(delivery.trace.as_ref(), out);
         }
         // What is told while rebuilding is discarded: what the silence since then brings must not
         // be told before it is over.
@@ -145,6 +157,7 @@ impl Stage for Analyzer {
     }
 
     fn report(&self) -> serde_json::Value {
+        let (linked, joined) = self.core.joins();
         let mut report = json!({
             "shard": self.shard,
             "assessments": {
@@ -155,6 +168,7 @@ impl Stage for Analyzer {
             },
             "actions": self.published.actions,
             "suppressed": self.suppressed,
+            "joins": { "keys": linked, "events": joined },
         });
         if let Some(report) = report.as_object_mut() {
             for (lane, counters, keys) in self.core.counters() {

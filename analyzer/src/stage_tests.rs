@@ -290,3 +290,25 @@ fn what_the_silence_since_brings_is_told_when_the_rebuild_is_over() {
     let closed: Vec<_> = of_chain(&out, CHAIN).iter().map(|a| a.status).collect();
     assert_eq!(closed, [Status::Closed]);
 }
+
+#[test]
+fn what_counts_for_another_key_is_sent_to_its_owner_once() {
+    let address = |event: Scored| event.naming(Class::Client, "203.0.113.9", Trust::Observed);
+    let both = address(scored("both", "api-watch", Level::Low, 0.0).user("ann"));
+    let alone = address(scored("alone", "api-watch", Level::Low, 1.0));
+    let batch = routed(&[both, alone]);
+    let mut stage = analyzer(config());
+    let out = handle(&mut stage, &batch, at(1.0), false);
+    let keyed = |publish: &&Publish| matches!(publish.subject, Subject::Keyed(..));
+    let sent: Vec<&Publish> = out.published().iter().filter(keyed).collect();
+    assert_eq!(sent.len(), 1);
+    let message: Keyed = read(sent[0]);
+    assert_eq!((message.class, message.key.as_str()), (Class::User, "ann"));
+    assert_eq!(sent[0].subject, Subject::Keyed(Class::User, Shard(0)));
+    // It is taken where it comes in, and a second delivery sends the same message.
+    let back = delivery(&sent[0].subject, sent[0].payload.to_vec(), at(1.0));
+    assert!(handle(&mut stage, &[back], at(2.0), false).failures().is_empty());
+    let again = handle(&mut stage, &batch[batch.len() - 1..], at(2.0), false);
+    assert_eq!(again.published().iter().find(keyed).map(|p| p.id), Some(sent[0].id));
+    assert_eq!(stage.report()["joins"]["events"], 2);
+}

@@ -1,0 +1,149 @@
+use super::*;
+use crate::{
+    Config as Analyzer, analyze_with,
+    chain::Book,
+    core::Core,
+    router::route,
+    testing::{Naming, at, scored},
+};
+use magsentinel_bus_schema::{Level, Subject};
+use std::sync::Arc;
+
+const SHARDS: u16 = 64;
+
+/// By user: a login that stands out, then a dump. By client: nothing that matches.
+fn book() -> Arc<Book> {
+    let chain = |name: &str, class: &str, rules: &str| {
+        format!(
+            "title: {name}\nname: {name}\nlevel: high\ncorrelation:\n  type: temporal_ordered\n  \
+             rules: [{rules}]\n  group-by: {class}\n  timespan: 60s\n---\n"
+        )
+    };
+    let rule = |name: &str, patrol: &str| {
+        format!(
+            "title: {name}\nname: {name}\nlogsource: {{product: magsentinel, service: scored}}\n\
+             detection:\n  it: {{patrol: {patrol}}}\n  condition: it\n---\n"
+        )
+    };
+    let text = [
+        chain("of_user", "user", "login, dump"),
+        chain("of_client", "client", "never, dump"),
+        rule("login", "auth-sentry"),
+        rule("dump", "data-flow"),
+        rule("never", "no-patrol"),
+    ]
+    .concat();
+    let text = text.trim_end_matches("---\n");
+    Arc::new(Book::parse("joins.yml", text).unwrap())
+}
+
+fn login(name: &str, technique: &str, user: &str, client: &str, seconds: f64) -> Scored {
+    let mut event = scored(name, "auth-sentry", Level::Medium, seconds).user(user);
+    event.kind = Kind::Auth;
+    event.techniques = vec![technique.to_owned()];
+    event.naming(Class::Client, client, Trust::Observed)
+}
+
+/// A dump that is known by its client alone.
+fn dump(name: &str, client: &str, seconds: f64) -> Scored {
+    let event = scored(name, "data-flow", Level::High, seconds);
+    event.naming(Class::Client, client, Trust::Observed)
+}
+
+fn found(events: Vec<Scored>, config: &Config) -> Vec<(Class, String)> {
+    let config = Analyzer { join: config.clone(), ..Analyzer::default() };
+    let all = analyze_with(&book(), &config, events, at(1e4));
+    all.into_iter().map(|a| (a.class, a.key)).collect()
+}
+
+fn user(name: &str) -> (Class, String) {
+    (Class::User, name.to_owned())
+}
+
+#[test]
+fn what_an_address_does_after_a_login_counts_for_the_user_that_logged_in() {
+    let events = || vec![login("l", "T1078", "ann", "9.9.9.9", 0.0), dump("d", "9.9.9.9", 10.0)];
+    assert_eq!(found(events(), &Config::default()), [user("ann")]);
+    assert_eq!(found(events(), &Config { most: 0, ..Config::default() }), []);
+    let config = Analyzer::default();
+    let all = analyze_with(&book(), &config, events(), at(60.0));
+    let told = &all[0].evidence[1];
+    assert!(told.reasons[0].contains("names both"), "{:?}", told.reasons);
+    let joined = told.entities.iter().find(|e| e.class == Class::User).unwrap();
+    assert_eq!((joined.value.as_str(), joined.trust), ("ann", Trust::Claimed));
+    // The user is a target by the login that names it, the address by both; neither by the join.
+    assert_eq!(all[0].affected.len(), 2);
+}
+
+#[test]
+fn a_guess_a_stuffed_list_and_a_claimed_name_link_nothing() {
+    for technique in ["T1110.001", "T1110.004", "none"] {
+        let events = vec![login("l", technique, "ann", "9.9.9.9", 0.0), dump("d", "9.9.9.9", 10.0)];
+        assert_eq!(found(events, &Config::default()), [], "{technique}");
+    }
+    let mut claimed = login("l", "T1078", "ann", "9.9.9.9", 0.0);
+    claimed.entities[1].trust = Trust::Claimed;
+    assert_eq!(found(vec![claimed, dump("d", "9.9.9.9", 10.0)], &Config::default()), []);
+}
+
+#[test]
+fn a_link_grows_old_and_one_that_is_shared_joins_nothing() {
+    let config = Config { within: Span::s(20), most: 2, ..Config::default() };
+    let of = |users: &[(&str, f64)], seconds: f64| {
+        let logins = users.iter().map(|(name, s)| login(name, "T1078", name, "9.9.9.9", *s));
+        found(logins.chain([dump("d", "9.9.9.9", seconds)]).collect(), &config)
+    };
+    assert_eq!(of(&[("ann", 0.0)], 20.0), [user("ann")]);
+    assert_eq!(of(&[("ann", 0.0)], 20.1), []);
+    assert_eq!(of(&[("ann", 0.0), ("bob", 1.0)], 10.0).len(), 2);
+    assert_eq!(of(&[("ann", 0.0), ("bob", 1.0), ("cid", 2.0)], 10.0), []);
+    // Two of three have grown old.
+    assert_eq!(of(&[("ann", 0.0), ("bob", 1.0), ("cid", 15.0)], 30.0), [user("cid")]);
+}
+
+#[test]
+fn links_move_to_the_next_owner_and_what_was_sent_on_goes_no_further() {
+    let config = Arc::new(Analyzer::default());
+    let core = || Core::new(config.clone(), book());
+    let classes = book().classes();
+    let keyed = |event: &Scored, class: Class| {
+        let routed = route(&classes, SHARDS, event, 1).into_iter();
+        let mut of =
+            routed.filter(|(subject, ..)| matches!(subject, Subject::Keyed(c, _) if *c == class));
+        of.next().unwrap().2
+    };
+    let mut first = core();
+    let login = login("l", "T1078", "ann", "9.9.9.9", 0.0);
+    first.give(keyed(&login, Class::Client), at(0.0), at(0.0)).unwrap();
+    assert_eq!(first.take_joined(), []);
+    let mut next = core();
+    next.restore(&first.snapshot().unwrap()).unwrap();
+    assert_eq!(next.joins(), (1, 0));
+    next.give(keyed(&dump("d", "9.9.9.9", 10.0), Class::Client), at(10.0), at(10.0)).unwrap();
+    let sent = next.take_joined();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].class, sent[0].key.as_str()), (Class::User, "ann"));
+    assert_ne!(message_id(&sent[0]), sent[0].scored.id);
+    // The owner of the user knows the same link, and does not send it back.
+    let mut of_user = core();
+    of_user.give(keyed(&login, Class::User), at(0.0), at(0.0)).unwrap();
+    of_user.give(sent[0].clone(), at(10.0), at(10.0)).unwrap();
+    assert_eq!(of_user.take_joined(), []);
+}
+
+#[test]
+fn at_the_bound_the_keys_with_the_oldest_links_are_forgotten() {
+    let config = Config { keys_max: 2, ..Config::default() };
+    let mut joiner = Joiner::default();
+    let classes = book().classes();
+    for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let login = login(name, "T1078", name, "9.9.9.9", n as f64);
+        let routed = route(&classes, SHARDS, &login, 1);
+        let (_, _, keyed) = routed.into_iter().find(|(.., k)| k.class == Class::User).unwrap();
+        let tenant = keyed.scored.tenant.clone();
+        let key = Key { tenant, class: Class::User, value: name.into() };
+        joiner.take(&config, &classes, &key, &keyed);
+    }
+    let kept: Vec<_> = joiner.save().keys.into_iter().map(|((key, _), _)| key.value).collect();
+    assert_eq!(kept, ["b", "c"]);
+}
