@@ -244,6 +244,33 @@ pub struct Analysis {
     /// Evidence that did not fit and was left out, in events.
     #[serde(default)]
     pub omitted: u64,
+    /// What else did not fit and was left out, for a reader.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// How the model's draft stood up to the evidence, where its author is the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounding: Option<Grounding>,
+}
+
+/// How a model's draft stood up to the evidence.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Grounding {
+    /// Share of the draft's statements that the evidence bears out, 0..=1.
+    pub score: f32,
+    /// Statements of the draft.
+    pub statements: u32,
+    /// Those that were removed.
+    #[serde(default)]
+    pub removed: Vec<Removed>,
+}
+
+/// A statement that was removed from a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Removed {
+    /// The part of the analysis that it stood in.
+    pub part: String,
+    /// Why it was removed. May quote a few of its words: untrusted text.
+    pub reason: String,
 }
 
 macro_rules! verbs {

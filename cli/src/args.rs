@@ -55,6 +55,9 @@ pub enum Command {
     Check(CheckArgs),
     /// What the logbook knows of incidents
     Incident(IncidentArgs),
+    /// Knowledge for analyses: ATT&CK and known exploited vulnerabilities
+    #[command(subcommand)]
+    Intel(IntelCommand),
     /// What changed chains or thresholds would have alerted, against what did
     Backtest(BacktestArgs),
     /// Why there is an alert on a key, or why there is none: how far every chain came
@@ -88,6 +91,30 @@ pub enum BundleCommand {
     Withdraw {
         /// Name of the patrol
         patrol: String,
+    },
+}
+
+/// What to do with knowledge.
+#[derive(Subcommand)]
+pub enum IntelCommand {
+    /// Read files into the commander's knowledge, in place of what was imported before: all of
+    /// them, or nothing
+    Import {
+        /// ATT&CK's STIX bundle (`enterprise-attack.json`), CISA's KEV catalogue
+        /// (`known_exploited_vulnerabilities.json`), or JSON lines of either; gz or not
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// What is there, and where it comes from
+    List,
+    /// Search ATT&CK
+    Search {
+        /// An id, or words
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        limit: usize,
     },
 }
 

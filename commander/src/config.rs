@@ -4,6 +4,7 @@ use crate::model;
 use magsentinel_runtime::settings::{Section, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Where a model computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +52,19 @@ pub struct Config {
     /// not analysed again; beyond that the oldest is forgotten, which costs work and nothing
     /// else. 1 to 1000000. Default: 4096.
     pub incidents_max: usize,
+    /// The file of knowledge: what `magsentinel intel import` read of ATT&CK and of known
+    /// exploited vulnerabilities, and the incidents of the past. Kept on a local disk, by one
+    /// commander; where it cannot be made the commander does without and says so. Default
+    /// `$XDG_STATE_HOME/magsentinel/knowledge.db`, or below `$HOME/.local/state` where that is
+    /// not set.
+    pub knowledge: Option<PathBuf>,
+    /// Most mitigations told of a technique; more are counted as left out. 0 to 20. Default: 2.
+    pub mitigations_max: usize,
+    /// Most incidents of the past told as alike. 0 to 20. Default: 3.
+    pub similar_max: usize,
+    /// Incidents of the past that are remembered; beyond that the oldest is forgotten. Each takes
+    /// about 300 bytes of memory. 0 to 1000000. Default: 100000.
+    pub past_incidents_max: usize,
 }
 
 impl Default for Config {
@@ -65,6 +79,10 @@ impl Default for Config {
             evidence_events_max: 64,
             excerpt_chars: 300,
             incidents_max: 4096,
+            knowledge: None,
+            mitigations_max: 2,
+            similar_max: 3,
+            past_incidents_max: 100_000,
         }
     }
 }
@@ -79,6 +97,9 @@ impl Section for Config {
             ("evidence_events_max", self.evidence_events_max, 1, 1000),
             ("excerpt_chars", self.excerpt_chars, 0, 4000),
             ("incidents_max", self.incidents_max, 1, 1_000_000),
+            ("mitigations_max", self.mitigations_max, 0, 20),
+            ("similar_max", self.similar_max, 0, 20),
+            ("past_incidents_max", self.past_incidents_max, 0, 1_000_000),
         ];
         let counts = counts.into_iter().filter(|(_, n, low, high)| !(low..=high).contains(&n));
         let spans = [

@@ -152,6 +152,8 @@ pub fn ground(
         executive: check.text("executive", &draft.executive, Role::Summary)?,
         technical: check.text("technical", &draft.technical, Role::Account)?,
         omitted: briefing.omitted,
+        left_out: briefing.left_out.clone(),
+        grounding: None,
     })
 }
 

@@ -19,7 +19,7 @@ fn assessment() -> Assessment {
 fn briefing(a: &Assessment) -> Briefing {
     let limits =
         Limits { events_max: 64, excerpt_chars: 300, context_tokens: 8192, tokens_max: TOKENS };
-    briefing::build(a, limits, NONCE).expect("a briefing")
+    briefing::build(a, &Default::default(), limits, NONCE).expect("a briefing")
 }
 
 fn good() -> Value {

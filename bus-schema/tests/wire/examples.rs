@@ -8,7 +8,7 @@ use magsentinel_bus_schema::{
     Mode, Outcome, OutcomeStatus, Receipt, Response, Scored, Shard, Source, Status, Suppressed,
     Tenant, Timestamp, Token, Trust,
     closure::Share,
-    decision::{Author, Claim, Evidence},
+    decision::{Author, Claim, Evidence, Grounding, Removed},
     suppression,
 };
 use serde_json::json;
@@ -35,6 +35,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
     let with = Assessment { suppressed: with, ..assessment() };
     visit.visit("assessment", "assessment-suppressed", &with);
     visit.visit("analysis", "analysis", &analysis());
+    visit.visit("analysis", "analysis_grounded", &analysis_grounded());
     for effect in effects() {
         let name = format!("action-{}", effect.verb());
         visit.visit("action", &name, &action(effect));
@@ -281,6 +282,22 @@ pub(crate) fn analysis() -> Analysis {
         executive: "Somebody dumped the orders.".to_owned(),
         technical: "A union read them.\nThen they left.".to_owned(),
         omitted: 3,
+        left_out: vec![],
+        grounding: None,
+    }
+}
+
+/// An analysis of which some was removed.
+pub(crate) fn analysis_grounded() -> Analysis {
+    let removed = Removed {
+        part: "remediation".to_owned(),
+        reason: "it names \"mallory\", which is not in the evidence".to_owned(),
+    };
+    Analysis {
+        fallback_reason: None,
+        left_out: vec!["3 of 5 mitigations of T1190".to_owned()],
+        grounding: Some(Grounding { score: 0.75, statements: 4, removed: vec![removed] }),
+        ..analysis()
     }
 }
 
