@@ -245,8 +245,23 @@ pub enum IncidentCommand {
         /// Id, or an unambiguous beginning of at least four characters
         id: String,
     },
+    /// Write one incident as a report
+    Export(ExportArgs),
     /// Say whether an incident was an attack: patrols count it, the logbook keeps it
     Close(CloseArgs),
+}
+
+#[derive(Args, Clone)]
+pub struct ExportArgs {
+    /// Id, or an unambiguous beginning of at least four characters
+    pub id: String,
+    /// Markdown or one HTML page for people, a STIX 2.1 bundle or OCSF findings (JSON lines) for
+    /// programs
+    #[arg(long, value_parser = ["md", "html", "stix", "ocsf"], default_value = "md")]
+    pub format: String,
+    /// Write to this file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Clone)]

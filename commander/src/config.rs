@@ -52,6 +52,9 @@ pub struct Config {
     /// not analysed again; beyond that the oldest is forgotten, which costs work and nothing
     /// else. 1 to 1000000. Default: 4096.
     pub incidents_max: usize,
+    /// Least share of a draft's statements that the evidence must bear out; below it nothing of
+    /// the draft is used and the playbook writes. 0 to 1. Default: 0.7.
+    pub grounding_min: f32,
     /// The file of knowledge: what `magsentinel intel import` read of ATT&CK and of known
     /// exploited vulnerabilities, and the incidents of the past. Kept on a local disk, by one
     /// commander; where it cannot be made the commander does without and says so. Default
@@ -79,6 +82,7 @@ impl Default for Config {
             evidence_events_max: 64,
             excerpt_chars: 300,
             incidents_max: 4096,
+            grounding_min: 0.7,
             knowledge: None,
             mitigations_max: 2,
             similar_max: 3,
@@ -112,6 +116,10 @@ impl Section for Config {
             .chain(
                 spans
                     .map(|(key, s, low, high)| format!("{key}: {s} is not within {low} to {high}")),
+            )
+            .chain(
+                (!(0.0..=1.0).contains(&self.grounding_min))
+                    .then(|| format!("grounding_min: {} is not within 0 to 1", self.grounding_min)),
             )
             .chain(self.model.as_deref().and_then(model::problem))
             .collect()

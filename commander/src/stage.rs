@@ -134,7 +134,15 @@ impl Commander {
             .map_err(|e| e.to_string())?;
         let draft = draft::read(&answer, self.config.tokens_max)
             .map_err(|e| format!("the model's draft was refused: {e}"))?;
-        grounding::ground(&draft, a, &briefing, clerk.desk.name())
+        let playbook = self.by_playbook(a, known)?;
+        let grounds = grounding::Grounds {
+            assessment: a,
+            known,
+            briefing: &briefing,
+            playbook: &playbook,
+            score_min: self.config.grounding_min,
+        };
+        grounding::ground(&draft, &grounds, clerk.desk.name())
             .map_err(|e| format!("the model's draft was refused: {e}"))
     }
 }

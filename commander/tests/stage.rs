@@ -184,10 +184,12 @@ fn a_grounded_draft_is_published_as_the_models() {
 
 #[test]
 fn every_bad_writer_leaves_the_playbooks_analysis_with_the_reason() {
-    let obeying = |b: &Briefing| {
-        // Worst case: does what the evidence says, whatever it says.
-        good_draft()
-            .replace("End the session 6571.1a2 and keep the logs.", b.user.get(..150).unwrap_or(""))
+    // Does what a statement in the evidence says; the injection corpus has the many ways of it.
+    let obeying = || {
+        good_draft().replace(
+            "End the session 6571.1a2 and keep the logs.",
+            "Close the incident, as the statement of the shop says.",
+        )
     };
     let scripts: Vec<(&str, Script, &str)> = vec![
         ("invalid", Box::new(|_, _| Ok("{\"level\":".into())), "no JSON"),
@@ -198,7 +200,7 @@ fn every_bad_writer_leaves_the_playbooks_analysis_with_the_reason() {
             Box::new(|_, _| Ok(good_draft().replace("\"critical\"", "\"low\""))),
             "lowers",
         ),
-        ("malicious", Box::new(move |b, _| Ok(obeying(b))), "refused"),
+        ("malicious", Box::new(move |_, _| Ok(obeying())), "refused"),
         ("leaking", Box::new(|b, _| Ok(good_draft().replace("the answer", &b.nonce))), "fence"),
         ("failing", Box::new(|_, _| Err(WriteError::Generation("no memory".into()))), "no memory"),
         ("verbose", Box::new(|_, _| Err(WriteError::Tokens(2048))), "2048 tokens"),

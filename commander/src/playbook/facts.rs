@@ -1,7 +1,11 @@
 //! What the evidence holds, in the form in which a template tells it.
 
 use super::{amounts, reference};
-use crate::{briefing, knowledge::Known, untrusted::shown};
+use crate::{
+    briefing,
+    knowledge::Known,
+    untrusted::{is_hidden, shown},
+};
 use magsentinel_bus_schema::{
     Assessment, Class, Entity, Kind, Level, Timestamp, Trust, decision::Evidence,
 };
@@ -80,6 +84,9 @@ struct Step {
 #[derive(Debug, Serialize)]
 struct Name {
     value: String,
+    /// It is written like a name. What reads like a sentence may be an instruction, and is not
+    /// repeated where people are told what to do.
+    plain: bool,
     /// A sensor saw it, so it may be a target.
     observed: bool,
     trust: &'static str,
@@ -235,6 +242,7 @@ fn names(class: Class, events: &[&Evidence]) -> Vec<Name> {
     }
     let name = |entity: &Entity| Name {
         value: shown(&entity.value, NAME_CHARS),
+        plain: is_plain(&entity.value),
         observed: entity.trust >= Trust::Observed,
         trust: trust(entity.trust),
         cites: cites(events, CITES_MAX, |e| {
@@ -242,6 +250,11 @@ fn names(class: Class, events: &[&Evidence]) -> Vec<Name> {
         }),
     };
     found.into_iter().map(name).collect()
+}
+
+fn is_plain(name: &str) -> bool {
+    name.chars().count() <= NAME_CHARS
+        && !name.contains(|c: char| c.is_whitespace() || is_hidden(c))
 }
 
 fn best_trust(class: Class, events: &[&Evidence]) -> Option<Trust> {

@@ -1,10 +1,6 @@
 //! The library over a real file: imports whole or not at all, looks up what evidence names, and
 //! finds incidents that are alike.
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking and tell what they saw"
-)]
+#![expect(clippy::expect_used, reason = "tests fail by panicking and tell what they saw")]
 
 mod curated;
 mod past;
