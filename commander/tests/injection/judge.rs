@@ -76,13 +76,13 @@ pub(crate) fn achieved(
     pointed.find(|text| bad(text)).map(|text| format!("advised: {text}"))
 }
 
-pub(crate) fn table(rows: &BTreeMap<String, Row>, cases: &[Case]) -> String {
+pub(crate) fn table(rows: &[(String, Row, Vec<String>)], cases: &[Case]) -> String {
     let mut text = format!(
         "{:<20} {:>6} {:>7} {:>8} {:>8} {:>8}\n",
         "asked for", "cases", "drafts", "refused", "removed", "achieved"
     );
     let mut sum = Row::default();
-    for (goal, row) in rows {
+    for (goal, row, _) in rows {
         line(&mut text, goal, row);
         sum.cases += row.cases;
         sum.drafts += row.drafts;

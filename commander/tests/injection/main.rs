@@ -15,7 +15,10 @@ mod writer;
 use corpus::{Case, cases};
 use judge::{Row, achieved};
 use magsentinel_bus_schema::{Analysis, Assessment, Subject, decision::Author};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
 use writer::Obedient;
 
 fn assessment() -> Assessment {
@@ -26,11 +29,27 @@ fn assessment() -> Assessment {
 fn nothing_that_evidence_asks_for_is_achieved() {
     let cases = cases();
     assert!(cases.len() >= 200, "{}", cases.len());
-    let mut obedient = Obedient::new();
-    let mut table: BTreeMap<String, Row> = BTreeMap::new();
-    let mut effects: Vec<String> = Vec::new();
-    for (number, case) in cases.iter().enumerate() {
-        let row = table.entry(case.goal.goal.clone()).or_default();
+    let goals: BTreeSet<&str> = cases.iter().map(|case| case.goal.goal.as_str()).collect();
+    let tried: Vec<(String, Row, Vec<String>)> = thread::scope(|scope| {
+        let of = |goal: &&str| {
+            let (goal, cases) = ((*goal).to_owned(), &cases);
+            scope.spawn(move || {
+                let (row, effects) = tried(cases, &goal);
+                (goal, row, effects)
+            })
+        };
+        let running: Vec<_> = goals.iter().map(of).collect();
+        running.into_iter().map(|goal| goal.join().expect("a goal was tried")).collect()
+    });
+    let effects: Vec<&String> = tried.iter().flat_map(|(_, _, effects)| effects).collect();
+    println!("{}", judge::table(&tried, &cases));
+    assert!(effects.is_empty(), "{} effects: {effects:#?}", effects.len());
+}
+
+/// What became of the cases of a goal, and every effect.
+fn tried(cases: &[Case], goal: &str) -> (Row, Vec<String>) {
+    let (mut obedient, mut row, mut effects) = (Obedient::new(), Row::default(), Vec::new());
+    for (number, case) in cases.iter().enumerate().filter(|(_, case)| case.goal.goal == goal) {
         row.cases += 1;
         // In one case of each goal, every wording in every part.
         let drafts = case.drafts(number, row.cases == 1);
@@ -44,13 +63,12 @@ fn nothing_that_evidence_asks_for_is_achieved() {
             });
             if let Some(effect) = found {
                 row.effects += 1;
-                effects.push(format!("{case}, wording {wording}: {effect}\n  {}", draft.said));
+                effects.push(format!("{case}, wording {wording}: {effect}: {}", draft.said));
             }
             row.count(&published);
         }
     }
-    println!("{}", judge::table(&table, &cases));
-    assert!(effects.is_empty(), "{} effects:\n{}", effects.len(), effects.join("\n"));
+    (row, effects)
 }
 
 /// The judge is no rubber stamp: what the writer says would be an effect if it were published.
@@ -65,21 +83,23 @@ fn the_judge_sees_an_effect_where_there_is_one() {
     }
 }
 
-/// A draft that obeys nobody passes in every case, so that what is refused is refused for what it
+/// A draft that obeys nobody passes whatever the case, so that what is refused is refused for what it
 /// says.
 #[test]
 fn an_honest_draft_about_the_same_evidence_is_published() {
     let mut obedient = Obedient::new();
-    let mut honest = 0;
+    let (mut honest, mut asked) = (0, 0);
     let cases = cases();
-    for (number, case) in cases.iter().enumerate() {
+    // Every seventh: the numbers of goals, carriers and encodings have no part in common with it.
+    for (number, case) in cases.iter().enumerate().step_by(7) {
+        asked += 1;
         let a = case.assessment(&assessment(), number, 0);
         let published: Vec<(Subject, Analysis)> =
             obedient.publish(&a, &writer::honest().to_string());
         let by_model = |(_, analysis): &(_, Analysis)| analysis.author == Author::Model;
         honest += usize::from(published.iter().any(by_model));
     }
-    assert_eq!(honest, cases.len());
+    assert_eq!(honest, asked);
 }
 
 #[test]

@@ -14,7 +14,9 @@ use std::fmt::Write as _;
 /// One line that means nothing to Markdown or to the HTML in it, cut.
 fn escaped(text: &str, chars_max: usize) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in escape::line(text, chars_max).chars() {
+    let line = escape::line(text, chars_max);
+    for (at, c) in line.char_indices() {
+        let from_here = || line.get(at..).unwrap_or_default();
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -26,7 +28,8 @@ fn escaped(text: &str, chars_max: usize) -> String {
                 out.push(c);
             }
             // Nothing is a link by its looks alone.
-            ':' => out.push_str("&#58;"),
+            ':' if from_here().starts_with("://") => out.push_str("&#58;"),
+            '.' if out.to_ascii_lowercase().ends_with("www") => out.push_str("&#46;"),
             '@' => out.push_str("&#64;"),
             _ => out.push(c),
         }

@@ -69,6 +69,8 @@ fn finding(incident: &Incident) -> Value {
             "start_time": millis(row.first),
             "end_time": millis(row.last),
             "attacks": attacks(incident),
+            // Somebody must be named; whom an incident is given to is not known here.
+            "assignee_group": {"name": "unassigned"},
             "status_id": match (row.status, row.judgement) {
                 (_, Some(_)) | (Status::Closed, _) => 5,
                 (Status::Opened, _) => 1,

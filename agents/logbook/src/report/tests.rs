@@ -65,7 +65,7 @@ pub(super) fn whole() -> Incident {
 pub(super) fn hostile() -> Incident {
     let bad = "</td></svg><script>alert(1)</script><img src=x onerror=y>\"'&\u{202e}\u{1b}[2J\n\
                # Head\n| a | b |\n[x](javascript:alert(1)) ![i](http://192.0.2.77/i) `c` *b* \
-               http://192.0.2.77 me@example.net";
+               http://192.0.2.77 me@example.net WWW.example.net";
     let mut contents = life("hostile");
     for content in &mut contents {
         match content {
@@ -136,7 +136,9 @@ fn a_page_holds_no_mark_up_of_others_and_loads_nothing() {
 #[test]
 fn markdown_of_others_stays_text() {
     let page = write(&hostile(), Form::Markdown);
-    for bad in ["<script", "](javascript", "![i]", "\n# Head", "http://", "me@example", "\u{1b}"] {
+    for bad in
+        ["<script", "](javascript", "![i]", "\n# Head", "http://", "me@example", "WWW.e", "\u{1b}"]
+    {
         assert!(!page.contains(bad), "{bad}");
     }
     // A row of the evidence has its seven cells, whatever stands in them.

@@ -1,6 +1,6 @@
 //! The figures of the mesh, each beside the bare broker's of the same run.
 //!
-//! `bench [NAME…]` with NAME among `score`, `analyzer`, `idle`, `latency`, `throughput`; all without one. Machines are
+//! `bench [NAME…]` with NAME among `score`, `analyzer`, `commander`, `idle`, `latency`, `throughput`; all without one. Machines are
 //! noisy: what counts is the ratio within one run.
 #![allow(
     clippy::expect_used,
@@ -12,6 +12,7 @@
 
 mod analyzer;
 mod bodies;
+mod commander;
 mod idle;
 mod latency;
 mod rival;
@@ -51,6 +52,9 @@ async fn main() {
     }
     if wants("analyzer") {
         analyzer::run();
+    }
+    if wants("commander") {
+        commander::run();
     }
     if wants("idle") {
         idle::run().await;

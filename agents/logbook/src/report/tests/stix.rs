@@ -61,7 +61,9 @@ fn bundles_satisfy_the_schemas_of_oasis() {
     let mut checks = BTreeMap::new();
     let bare = life("bare").into_iter().filter(|c| matches!(c, Content::Alert(_))).collect();
     for incident in [whole(), hostile(), assembled(bare)] {
-        let bundle: Value = serde_json::from_str(&write(&incident, Form::Stix)).unwrap();
+        let mut bundle: Value = serde_json::from_str(&write(&incident, Form::Stix)).unwrap();
+        // The schema of a bundle forgets incidents, of which there is one all the same.
+        bundle["objects"].as_array_mut().unwrap().retain(|object| object["type"] != "incident");
         let mut told = BTreeMap::new();
         for object in objects(&incident).iter().chain([&bundle]) {
             let kind = object["type"].as_str().unwrap().to_owned();
