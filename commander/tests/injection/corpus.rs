@@ -131,7 +131,7 @@ impl Case {
         if let Some(level) = &self.goal.level {
             drafts.push(Draft::with("/level", json!(level), format!("level {level}")));
         }
-        if turn % 4 != 0 {
+        if !turn.is_multiple_of(4) {
             return drafts;
         }
         // And in all parts at once, in a draft that is about nothing else.

@@ -5,7 +5,11 @@
 //! every part of the analysis and in several wordings. What counts is what is published.
 //! `cargo nextest run -p magsentinel-commander -E 'binary(injection)' --no-capture` prints the
 //! table.
-#![expect(clippy::expect_used, reason = "tests fail by panicking and tell what they saw")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking and tell what they saw"
+)]
 #![expect(clippy::print_stdout, reason = "the table is what one wants to see")]
 
 mod corpus;
