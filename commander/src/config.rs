@@ -36,6 +36,9 @@ pub struct Config {
     /// analysis at once, so that a queue that the model cannot keep up with drains. Read only
     /// with a model. 1s to 1d. Default: 10m.
     pub queue_wait_max: Span,
+    /// How long nobody asks for the model until it is let go of; the next incident loads it again.
+    /// 1s to 7d. Default: 10m.
+    pub idle_unload: Span,
     /// Most tokens that the model writes for one analysis. 64 to 32768. Default: 2048.
     pub tokens_max: usize,
     /// Most tokens of a prompt, estimated at three bytes a token. Evidence that does not fit is
@@ -77,6 +80,7 @@ impl Default for Config {
             device: Device::Cpu,
             deadline: Span::s(60),
             queue_wait_max: Span::s(600),
+            idle_unload: Span::s(600),
             tokens_max: 2048,
             context_tokens: 8192,
             evidence_events_max: 64,
@@ -109,6 +113,7 @@ impl Section for Config {
         let spans = [
             ("deadline", self.deadline, Span::ms(1), Span::s(3600)),
             ("queue_wait_max", self.queue_wait_max, Span::s(1), Span::s(86_400)),
+            ("idle_unload", self.idle_unload, Span::s(1), Span::s(604_800)),
         ];
         let spans = spans.into_iter().filter(|(_, s, low, high)| !(low..=high).contains(&s));
         counts

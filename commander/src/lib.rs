@@ -61,7 +61,9 @@ const BATCH_PLAYBOOK: usize = 64;
 /// # Errors
 /// When the configuration is wrong, or a template of the playbook is.
 pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
-    let desk = model::factory(config).map(|factory| Arc::new(Desk::new(factory)));
+    let idle_max = config.idle_unload.get();
+    let desk = model::factory(config)
+        .map(|factory| Arc::new(Desk::new(factory).unloading_after(idle_max)));
     pools_with(config, desk)
 }
 

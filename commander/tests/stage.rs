@@ -261,6 +261,43 @@ fn a_model_that_cannot_be_loaded_is_told_and_not_tried_for_every_incident() {
 }
 
 #[test]
+fn a_model_that_nobody_asks_for_is_let_go_of_and_loaded_again() {
+    struct Noted(Arc<AtomicUsize>);
+    impl Writer for Noted {
+        fn write(&mut self, _: &Briefing, _: &Cancel) -> Result<String, WriteError> {
+            Ok(good_draft())
+        }
+    }
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let noted = Arc::clone(&dropped);
+    let factory: Factory = Arc::new(move || Ok(Box::new(Noted(Arc::clone(&noted)))));
+    let desk = Desk::new(("noted".to_owned(), factory)).unloading_after(Span::ms(1).get());
+    let desk = Arc::new(desk);
+    let pools = pools_with(&config(), Some(Arc::clone(&desk))).expect("pools");
+    let mut stage = (pools[0].make)().expect("a stage");
+    for n in 1..=20_usize {
+        let a = Assessment {
+            incident: magsentinel_bus_schema::Id::derived(&["idle", &n.to_string()]),
+            ..assessment()
+        };
+        let found = analyses(&handle(&mut *stage, &[delivery(&a)], a.last));
+        assert_eq!(found[0].author, Author::Model, "{:?}", found[0].fallback_reason);
+        // Waits for the model to go in some rounds, and meets it going in others.
+        let deadline = std::time::Instant::now() + Span::s(30).get();
+        while n % 2 == 0 && desk.status() != "not loaded" {
+            assert!(std::time::Instant::now() < deadline, "{}", desk.status());
+            std::thread::yield_now();
+        }
+    }
+    assert!(dropped.load(Ordering::SeqCst) >= 10);
+}
+
+#[test]
 fn an_incident_that_waited_too_long_gets_the_playbook_without_asking() {
     let a = assessment();
     let mut stage = with_model(Span::s(30), |_, _| panic!("must not be asked"));

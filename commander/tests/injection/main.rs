@@ -10,7 +10,6 @@
     clippy::indexing_slicing,
     reason = "tests fail by panicking and tell what they saw"
 )]
-#![expect(clippy::print_stdout, reason = "the table is what one wants to see")]
 
 mod corpus;
 mod judge;
