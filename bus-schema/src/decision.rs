@@ -1,9 +1,13 @@
-//! What the analyzer decides, what the commander writes, what the responder does.
+//! What the analyzer decides and what the responder does; what the commander writes is named here
+//! too.
 
-pub use crate::response::Response;
 use crate::{
     Class, Entity, Id, Kind, Level, Rated, Suppressed, Tenant, Timestamp, Token, current_version,
     is_false,
+};
+pub use crate::{
+    analysis::{Analysis, Author, Claim, Grounding, Removed},
+    response::Response,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -180,80 +184,6 @@ pub struct Alert {
     pub suppressed: Vec<Suppressed>,
     /// Time of the decision: latency is measured from the last event's receipt to here.
     pub decided: Timestamp,
-}
-
-/// A statement and what it rests on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Claim {
-    /// The statement.
-    pub text: String,
-    /// Ids of the events it rests on.
-    #[serde(default)]
-    pub cites: Vec<Id>,
-}
-
-/// Who wrote an analysis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Author {
-    /// The deterministic playbook.
-    #[default]
-    Playbook,
-    /// The language model, grounded.
-    Model,
-}
-
-/// The forensic analysis of an incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Analysis {
-    /// Schema version.
-    #[serde(default = "current_version")]
-    pub v: u16,
-    /// Derived from the assessment and the author.
-    pub id: Id,
-    /// The incident.
-    pub incident: Id,
-    /// The assessment that was analysed.
-    pub assessment: Id,
-    /// Tenant.
-    pub tenant: Tenant,
-    /// The attack type.
-    pub attack_type: Token,
-    /// Who wrote it.
-    pub author: Author,
-    /// Name of the model, if one was asked.
-    #[serde(default)]
-    pub model: Option<String>,
-    /// Why the playbook wrote although a model was configured.
-    #[serde(default)]
-    pub fallback_reason: Option<String>,
-    /// Level: never below the assessment's.
-    pub level: Level,
-    /// How the attack was carried in.
-    pub attack_vector: Claim,
-    /// The steps, in order.
-    #[serde(default)]
-    pub chain: Vec<Claim>,
-    /// What was reached.
-    #[serde(default)]
-    pub blast_radius: Vec<Claim>,
-    /// Who it may have been.
-    pub attribution: Claim,
-    /// Confidence of the attribution, 0..=1.
-    pub attribution_confidence: f32,
-    /// What to do now.
-    #[serde(default)]
-    pub remediation: Vec<Claim>,
-    /// What to change so that it does not happen again.
-    #[serde(default)]
-    pub prevention: Vec<Claim>,
-    /// For those who decide.
-    pub executive: String,
-    /// For those who repair.
-    pub technical: String,
-    /// Evidence that did not fit and was left out, in events.
-    #[serde(default)]
-    pub omitted: u64,
 }
 
 macro_rules! verbs {

@@ -5,6 +5,7 @@
 //! reason outside its arguments. Reading is tolerant (unknown fields are carried or ignored,
 //! added fields have defaults); writing is exact (golden bytes in `tests/golden`).
 
+pub mod analysis;
 pub mod ask;
 pub mod closure;
 pub mod codec;

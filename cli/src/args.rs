@@ -55,6 +55,9 @@ pub enum Command {
     Check(CheckArgs),
     /// What the logbook knows of incidents
     Incident(IncidentArgs),
+    /// Knowledge for analyses: ATT&CK and known exploited vulnerabilities
+    #[command(subcommand)]
+    Intel(IntelCommand),
     /// What changed chains or thresholds would have alerted, against what did
     Backtest(BacktestArgs),
     /// Why there is an alert on a key, or why there is none: how far every chain came
@@ -146,6 +149,30 @@ pub enum BundleCommand {
     Withdraw {
         /// Name of the patrol
         patrol: String,
+    },
+}
+
+/// What to do with knowledge.
+#[derive(Subcommand)]
+pub enum IntelCommand {
+    /// Read files into the commander's knowledge, in place of what was imported before: all of
+    /// them, or nothing
+    Import {
+        /// ATT&CK's STIX bundle (`enterprise-attack.json`), CISA's KEV catalogue
+        /// (`known_exploited_vulnerabilities.json`), or JSON lines of either; gz or not
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// What is there, and where it comes from
+    List,
+    /// Search ATT&CK
+    Search {
+        /// An id, or words
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        limit: usize,
     },
 }
 
@@ -276,8 +303,23 @@ pub enum IncidentCommand {
         /// Id, or an unambiguous beginning of at least four characters
         id: String,
     },
+    /// Write one incident as a report
+    Export(ExportArgs),
     /// Say whether an incident was an attack: patrols count it, the logbook keeps it
     Close(CloseArgs),
+}
+
+#[derive(Args, Clone)]
+pub struct ExportArgs {
+    /// Id, or an unambiguous beginning of at least four characters
+    pub id: String,
+    /// Markdown or one HTML page for people, a STIX 2.1 bundle or OCSF findings (JSON lines) for
+    /// programs
+    #[arg(long, value_parser = ["md", "html", "stix", "ocsf"], default_value = "md")]
+    pub format: String,
+    /// Write to this file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Clone)]

@@ -1,13 +1,16 @@
 //! `incident`: what the logbook knows, and what an operator says of it.
 
 use crate::{
-    args::{CloseArgs, Global, IncidentArgs, IncidentCommand},
+    args::{CloseArgs, ExportArgs, Global, IncidentArgs, IncidentCommand},
     exit::{BadData, BadUsage},
     settings::Settings,
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
 use magsentinel_bus_schema::{Closure, Id, Judgement, Level, SCHEMA_VERSION, Subject};
-use magsentinel_logbook::{Filter, Incident, Logbook, render};
+use magsentinel_logbook::{
+    Filter, Incident, Logbook, render,
+    report::{self, Form},
+};
 use magsentinel_runtime::{clock, stage::Publish};
 
 /// Lists, shows or closes.
@@ -27,6 +30,7 @@ pub async fn run(global: &Global, args: IncidentArgs) -> Result<()> {
             let found = find(&logbook, &id)?;
             global.output.print(&found, || render::incident(&found));
         }
+        IncidentCommand::Export(args) => export(&find(&logbook, &args.id)?, &args)?,
         IncidentCommand::Close(args) => {
             let closure = closure(&find(&logbook, &args.id)?, &args)?;
             drop(logbook);
@@ -35,6 +39,18 @@ pub async fn run(global: &Global, args: IncidentArgs) -> Result<()> {
             bus.publish_all(&[Publish::new(subject, closure.id, &closure)?]).await?;
             global.output.print(&closure, || told(&closure));
         }
+    }
+    Ok(())
+}
+
+fn export(found: &Incident, args: &ExportArgs) -> Result<()> {
+    let form = Form::from_token(&args.format).ok_or_else(|| {
+        BadUsage(format!("--format {:?} is none of md, html, stix, ocsf", args.format))
+    })?;
+    let text = report::write(found, form);
+    match &args.out {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("{}", path.display()))?,
+        None => print!("{text}"),
     }
     Ok(())
 }

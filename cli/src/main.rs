@@ -9,6 +9,7 @@ mod check;
 mod exit;
 mod explain;
 mod incident;
+mod intel;
 mod output;
 mod reference;
 mod replay;
@@ -68,6 +69,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Bundle(command) => bundle::run(&global, command).await,
         Command::Check(args) => check::run(&global, &args).await,
         Command::Incident(args) => incident::run(&global, args).await,
+        Command::Intel(command) => intel::run(&global, command).await,
         Command::Backtest(args) => backtest::run(&global, args).await,
         Command::Explain(args) => explain::run(&global, args).await,
         Command::Suppress(command) => suppress::run(&global, command).await,

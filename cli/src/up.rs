@@ -39,6 +39,9 @@ pub async fn run(global: &Global, args: UpArgs) -> Result<()> {
     }
     let mut global = global.clone();
     global.set.push(format!("logbook.path={}", data.join("logbook.db").display()));
+    if !global.set.iter().any(|set| set.starts_with("commander.knowledge=")) {
+        global.set.push(format!("commander.knowledge={}", data.join("knowledge.db").display()));
+    }
     global.set.push(format!("sensor.state_dir={}", data.join("positions").display()));
     global.set.push(format!("inference.bundles.signers=[\"{}\"]", development_key(&data)?));
     let mut stopping = shutdown::on_signals().context("cannot listen for signals")?;

@@ -4,6 +4,7 @@ use crate::model;
 use magsentinel_runtime::settings::{Section, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Where a model computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +36,9 @@ pub struct Config {
     /// analysis at once, so that a queue that the model cannot keep up with drains. Read only
     /// with a model. 1s to 1d. Default: 10m.
     pub queue_wait_max: Span,
+    /// How long nobody asks for the model until it is let go of; the next incident loads it again.
+    /// 1s to 7d. Default: 10m.
+    pub idle_unload: Span,
     /// Most tokens that the model writes for one analysis. 64 to 32768. Default: 2048.
     pub tokens_max: usize,
     /// Most tokens of a prompt, estimated at three bytes a token. Evidence that does not fit is
@@ -51,6 +55,22 @@ pub struct Config {
     /// not analysed again; beyond that the oldest is forgotten, which costs work and nothing
     /// else. 1 to 1000000. Default: 4096.
     pub incidents_max: usize,
+    /// Least share of a draft's statements that the evidence must bear out; below it nothing of
+    /// the draft is used and the playbook writes. 0 to 1. Default: 0.7.
+    pub grounding_min: f32,
+    /// The file of knowledge: what `magsentinel intel import` read of ATT&CK and of known
+    /// exploited vulnerabilities, and the incidents of the past. Kept on a local disk, by one
+    /// commander; where it cannot be made the commander does without and says so. Default
+    /// `$XDG_STATE_HOME/magsentinel/knowledge.db`, or below `$HOME/.local/state` where that is
+    /// not set.
+    pub knowledge: Option<PathBuf>,
+    /// Most mitigations told of a technique; more are counted as left out. 0 to 20. Default: 2.
+    pub mitigations_max: usize,
+    /// Most incidents of the past told as alike. 0 to 20. Default: 3.
+    pub similar_max: usize,
+    /// Incidents of the past that are remembered; beyond that the oldest is forgotten. Each takes
+    /// about 300 bytes of memory. 0 to 1000000. Default: 100000.
+    pub past_incidents_max: usize,
 }
 
 impl Default for Config {
@@ -60,11 +80,17 @@ impl Default for Config {
             device: Device::Cpu,
             deadline: Span::s(60),
             queue_wait_max: Span::s(600),
+            idle_unload: Span::s(600),
             tokens_max: 2048,
             context_tokens: 8192,
             evidence_events_max: 64,
             excerpt_chars: 300,
             incidents_max: 4096,
+            grounding_min: 0.7,
+            knowledge: None,
+            mitigations_max: 2,
+            similar_max: 3,
+            past_incidents_max: 100_000,
         }
     }
 }
@@ -79,11 +105,15 @@ impl Section for Config {
             ("evidence_events_max", self.evidence_events_max, 1, 1000),
             ("excerpt_chars", self.excerpt_chars, 0, 4000),
             ("incidents_max", self.incidents_max, 1, 1_000_000),
+            ("mitigations_max", self.mitigations_max, 0, 20),
+            ("similar_max", self.similar_max, 0, 20),
+            ("past_incidents_max", self.past_incidents_max, 0, 1_000_000),
         ];
         let counts = counts.into_iter().filter(|(_, n, low, high)| !(low..=high).contains(&n));
         let spans = [
             ("deadline", self.deadline, Span::ms(1), Span::s(3600)),
             ("queue_wait_max", self.queue_wait_max, Span::s(1), Span::s(86_400)),
+            ("idle_unload", self.idle_unload, Span::s(1), Span::s(604_800)),
         ];
         let spans = spans.into_iter().filter(|(_, s, low, high)| !(low..=high).contains(&s));
         counts
@@ -91,6 +121,10 @@ impl Section for Config {
             .chain(
                 spans
                     .map(|(key, s, low, high)| format!("{key}: {s} is not within {low} to {high}")),
+            )
+            .chain(
+                (!(0.0..=1.0).contains(&self.grounding_min))
+                    .then(|| format!("grounding_min: {} is not within 0 to 1", self.grounding_min)),
             )
             .chain(self.model.as_deref().and_then(model::problem))
             .collect()

@@ -1,6 +1,7 @@
 //! Where a model works: one background thread, one draft at a time, a deadline for each.
 //!
-//! The thread owns the [`Writer`], loads it on first need, and outlives a stage that panics.
+//! The thread owns the [`Writer`], loads it on first need, lets go of it when nobody asked for a
+//! while, and outlives a stage that panics.
 //! Whatever the writer does (hangs, panics, answers late) the caller has its answer or its
 //! [`WriteError`] at the deadline, and the playbook writes instead.
 
@@ -91,6 +92,7 @@ struct Job {
 pub struct Desk {
     name: String,
     factory: Factory,
+    idle_max: Duration,
     state: Arc<Mutex<State>>,
     jobs: Mutex<Option<SyncSender<Job>>>,
 }
@@ -100,7 +102,14 @@ impl Desk {
     #[must_use]
     pub fn new((name, factory): (String, Factory)) -> Self {
         let state = Arc::new(Mutex::new(State::Idle));
-        Self { name, factory, state, jobs: Mutex::new(None) }
+        Self { name, factory, idle_max: Duration::MAX, state, jobs: Mutex::new(None) }
+    }
+
+    /// The same, with a writer that is let go of when nobody has asked for a draft for `idle_max`,
+    /// and loaded again when somebody does.
+    #[must_use]
+    pub fn unloading_after(self, idle_max: Duration) -> Self {
+        Self { idle_max, ..self }
     }
 
     /// The model's name.
@@ -126,19 +135,36 @@ impl Desk {
     /// # Errors
     /// Why there is no draft; never later than the deadline.
     pub fn ask(&self, briefing: Briefing, deadline: Duration) -> Result<String, WriteError> {
+        match self.ask_once(briefing.clone(), deadline) {
+            // The writer was let go of in the moment in which it was asked: it is loaded again.
+            None => self
+                .ask_once(briefing, deadline)
+                .unwrap_or_else(|| Err(WriteError::Generation("its thread ended".to_owned()))),
+            Some(answer) => answer,
+        }
+    }
+
+    /// The answer; none when the thread ended without failing, before it took the job.
+    fn ask_once(
+        &self,
+        briefing: Briefing,
+        deadline: Duration,
+    ) -> Option<Result<String, WriteError>> {
         let (answer, answers) = sync_channel(1);
         let cancel = Cancel::default();
-        self.send(Job { briefing, cancel: cancel.clone(), answer }, deadline)?;
+        if let Err(e) = self.send(Job { briefing, cancel: cancel.clone(), answer }, deadline) {
+            return Some(Err(e));
+        }
         match answers.recv_timeout(deadline) {
-            Ok(answer) => answer,
+            Ok(answer) => Some(answer),
             Err(RecvTimeoutError::Timeout) => {
                 cancel.set();
-                Err(match &*locked(&self.state) {
+                Some(Err(match &*locked(&self.state) {
                     State::Loading => WriteError::Loading(deadline),
                     _ => WriteError::Deadline(deadline),
-                })
+                }))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(self.failure()),
+            Err(RecvTimeoutError::Disconnected) => self.failure().map(Err),
         }
     }
 
@@ -165,25 +191,28 @@ impl Desk {
         // One draft waits at most: a caller waits for its own before it asks for the next.
         let (sender, receiver) = sync_channel(1);
         let (factory, state) = (Arc::clone(&self.factory), Arc::clone(&self.state));
+        let idle_max = self.idle_max;
         *locked(&state) = State::Loading;
         let thread = std::thread::Builder::new().name("commander-desk".to_owned());
         thread
-            .spawn(move || serve(&factory, &state, &receiver))
+            .spawn(move || serve(&factory, &state, &receiver, idle_max))
             .map_err(|e| WriteError::Load(format!("no thread for the model: {e}")))?;
         let _ = sender.try_send(job);
         *jobs = Some(sender);
         Ok(())
     }
 
-    fn failure(&self) -> WriteError {
+    /// Why the thread ended; none when it ended because nobody asked.
+    fn failure(&self) -> Option<WriteError> {
         match &*locked(&self.state) {
-            State::Failed(reason, _) => WriteError::Load(reason.clone()),
-            _ => WriteError::Generation("its thread ended".to_owned()),
+            State::Failed(reason, _) => Some(WriteError::Load(reason.clone())),
+            State::Idle => None,
+            _ => Some(WriteError::Generation("its thread ended".to_owned())),
         }
     }
 }
 
-fn serve(factory: &Factory, state: &Mutex<State>, jobs: &Receiver<Job>) {
+fn serve(factory: &Factory, state: &Mutex<State>, jobs: &Receiver<Job>, idle_max: Duration) {
     let loaded = catch_unwind(AssertUnwindSafe(|| factory()))
         .unwrap_or_else(|panic| Err(format!("loading panicked: {}", panic_text(&*panic))));
     let mut writer = match loaded {
@@ -197,7 +226,17 @@ fn serve(factory: &Factory, state: &Mutex<State>, jobs: &Receiver<Job>) {
     };
     tracing::info!("model loaded");
     *locked(state) = State::Ready;
-    while let Ok(job) = jobs.recv() {
+    loop {
+        let job = match jobs.recv_timeout(idle_max) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                drop(writer);
+                tracing::info!("model unloaded, nobody asked for it");
+                *locked(state) = State::Idle;
+                return;
+            }
+        };
         if job.cancel.is_set() {
             continue;
         }

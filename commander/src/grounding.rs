@@ -1,33 +1,40 @@
-//! What of a model's draft may be believed: all of it, or nothing.
+//! What of a model's draft may be believed.
 //!
-//! A draft passes when every claim cites events that the model was shown, when everything that
-//! its texts name (addresses, users, sessions, hosts, resources, techniques, times, numbers)
-//! occurs in the evidence, when it lowers and plays down nothing, and when its advice holds no
-//! command and no text of the evidence. What fails once fails as a whole, because a writer that
-//! invents one thing may have invented the rest.
+//! A statement stays when it cites events that the model was shown, when everything that it names
+//! (addresses, users, sessions, hosts, resources, techniques, times, numbers) occurs in the
+//! evidence, when it is English, plays nothing down, and, where it tells people what to do, when
+//! it holds no command, repeats no words of the evidence, and names only what a sensor observed as
+//! an entity of the class that the statement makes of it. What fails is removed and listed; the
+//! playbook's words fill what must not be empty.
 //!
-//! The check errs on the side of refusing: a refused draft costs nothing but the model's time,
-//! since the [`crate::playbook`] writes instead.
+//! A draft as a whole is refused when it lowers the level, plays the incident down or gives its
+//! prompt away, because a writer that does so once obeys somebody else, and when too much of it
+//! was removed. Then the playbook writes.
+//!
+//! The check errs on the side of refusing: a refused draft costs nothing but the model's time.
 
+mod check;
+mod decode;
+mod language;
 mod lists;
 mod words;
 
 use crate::{
     briefing::Briefing,
-    draft::{Draft, DraftClaim, TEXT_CHARS_MIN},
-    untrusted::{is_hidden, shown},
+    draft::{Draft, DraftClaim},
+    knowledge::Known,
 };
+use check::{Check, Role};
 use magsentinel_bus_schema::{
-    Analysis, Assessment, Id, SCHEMA_VERSION, Trust,
-    decision::{Author, Claim},
+    Analysis, Assessment, SCHEMA_VERSION,
+    decision::{Author, Claim, Grounding, Removed},
 };
-use words::{Names, Wording};
 
 /// Highest confidence of an attribution: nothing that one mesh sees can make it surer.
 const ATTRIBUTION_MAX: f32 = 0.5;
 
-/// Why a draft is not believed. The texts quote at most a few words of it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a statement, or a draft as a whole, is not believed. The texts quote at most a few words.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// It is below the assessment's level.
     #[error("it lowers the level to {0}")]
@@ -86,51 +93,82 @@ pub enum Refusal {
     /// A text is empty, too short, or not readable.
     #[error("{0} is too short or not readable")]
     Unreadable(&'static str),
-    /// The nonce of the fences came back.
-    #[error("it repeats the fence of its prompt")]
+    /// The nonce of the fences, or our instructions, came back.
+    #[error("it repeats its instructions or the fence of its prompt")]
     Leak,
     /// A part that must have claims has none.
     #[error("it has no {0}")]
     Missing(&'static str),
+    /// A text is not in English.
+    #[error("{0} is not in English")]
+    NotEnglish(&'static str),
+    /// A text names a technique that does not exist.
+    #[error("{part} names {id}, which is no technique of ATT&CK")]
+    NoTechnique {
+        /// Which part.
+        part: &'static str,
+        /// The technique.
+        id: String,
+    },
+    /// Too little of it is left.
+    #[error(
+        "of its {statements} statements {} were not borne out by the evidence, the first because \
+         {}", .removed.len(), .removed.first().map_or("", |r| r.reason.as_str())
+    )]
+    TooMuch {
+        /// Statements of the draft.
+        statements: u32,
+        /// Those that were removed.
+        removed: Vec<Removed>,
+    },
     /// The confidence is no number from 0 to 1.
     #[error("its confidence of attribution is not within 0 to 1")]
     Confidence,
 }
 
-/// What a text is for decides what it may say.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Tells what happened: may quote the evidence.
-    Account,
-    /// Tells readers what it means: may not repeat the evidence's sentences.
-    Summary,
-    /// Tells people what to do: may name only what a sensor observed.
-    Advice,
+impl Refusal {
+    /// Whether nothing of a draft is believed that does this once.
+    fn is_grave(&self) -> bool {
+        matches!(
+            self,
+            Self::Lowered(_)
+                | Self::PlaysDown { .. }
+                | Self::Leak
+                | Self::Missing(_)
+                | Self::Confidence
+        )
+    }
 }
 
-/// The analysis that a draft makes, if all of it is grounded.
+/// What a draft is checked against.
+#[derive(Clone, Copy)]
+pub struct Grounds<'a> {
+    /// The assessment.
+    pub assessment: &'a Assessment,
+    /// What is known beyond it.
+    pub known: &'a Known,
+    /// What the writer was given.
+    pub briefing: &'a Briefing,
+    /// The playbook's analysis, which fills what must not be empty.
+    pub playbook: &'a Analysis,
+    /// Least share of the statements that must stand, 0..=1.
+    pub score_min: f32,
+}
+
+/// The analysis that a draft makes, without what is not grounded.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
-pub fn ground(
-    draft: &Draft,
-    assessment: &Assessment,
-    briefing: &Briefing,
-    model: &str,
-) -> Result<Analysis, Refusal> {
+/// Why nothing of it is believed.
+pub fn ground(draft: &Draft, grounds: &Grounds<'_>, model: &str) -> Result<Analysis, Refusal> {
+    let Grounds { assessment, briefing, playbook, .. } = grounds;
     if draft.level < assessment.level {
         return Err(Refusal::Lowered(draft.level));
     }
     if !(0.0..=1.0).contains(&draft.attribution_confidence) {
         return Err(Refusal::Confidence);
     }
-    let check = Check::new(assessment, briefing);
-    let claims = |part, claims: &[DraftClaim], role| {
-        let all: Result<Vec<Claim>, Refusal> =
-            claims.iter().map(|c| check.claim(part, c, role)).collect();
-        all.and_then(|c| if c.is_empty() { Err(Refusal::Missing(part)) } else { Ok(c) })
-    };
-    Ok(Analysis {
+    let mut sieve = Sieve { check: Check::new(grounds), statements: 0, removed: Vec::new() };
+    let analysis = Analysis {
         v: SCHEMA_VERSION,
         // The stage knows the edition and names the analysis.
         id: assessment.id,
@@ -142,142 +180,116 @@ pub fn ground(
         model: Some(model.to_owned()),
         fallback_reason: None,
         level: draft.level,
-        attack_vector: check.claim("attack_vector", &draft.attack_vector, Role::Account)?,
-        chain: claims("chain", &draft.chain, Role::Account)?,
-        blast_radius: claims("blast_radius", &draft.blast_radius, Role::Account)?,
-        attribution: check.claim("attribution", &draft.attribution, Role::Summary)?,
+        attack_vector: sieve
+            .claim("attack_vector", &draft.attack_vector, Role::Account)?
+            .unwrap_or_else(|| playbook.attack_vector.clone()),
+        chain: sieve.claims("chain", &draft.chain, Role::Account, &playbook.chain)?,
+        blast_radius: sieve.claims(
+            "blast_radius",
+            &draft.blast_radius,
+            Role::Account,
+            &playbook.blast_radius,
+        )?,
+        attribution: sieve
+            .claim("attribution", &draft.attribution, Role::Summary)?
+            .unwrap_or_else(|| playbook.attribution.clone()),
         attribution_confidence: draft.attribution_confidence.min(ATTRIBUTION_MAX),
-        remediation: claims("remediation", &draft.remediation, Role::Advice)?,
-        prevention: claims("prevention", &draft.prevention, Role::Advice)?,
-        executive: check.text("executive", &draft.executive, Role::Summary)?,
-        technical: check.text("technical", &draft.technical, Role::Account)?,
+        remediation: sieve.claims(
+            "remediation",
+            &draft.remediation,
+            Role::Advice,
+            &playbook.remediation,
+        )?,
+        prevention: sieve.claims(
+            "prevention",
+            &draft.prevention,
+            Role::Advice,
+            &playbook.prevention,
+        )?,
+        executive: sieve
+            .text("executive", &draft.executive, Role::Summary)?
+            .unwrap_or_else(|| playbook.executive.clone()),
+        technical: sieve
+            .text("technical", &draft.technical, Role::Account)?
+            .unwrap_or_else(|| playbook.technical.clone()),
         omitted: briefing.omitted,
-    })
+        left_out: briefing.left_out.clone(),
+        grounding: None,
+    };
+    let grounding = sieve.grounding();
+    if grounding.score < grounds.score_min {
+        let Grounding { statements, removed, .. } = grounding;
+        return Err(Refusal::TooMuch { statements, removed });
+    }
+    Ok(Analysis { grounding: Some(grounding), ..analysis })
 }
 
-struct Check<'a> {
-    labels: &'a [Id],
-    nonce: &'a str,
-    /// Everything that the evidence names.
-    named: Names,
-    /// What sensors observed as entities, and the mesh's own words.
-    observed: Names,
-    /// Excerpts and names of the evidence, in word runs.
-    copied: words::Runs,
+/// Lets through what is grounded and lists the rest.
+struct Sieve<'a> {
+    check: Check<'a>,
+    statements: u32,
+    removed: Vec<Removed>,
 }
 
-impl<'a> Check<'a> {
-    fn new(a: &Assessment, briefing: &'a Briefing) -> Self {
-        let mut observed = Names::default();
-        let (mut named, mut copied) = (Names::default(), words::Runs::default());
-        for own in [a.attack_type.as_str(), a.chain.as_str(), a.class.token(), a.level.token()] {
-            observed.add(own);
-        }
-        observed.add_time(a.first);
-        observed.add_time(a.last);
-        observed.add(&a.count.to_string());
-        observed.add(&a.evidence.len().to_string());
-        observed.add(&format!("{:.2}", a.confidence));
-        a.techniques.iter().for_each(|t| observed.add(t));
-        for e in a.evidence.iter().filter(|e| briefing.labels.contains(&e.event)) {
-            for own in [e.patrol.as_str(), e.category.as_str(), e.kind.token()] {
-                observed.add(own);
-            }
-            observed.add_time(e.ts);
-            observed.add(&format!("{:.2}", e.score));
-            e.techniques.iter().for_each(|t| observed.add(t));
-            for entity in &e.entities {
-                let names =
-                    if entity.trust >= Trust::Observed { &mut observed } else { &mut named };
-                names.add(&entity.value);
-                copied.add(&entity.value);
-            }
-            e.reasons.iter().for_each(|reason| named.add(reason));
-            named.add(&e.excerpt);
-            copied.add(&e.excerpt);
-        }
-        named.merge(&observed);
-        let (labels, nonce) = (briefing.labels.as_slice(), briefing.nonce.as_str());
-        Self { labels, nonce, named, observed, copied }
-    }
-
-    fn claim(&self, part: &'static str, claim: &DraftClaim, role: Role) -> Result<Claim, Refusal> {
-        let mut cites = Vec::new();
-        for label in &claim.cites {
-            let id = self
-                .event(label)
-                .ok_or_else(|| Refusal::UnknownEvent { part, label: shown(label, 40) })?;
-            if !cites.contains(&id) {
-                cites.push(id);
+impl Sieve<'_> {
+    fn sift<T>(&mut self, part: &str, checked: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+        self.statements += 1;
+        match checked {
+            Ok(kept) => Ok(Some(kept)),
+            Err(refusal) if refusal.is_grave() => Err(refusal),
+            Err(refusal) => {
+                let (part, reason) = (part.to_owned(), refusal.to_string());
+                self.removed.push(Removed { part, reason });
+                Ok(None)
             }
         }
-        if cites.is_empty() {
-            return Err(Refusal::Uncited(part));
-        }
-        Ok(Claim { text: self.text(part, &claim.text, role)?, cites })
     }
 
-    fn event(&self, label: &str) -> Option<Id> {
-        let number: usize = label.strip_prefix('E')?.parse().ok()?;
-        // Only the canonical form, so that an event has one label.
-        let canonical = label.get(1..) == Some(number.to_string().as_str());
-        self.labels.get(number.checked_sub(1)?).copied().filter(|_| canonical)
+    fn claim(
+        &mut self,
+        part: &'static str,
+        claim: &DraftClaim,
+        role: Role,
+    ) -> Result<Option<Claim>, Refusal> {
+        let checked = self.check.claim(part, claim, role);
+        self.sift(part, checked)
     }
 
-    /// The text with labels written out as event ids, if it is grounded.
-    fn text(&self, part: &'static str, text: &str, role: Role) -> Result<String, Refusal> {
-        let text = text.trim();
-        if text.contains(self.nonce) {
-            return Err(Refusal::Leak);
-        }
-        let wording = Wording::of(text);
-        if text.chars().count() < TEXT_CHARS_MIN
-            || wording.plain_words() < 3
-            || text.chars().any(|c| (is_hidden(c) && c != '\n') || c == char::REPLACEMENT_CHARACTER)
-        {
-            return Err(Refusal::Unreadable(part));
-        }
-        if let Some(phrase) = wording.plays_down() {
-            return Err(Refusal::PlaysDown { part, phrase });
-        }
-        if role != Role::Account {
-            self.not_copied(part, text, &wording)?;
-        }
-        self.only_named(part, &wording, role)?;
-        Ok(wording.with_labels(text, |label| self.event(label)))
-    }
-
-    fn not_copied(
-        &self,
+    fn text(
+        &mut self,
         part: &'static str,
         text: &str,
-        wording: &Wording<'_>,
-    ) -> Result<(), Refusal> {
-        if let Some(sign) = words::command_sign(text) {
-            return Err(Refusal::Command { part, sign });
-        }
-        match self.copied.shared_with(wording) {
-            Some(words) => Err(Refusal::Copied { part, words: shown(&words, 80) }),
-            None => Ok(()),
-        }
+        role: Role,
+    ) -> Result<Option<String>, Refusal> {
+        let checked = self.check.text(part, text, role);
+        self.sift(part, checked)
     }
 
-    fn only_named(
-        &self,
+    /// The claims of a list that stand, or the playbook's where none does.
+    fn claims(
+        &mut self,
         part: &'static str,
-        wording: &Wording<'_>,
+        claims: &[DraftClaim],
         role: Role,
-    ) -> Result<(), Refusal> {
-        let small_numbers = role == Role::Advice;
-        let names = if role == Role::Advice { &self.observed } else { &self.named };
-        let is_label = |word: &str| self.event(word).is_some();
-        let Some(word) = wording.first_unknown(names, is_label, small_numbers) else {
-            return Ok(());
-        };
-        let word_shown = shown(word, 60);
-        if role == Role::Advice && self.named.has(word) {
-            return Err(Refusal::Untrusted { part, word: word_shown });
+        playbook: &[Claim],
+    ) -> Result<Vec<Claim>, Refusal> {
+        if claims.is_empty() {
+            return Err(Refusal::Missing(part));
         }
-        Err(Refusal::Ungrounded { part, word: word_shown })
+        let mut kept = Vec::new();
+        for claim in claims {
+            kept.extend(self.claim(part, claim, role)?);
+        }
+        if kept.is_empty() {
+            kept.extend_from_slice(playbook);
+        }
+        Ok(kept)
+    }
+
+    fn grounding(self) -> Grounding {
+        let removed = u32::try_from(self.removed.len()).unwrap_or(u32::MAX);
+        let kept = self.statements.saturating_sub(removed);
+        let score = kept as f32 / self.statements.max(1) as f32;
+        Grounding { score, statements: self.statements, removed: self.removed }
     }
 }

@@ -9,14 +9,16 @@
 //! publishes analyses and nothing else, so a model that obeys an attacker can, at worst, write a
 //! draft that is thrown away.
 //!
-//! [`briefing`], [`draft`], [`grounding`] and [`playbook`] are pure. [`desk`] is the one place
-//! with a thread and a deadline, [`model`] the one place that names the model library.
+//! [`briefing`], [`draft`], [`grounding`] and [`playbook`] are pure. [`knowledge`] keeps what is
+//! known beyond the evidence in a file, [`desk`] is the one place with a thread and a deadline,
+//! [`model`] the one place that names the model library.
 
 pub mod briefing;
 pub mod config;
 pub mod desk;
 pub mod draft;
 pub mod grounding;
+pub mod knowledge;
 pub mod model;
 pub mod playbook;
 pub mod stage;
@@ -24,10 +26,11 @@ mod untrusted;
 
 pub use config::{Config, Device};
 pub use desk::{Cancel, Desk, Factory, WriteError, Writer};
+pub use knowledge::Library;
 pub use stage::Commander;
 
 use desk::Clerk;
-use magsentinel_bus_schema::{Id, Level, Stream, Tenant, Token};
+use magsentinel_bus_schema::{Id, Judgement, Level, Stream, Subject, Tenant, Token};
 use magsentinel_runtime::{
     service::Pool,
     settings::{Section, Span},
@@ -58,7 +61,9 @@ const BATCH_PLAYBOOK: usize = 64;
 /// # Errors
 /// When the configuration is wrong, or a template of the playbook is.
 pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
-    let desk = model::factory(config).map(|factory| Arc::new(Desk::new(factory)));
+    let idle_max = config.idle_unload.get();
+    let desk = model::factory(config)
+        .map(|factory| Arc::new(Desk::new(factory).unloading_after(idle_max)));
     pools_with(config, desk)
 }
 
@@ -72,27 +77,31 @@ pub fn pools_with(config: &Config, desk: Option<Arc<Desk>>) -> Result<Vec<Pool>,
         return Err(Error::Config(problems.join("; ")));
     }
     playbook::check()?;
-    let slow = desk.is_some();
+    let with_model = desk.is_some();
     let (config, secret) = (config.clone(), Id::fresh());
     let make = move || {
         let clerk = desk.clone().map(|desk| Clerk { desk, secret });
-        Ok(Box::new(Commander::new(config.clone(), clerk)) as Box<dyn Stage>)
+        let library = Library::open(&config);
+        Ok(Box::new(Commander::new(config.clone(), clerk, library)) as Box<dyn Stage>)
     };
     Ok(vec![Pool {
         durable: Token::sanitised("commander"),
         stream: Stream::Decisions,
-        filters: assessments,
+        filters: read,
         // What a model writes is stored before the next one is asked for.
-        batch_max: if slow { 1 } else { BATCH_PLAYBOOK },
+        batch_max: if with_model { 1 } else { BATCH_PLAYBOOK },
         batches_in_flight: 1,
-        slow,
+        // Waiting for a model or a disk must not hold up other tasks.
+        slow: true,
         max_deliver: 5,
         ack_wait: Span::s(30),
         make: Arc::new(make),
     }])
 }
 
-fn assessments(tenant: &Tenant) -> Vec<String> {
-    let of = |level: &Level| magsentinel_bus_schema::Subject::Assessment(*level).of(tenant);
-    LEVELS.iter().map(of).collect()
+/// Assessments to analyse, and what operators say of incidents.
+fn read(tenant: &Tenant) -> Vec<String> {
+    let assessments = LEVELS.iter().map(|level| Subject::Assessment(*level));
+    let closures = Judgement::ALL.iter().map(|judgement| Subject::Closure(*judgement));
+    assessments.chain(closures).map(|subject| subject.of(tenant)).collect()
 }

@@ -6,11 +6,11 @@
 
 mod amounts;
 mod facts;
+mod reference;
 #[cfg(test)]
 pub(crate) mod samples;
-mod techniques;
 
-use crate::briefing;
+use crate::{briefing, knowledge::Known};
 use facts::Facts;
 use magsentinel_bus_schema::{
     Analysis, Assessment, Id, SCHEMA_VERSION,
@@ -61,13 +61,14 @@ pub fn check() -> Result<(), Error> {
     environment().map(drop)
 }
 
-/// The analysis of an assessment. Its id is the assessment's: who publishes it names it.
+/// The analysis of an assessment, with what is known beyond it. Its id is the assessment's: who
+/// publishes it names it.
 ///
 /// # Errors
 /// When a template is broken.
-pub fn write(assessment: &Assessment, limits: Limits) -> Result<Analysis, Error> {
+pub fn write(assessment: &Assessment, known: &Known, limits: Limits) -> Result<Analysis, Error> {
     let chosen = briefing::select(&assessment.evidence, limits.events_max);
-    let facts = Facts::of(assessment, &chosen, limits.excerpt_chars);
+    let facts = Facts::of(assessment, &chosen, known, limits.excerpt_chars);
     let name = assessment.attack_type.as_str();
     let name = TEMPLATES.iter().map(|(n, _)| *n).find(|n| *n == name).unwrap_or(GENERIC);
     let told = Told::by(name, &facts, &chosen)?;
@@ -92,6 +93,8 @@ pub fn write(assessment: &Assessment, limits: Limits) -> Result<Analysis, Error>
         executive: told.executive,
         technical: told.technical,
         omitted: facts.omitted,
+        left_out: facts.left_out,
+        grounding: None,
     })
 }
 
@@ -188,6 +191,11 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits { events_max: 64, excerpt_chars: 300 };
+
+    fn write(a: &Assessment, limits: Limits) -> Result<Analysis, Error> {
+        let (ids, _) = crate::knowledge::techniques_of(a, 16);
+        super::write(a, &Known::shipped(&ids), limits)
+    }
 
     #[test]
     fn every_attack_type_is_told_in_full_and_cites_only_its_evidence() {

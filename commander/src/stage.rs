@@ -1,8 +1,11 @@
 //! Escalated assessments in, analyses out.
 
-use crate::{Config, briefing, desk::Clerk, draft, grounding, playbook, untrusted::shown};
+use crate::{
+    Config, Library, briefing, desk::Clerk, draft, grounding, knowledge::Known, playbook,
+    untrusted::shown,
+};
 use magsentinel_bus_schema::{
-    Analysis, Assessment, Id, Level, Limits, Status, Subject, Timestamp, decision::Author,
+    Analysis, Assessment, Closure, Id, Level, Limits, Status, Subject, Timestamp, decision::Author,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
 use serde_json::json;
@@ -15,6 +18,7 @@ const REASON_CHARS_MAX: usize = 300;
 pub struct Commander {
     config: Config,
     clerk: Option<Clerk>,
+    library: Library,
     remembered: Remembered,
     figures: Figures,
 }
@@ -39,9 +43,9 @@ struct Edition {
 
 impl Commander {
     /// A commander; without a clerk the playbook writes everything.
-    pub(crate) fn new(config: Config, clerk: Option<Clerk>) -> Self {
+    pub(crate) fn new(config: Config, clerk: Option<Clerk>, library: Library) -> Self {
         let remembered = Remembered::new(config.incidents_max);
-        Self { config, clerk, remembered, figures: Figures::default() }
+        Self { config, clerk, library, remembered, figures: Figures::default() }
     }
 
     fn edition(&self, a: &Assessment) -> Edition {
@@ -64,19 +68,20 @@ impl Commander {
         now: Timestamp,
     ) -> Result<Publish, String> {
         let edition = self.edition(a);
-        let mut analysis = match self.by_model(a, delivery, now) {
+        let known = self.library.known(a);
+        let mut analysis = match self.by_model(a, &known, delivery, now) {
             Some(Ok(analysis)) => analysis,
             Some(Err(reason)) => {
                 let reason = shown(&reason, REASON_CHARS_MAX);
                 tracing::warn!(incident = %a.incident, error = reason, "playbook writes instead");
                 self.figures.fallbacks += 1;
                 self.figures.last_fallback = Some(reason.clone());
-                let mut analysis = self.by_playbook(a)?;
+                let mut analysis = self.by_playbook(a, &known)?;
                 analysis.model = self.clerk.as_ref().map(|c| c.desk.name().to_owned());
                 analysis.fallback_reason = Some(reason);
                 analysis
             }
-            None => self.by_playbook(a)?,
+            None => self.by_playbook(a, &known)?,
         };
         match analysis.author {
             Author::Model => self.figures.by_model += 1,
@@ -89,14 +94,15 @@ impl Commander {
         Ok(publish.traced(delivery.trace.clone()))
     }
 
-    fn by_playbook(&self, a: &Assessment) -> Result<Analysis, String> {
-        playbook::write(a, (&self.config).into()).map_err(|e| e.to_string())
+    fn by_playbook(&self, a: &Assessment, known: &Known) -> Result<Analysis, String> {
+        playbook::write(a, known, (&self.config).into()).map_err(|e| e.to_string())
     }
 
     /// The model's analysis, why there is none, or nothing when no model is configured.
     fn by_model(
         &self,
         a: &Assessment,
+        known: &Known,
         delivery: &Delivery,
         now: Timestamp,
     ) -> Option<Result<Analysis, String>> {
@@ -109,20 +115,34 @@ impl Commander {
                  commander.queue_wait_max ({most})"
             )));
         }
-        Some(self.drafted(clerk, a, delivery.attempt))
+        Some(self.drafted(clerk, a, known, delivery.attempt))
     }
 
-    fn drafted(&self, clerk: &Clerk, a: &Assessment, attempt: u64) -> Result<Analysis, String> {
+    fn drafted(
+        &self,
+        clerk: &Clerk,
+        a: &Assessment,
+        known: &Known,
+        attempt: u64,
+    ) -> Result<Analysis, String> {
         let nonce = clerk.nonce(a, attempt);
         let briefing =
-            briefing::build(a, (&self.config).into(), &nonce).map_err(|e| e.to_string())?;
+            briefing::build(a, known, (&self.config).into(), &nonce).map_err(|e| e.to_string())?;
         let answer = clerk
             .desk
             .ask(briefing.clone(), self.config.deadline.get())
             .map_err(|e| e.to_string())?;
         let draft = draft::read(&answer, self.config.tokens_max)
             .map_err(|e| format!("the model's draft was refused: {e}"))?;
-        grounding::ground(&draft, a, &briefing, clerk.desk.name())
+        let playbook = self.by_playbook(a, known)?;
+        let grounds = grounding::Grounds {
+            assessment: a,
+            known,
+            briefing: &briefing,
+            playbook: &playbook,
+            score_min: self.config.grounding_min,
+        };
+        grounding::ground(&draft, &grounds, clerk.desk.name())
             .map_err(|e| format!("the model's draft was refused: {e}"))
     }
 }
@@ -148,7 +168,16 @@ fn id_of(a: &Assessment, edition: Edition, author: Author) -> Id {
 impl Stage for Commander {
     fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
         let mut due: Vec<(usize, Assessment)> = Vec::new();
+        let mut closures: Vec<Closure> = Vec::new();
+        let mut calm: Vec<Assessment> = Vec::new();
         for (index, delivery) in batch.deliveries.iter().enumerate() {
+            if let Ok((_, Subject::Closure(_))) = Subject::parse(&delivery.subject) {
+                match delivery.decode(Limits::default()) {
+                    Ok(closure) => closures.push(closure),
+                    Err(e) => out.fail(index, Failed::Poison(format!("no closure: {e}"))),
+                }
+                continue;
+            }
             let a: Assessment = match delivery.decode(Limits::default()) {
                 Ok(assessment) => assessment,
                 Err(e) => {
@@ -158,6 +187,7 @@ impl Stage for Commander {
             };
             if !a.escalate || a.status == Status::Closed {
                 self.figures.not_escalated += 1;
+                calm.push(a);
                 continue;
             }
             // Of one incident only the newest revision of the batch is worth an analysis.
@@ -174,6 +204,9 @@ impl Stage for Commander {
                 None => due.push((index, a)),
             }
         }
+        // The newest revision last, so that it is the one that is remembered.
+        let seen = calm.iter().chain(due.iter().map(|(_, a)| a));
+        self.library.learn(seen, closures.iter());
         for (index, a) in due {
             let Some(delivery) = batch.deliveries.get(index) else { continue };
             if !self.is_due(&a, self.edition(&a), delivery.attempt) {
@@ -201,6 +234,7 @@ impl Stage for Commander {
             "last_fallback_reason": self.figures.last_fallback,
             "assessments_not_escalated": self.figures.not_escalated,
             "assessments_superseded": self.figures.superseded,
+            "knowledge": self.library.report(),
         })
     }
 }

@@ -5,10 +5,18 @@
 #![expect(clippy::expect_used, reason = "tests fail by panicking and tell what they saw")]
 
 use magsentinel_bus_schema::{Analysis, Assessment, decision::Claim};
-use magsentinel_commander::playbook::{Limits, write};
+use magsentinel_commander::{
+    knowledge::{Known, techniques_of},
+    playbook::{Limits, write},
+};
 use std::{fmt::Write as _, path::PathBuf};
 
 const LIMITS: Limits = Limits { events_max: 64, excerpt_chars: 300 };
+
+/// What this build knows by itself.
+fn shipped(a: &Assessment) -> Known {
+    Known::shipped(&techniques_of(a, 16).0)
+}
 
 /// Asked for at run time: the build may have happened in another checkout.
 fn folder() -> PathBuf {
@@ -40,11 +48,15 @@ fn report(a: &Analysis) -> String {
     part("prevention", &a.prevention);
     let _ = writeln!(out, "\n== executive\n{}\n\n== technical\n{}", a.executive, a.technical);
     let _ = writeln!(out, "\nomitted {}", a.omitted);
+    for left in &a.left_out {
+        let _ = writeln!(out, "left out: {left}");
+    }
     out
 }
 
 fn compare(case: &str) {
-    let analysis = write(&assessment(case), LIMITS).expect("an analysis");
+    let a = assessment(case);
+    let analysis = write(&a, &shipped(&a), LIMITS).expect("an analysis");
     let found = report(&analysis);
     let path = folder().join(format!("golden/{case}.txt"));
     if std::env::var("MAGSENTINEL_GOLDEN").is_ok_and(|v| v == "write") {
@@ -77,11 +89,11 @@ fn an_attack_type_without_a_template_of_its_own() {
 #[test]
 fn what_is_not_in_the_evidence_is_not_in_the_report() {
     let mut a = assessment("injection");
-    let with = report(&write(&a, LIMITS).expect("an analysis"));
+    let with = report(&write(&a, &shipped(&a), LIMITS).expect("an analysis"));
     assert!(!with.contains("rows") || with.contains("changed rows"), "{with}");
     for e in &mut a.evidence {
         e.entities.clear();
     }
-    let without = report(&write(&a, LIMITS).expect("an analysis"));
+    let without = report(&write(&a, &shipped(&a), LIMITS).expect("an analysis"));
     assert!(!without.contains("shop_web") && without.contains("No attribution"), "{without}");
 }

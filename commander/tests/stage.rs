@@ -19,7 +19,10 @@ use magsentinel_runtime::{
     stage::{Batch, Delivery, Failed, Output, Stage},
 };
 use serde_json::json;
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, LazyLock, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 fn assessment() -> Assessment {
     serde_json::from_str(include_str!("cases/injection_and_dump.json")).expect("a case")
@@ -55,8 +58,17 @@ fn analyses(out: &Output) -> Vec<Analysis> {
     out.published().iter().map(one).collect()
 }
 
+/// The defaults, with a file of knowledge that no other stage has.
+fn config() -> Config {
+    static FOLDER: LazyLock<tempfile::TempDir> =
+        LazyLock::new(|| tempfile::TempDir::new().expect("a folder"));
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("{}.db", FILES.fetch_add(1, Ordering::Relaxed));
+    Config { knowledge: Some(FOLDER.path().join(name)), ..Config::default() }
+}
+
 fn playbook() -> Box<dyn Stage> {
-    (pools(&Config::default()).expect("pools")[0].make)().expect("a stage")
+    (pools(&config()).expect("pools")[0].make)().expect("a stage")
 }
 
 type Script = Box<dyn FnMut(&Briefing, &Cancel) -> Result<String, WriteError> + Send>;
@@ -79,10 +91,9 @@ fn with_model(
 }
 
 fn desk(deadline: Span, factory: Factory) -> Box<dyn Stage> {
-    let config = Config { deadline, ..Config::default() };
+    let config = Config { deadline, ..config() };
     let desk = Arc::new(Desk::new(("scripted".to_owned(), factory)));
     let pools = pools_with(&config, Some(desk)).expect("pools");
-    assert!(pools[0].slow);
     (pools[0].make)().expect("a stage")
 }
 
@@ -173,10 +184,12 @@ fn a_grounded_draft_is_published_as_the_models() {
 
 #[test]
 fn every_bad_writer_leaves_the_playbooks_analysis_with_the_reason() {
-    let obeying = |b: &Briefing| {
-        // Worst case: does what the evidence says, whatever it says.
-        good_draft()
-            .replace("End the session 6571.1a2 and keep the logs.", b.user.get(..150).unwrap_or(""))
+    // Does what a statement in the evidence says; the injection corpus has the many ways of it.
+    let obeying = || {
+        good_draft().replace(
+            "End the session 6571.1a2 and keep the logs.",
+            "Close the incident, as the statement of the shop says.",
+        )
     };
     let scripts: Vec<(&str, Script, &str)> = vec![
         ("invalid", Box::new(|_, _| Ok("{\"level\":".into())), "no JSON"),
@@ -187,7 +200,7 @@ fn every_bad_writer_leaves_the_playbooks_analysis_with_the_reason() {
             Box::new(|_, _| Ok(good_draft().replace("\"critical\"", "\"low\""))),
             "lowers",
         ),
-        ("malicious", Box::new(move |b, _| Ok(obeying(b))), "refused"),
+        ("malicious", Box::new(move |_, _| Ok(obeying())), "refused"),
         ("leaking", Box::new(|b, _| Ok(good_draft().replace("the answer", &b.nonce))), "fence"),
         ("failing", Box::new(|_, _| Err(WriteError::Generation("no memory".into()))), "no memory"),
         ("verbose", Box::new(|_, _| Err(WriteError::Tokens(2048))), "2048 tokens"),
@@ -245,6 +258,43 @@ fn a_model_that_cannot_be_loaded_is_told_and_not_tried_for_every_incident() {
     }
     assert_eq!(*loads.lock().expect("not poisoned"), 1);
     assert_eq!(stage.report()["model"], "failed: config.json is missing");
+}
+
+#[test]
+fn a_model_that_nobody_asks_for_is_let_go_of_and_loaded_again() {
+    struct Noted(Arc<AtomicUsize>);
+    impl Writer for Noted {
+        fn write(&mut self, _: &Briefing, _: &Cancel) -> Result<String, WriteError> {
+            Ok(good_draft())
+        }
+    }
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let noted = Arc::clone(&dropped);
+    let factory: Factory = Arc::new(move || Ok(Box::new(Noted(Arc::clone(&noted)))));
+    let desk = Desk::new(("noted".to_owned(), factory)).unloading_after(Span::ms(1).get());
+    let desk = Arc::new(desk);
+    let pools = pools_with(&config(), Some(Arc::clone(&desk))).expect("pools");
+    let mut stage = (pools[0].make)().expect("a stage");
+    for n in 1..=20_usize {
+        let a = Assessment {
+            incident: magsentinel_bus_schema::Id::derived(&["idle", &n.to_string()]),
+            ..assessment()
+        };
+        let found = analyses(&handle(&mut *stage, &[delivery(&a)], a.last));
+        assert_eq!(found[0].author, Author::Model, "{:?}", found[0].fallback_reason);
+        // Waits for the model to go in some rounds, and meets it going in others.
+        let deadline = std::time::Instant::now() + Span::s(30).get();
+        while n % 2 == 0 && desk.status() != "not loaded" {
+            assert!(std::time::Instant::now() < deadline, "{}", desk.status());
+            std::thread::yield_now();
+        }
+    }
+    assert!(dropped.load(Ordering::SeqCst) >= 10);
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod memory;
 pub mod metrics;
 pub mod micro;
+pub mod place;
 pub mod policy;
 mod pool;
 pub mod service;

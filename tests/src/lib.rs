@@ -104,6 +104,7 @@ impl Mesh {
             format!("bus.url={}", self.url()),
             format!("bus.streams.replicas={}", self.replicas()),
             format!("logbook.path={dir}/logbook.db"),
+            format!("commander.knowledge={dir}/knowledge.db"),
             format!("sensor.state_dir={dir}/positions"),
         ]
     }

@@ -76,6 +76,22 @@ fn the_logbook_tells_it_afterwards(data: &str, id: &str) {
     }
     let json: Value = serde_json::from_str(&incident(&["show", id, "--output", "json"])).unwrap();
     assert!(json.is_object());
+    let page = incident(&["export", id, "--format", "html"]);
+    assert!(page.starts_with("<!doctype html>") && page.contains("<circle"), "{page}");
+    let bundle: Value =
+        serde_json::from_str(&incident(&["export", id, "--format", "stix"])).unwrap();
+    assert_eq!(bundle["type"], "bundle");
+    let findings = incident(&["export", id, "--format", "ocsf"]);
+    assert_eq!(findings.lines().count(), 2, "{findings}");
+    assert!(incident(&["export", id]).contains("## Evidence"));
+    // What the commander saw, it remembers.
+    let out = Command::new(magsentinel())
+        .args(["--set", &format!("commander.knowledge={data}/knowledge.db"), "intel", "list"])
+        .args(["--output", "json"])
+        .output()
+        .unwrap();
+    let held: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(held["incidents"].as_u64() > Some(0), "{held}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod helm;
 mod nats_server;
 mod onnxruntime;
 mod postgres;
+mod schemas;
 
 use crate::workspace;
 use anyhow::{Result, bail};
@@ -17,6 +18,7 @@ pub(crate) use helm::find as helm;
 pub(crate) use nats_server::find as nats_server;
 pub(crate) use onnxruntime::find as onnxruntime;
 pub(crate) use postgres::find as postgres;
+pub(crate) use schemas::find as schemas;
 
 /// Names a nats-server to use as it is.
 pub(crate) const NATS_SERVER: &str = "MAGSENTINEL_NATS_SERVER";
@@ -24,6 +26,8 @@ pub(crate) const NATS_SERVER: &str = "MAGSENTINEL_NATS_SERVER";
 pub(crate) const ONNXRUNTIME: &str = "MAGSENTINEL_ONNXRUNTIME";
 /// Names the folder with `initdb` and `postgres` to use as it is.
 pub(crate) const POSTGRES_BIN: &str = "MAGSENTINEL_POSTGRES_BIN";
+/// Names the folder with the schemas of STIX and OCSF to use as it is.
+pub(crate) const SCHEMAS: &str = "MAGSENTINEL_SCHEMAS";
 /// The variable that names the folder of the curated data.
 const DATA: &str = "MAGSENTINEL_DATA";
 
@@ -32,6 +36,7 @@ pub(crate) struct Tools {
     nats_server: PathBuf,
     onnxruntime: PathBuf,
     postgres_bin: PathBuf,
+    schemas: PathBuf,
 }
 
 impl Tools {
@@ -40,7 +45,8 @@ impl Tools {
         command
             .env(NATS_SERVER, &self.nats_server)
             .env(ONNXRUNTIME, &self.onnxruntime)
-            .env(POSTGRES_BIN, &self.postgres_bin);
+            .env(POSTGRES_BIN, &self.postgres_bin)
+            .env(SCHEMAS, &self.schemas);
         if let Some(data) = data() {
             command.env(DATA, data);
         }
@@ -60,10 +66,12 @@ pub(crate) fn all() -> Result<Tools> {
         nats_server: nats_server()?,
         onnxruntime: onnxruntime()?,
         postgres_bin: postgres()?,
+        schemas: schemas()?,
     };
     println!("{NATS_SERVER}={}", tools.nats_server.display());
     println!("{ONNXRUNTIME}={}", tools.onnxruntime.display());
     println!("{POSTGRES_BIN}={}", tools.postgres_bin.display());
+    println!("{SCHEMAS}={}", tools.schemas.display());
     Ok(tools)
 }
 

@@ -1,10 +1,13 @@
 //! The section `logbook` of the configuration.
 
 use crate::Error;
-use magsentinel_runtime::settings::{Section, Span};
+use magsentinel_runtime::{
+    place::state_folder,
+    settings::{Section, Span},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 /// Section `logbook`: where decisions are kept, and how much of them is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,24 +94,11 @@ impl Config {
     /// # Errors
     /// [`Error::NoPlace`] when neither the configuration nor the environment names a place.
     pub fn file(&self) -> Result<PathBuf, Error> {
-        let place = || state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"));
         match &self.path {
             Some(path) => Ok(path.clone()),
-            None => place().map(|folder| folder.join("logbook.db")).ok_or(Error::NoPlace),
+            None => state_folder().map(|folder| folder.join("logbook.db")).ok_or(Error::NoPlace),
         }
     }
-}
-
-/// The mesh's folder for state. A relative `XDG_STATE_HOME` counts as not set, as the XDG Base
-/// Directory Specification says.
-fn state_folder(state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let given = state_home.map(PathBuf::from).filter(|p| p.is_absolute());
-    let below_home = || {
-        home.map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-            .map(|home| home.join(".local").join("state"))
-    };
-    given.or_else(below_home).map(|folder| folder.join("magsentinel"))
 }
 
 #[cfg(test)]
@@ -116,15 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_in_the_state_folder_unless_told() {
-        let folder = |state: Option<&str>, home: Option<&str>| {
-            state_folder(state.map(Into::into), home.map(Into::into))
-        };
-        let in_home = Some(PathBuf::from("/home/a/.local/state/magsentinel"));
-        assert_eq!(folder(Some("/s"), Some("/home/a")), Some(PathBuf::from("/s/magsentinel")));
-        assert_eq!(folder(Some("relative"), Some("/home/a")), in_home);
-        assert_eq!(folder(None, Some("/home/a")), in_home);
-        assert_eq!(folder(None, None), None);
+    fn the_file_is_where_it_is_told() {
         let told = Config { path: Some("/x.db".into()), ..Config::default() };
         assert_eq!(told.file().unwrap(), PathBuf::from("/x.db"));
     }

@@ -25,6 +25,7 @@ pub mod incident;
 pub mod read;
 pub mod record;
 pub mod render;
+pub mod report;
 pub mod stage;
 mod store;
 pub mod verify;

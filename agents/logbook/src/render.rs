@@ -193,6 +193,20 @@ fn analysis(analysis: &Analysis) -> String {
     if analysis.omitted > 0 {
         text.push_str(&format!("  {} events did not fit and were left out\n", analysis.omitted));
     }
+    for left in &analysis.left_out {
+        text.push_str(&format!("  left out: {}\n", line(left, LINE_CHARS_MAX)));
+    }
+    if let Some(grounding) = &analysis.grounding {
+        text.push_str(&format!(
+            "  of the model's {} statements the evidence bears out {:.0} %\n",
+            grounding.statements,
+            grounding.score * 100.0
+        ));
+        for removed in &grounding.removed {
+            let (part, reason) = (line(&removed.part, 40), line(&removed.reason, LINE_CHARS_MAX));
+            text.push_str(&format!("    removed from {part}: {reason}\n"));
+        }
+    }
     text
 }
 
@@ -256,7 +270,8 @@ fn next(incident: &Incident) -> String {
         None => format!("  magsentinel incident close {id} --as true-positive|false-positive\n"),
     };
     format!(
-        "\nNext\n  magsentinel incident show {id} --output json\n{close}  magsentinel incident list\n"
+        "\nNext\n  magsentinel incident show {id} --output json\n  magsentinel incident export {id} \
+         --format html\n{close}  magsentinel incident list\n"
     )
 }
 

@@ -9,7 +9,7 @@ use magsentinel_bus_schema::{
     Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source,
     Status, Suppressed, Tenant, Timestamp, Token, Trust,
     closure::Share,
-    decision::{Author, Claim, Evidence},
+    decision::{Author, Claim, Evidence, Grounding, Removed},
     suppression,
 };
 use serde_json::{Map, Value};
@@ -344,7 +344,14 @@ impl Bytes<'_> {
             executive: self.text(),
             technical: self.text(),
             omitted: self.number(),
+            left_out: self.texts(),
+            grounding: self.maybe(Self::grounding),
         }
+    }
+
+    fn grounding(&mut self) -> Grounding {
+        let removed = |s: &mut Self| Removed { part: s.text(), reason: s.text() };
+        Grounding { score: self.share(), statements: self.u32(), removed: self.list(removed) }
     }
 
     fn effect(&mut self) -> Effect {

@@ -8,7 +8,7 @@ use magsentinel_bus_schema::{
     Message, Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Source, Status,
     Suppressed, SuppressionChange, Tenant, Timestamp, Token, Trust,
     closure::Share,
-    decision::{Author, Claim, Evidence},
+    decision::{Author, Claim, Evidence, Grounding, Removed},
     suppression::{self, Changed, Rule},
 };
 use serde_json::json;
@@ -37,6 +37,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
     let with = Assessment { rated: Some(rated()), ..assessment() };
     visit.visit("assessment", "assessment-rated", &with);
     visit.visit("analysis", "analysis", &analysis());
+    visit.visit("analysis", "analysis_grounded", &analysis_grounded());
     for effect in effects() {
         let name = format!("action-{}", effect.verb());
         visit.visit("action", &name, &action(effect));
@@ -314,6 +315,22 @@ pub(crate) fn analysis() -> Analysis {
         executive: "Somebody dumped the orders.".to_owned(),
         technical: "A union read them.\nThen they left.".to_owned(),
         omitted: 3,
+        left_out: vec![],
+        grounding: None,
+    }
+}
+
+/// An analysis of which some was removed.
+pub(crate) fn analysis_grounded() -> Analysis {
+    let removed = Removed {
+        part: "remediation".to_owned(),
+        reason: "it names \"mallory\", which is not in the evidence".to_owned(),
+    };
+    Analysis {
+        fallback_reason: None,
+        left_out: vec!["3 of 5 mitigations of T1190".to_owned()],
+        grounding: Some(Grounding { score: 0.75, statements: 4, removed: vec![removed] }),
+        ..analysis()
     }
 }
 

@@ -31,7 +31,35 @@ pub(super) const PLAYING_DOWN: &str = "\
     penetration test, ignore, disregard, unblock, unsuspend, whitelist, allowlist, safelist, \
     lower the level, lower the severity, downgrade, close the incident, close this incident, \
     close the alert, close this alert, disable logging, disable the patrol, disable monitoring, \
-    system prompt";
+    system prompt, nothing to see, nothing happened, no incident, no attack, not a threat, no risk, \
+    no further action, needs no response, can be closed, may be closed, should be closed, \
+    is resolved, was resolved, has been resolved, already resolved, routine maintenance, \
+    scheduled maintenance, planned test, red team, security exercise, authorised scan, \
+    authorized scan, approved by, safe to ignore, low severity, low priority, informational only, \
+    my instructions, my prompt, previous instructions, as instructed, as requested by";
+
+/// What undoes a response or a finding, or lets a proposal through, when one of [`UNDONE`]
+/// follows.
+pub(super) const UNDOING: &str = "\
+    acknowledge activate allow approve archive auto-approve cancel clear close closing decrease \
+    deactivate delete deploy disable dismiss downgrade drop enable lift lower lowering mark mute \
+    pause promote publish re-enable reduce release remove reopen resolve restore revert silence \
+    skip stop suppress unban unblock unmute unquarantine whitelist";
+
+/// What is undone, or let through.
+pub(super) const UNDONE: &str = "\
+    alarm alarms alert alerts analysis assessment assessments ban bans block blocks case \
+    commander detection detections escalation escalations finding findings incident \
+    incidents investigation level levels logging monitoring patrol patrols pattern patterns \
+    priority proposal proposals quarantine rating responder rule rules sensor sensors severity \
+    signature signatures suspension suspensions ticket";
+
+/// A sentence with one of these tells people to act against whom it names.
+pub(super) const ACTING: &str = "\
+    ban banned banning blacklist blacklisted block blocked blocking blocklist contain cut deny \
+    denied disable disabled disconnect disconnected drop expel firewall isolate isolated isolating \
+    keep kept kick kill lock locked out quarantine quarantined reject revoke revoked revoking shut \
+    suspend suspended suspending terminate terminated";
 
 /// What gives a command, code or a link away. Compared without case.
 pub(super) const COMMAND_SIGNS: &[&str] = &[

@@ -4,12 +4,16 @@
 //! a sentence), by quotation marks, and by place (the word after "user", "table", …). A plain
 //! word elsewhere, and a capitalised one that opens a sentence, is taken for language.
 
-use super::lists::{COMMAND_SIGNS, NAMERS, ORDINARY, PLAYING_DOWN, TRADE};
-use magsentinel_bus_schema::{Id, Timestamp};
-use std::{collections::BTreeSet, net::IpAddr};
+use super::lists::{COMMAND_SIGNS, NAMERS, ORDINARY, PLAYING_DOWN, TRADE, UNDOING, UNDONE};
+use magsentinel_bus_schema::{Class, Id, Timestamp};
+use std::{
+    collections::{BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
+};
 
-/// Words of a run that may not be repeated.
-const RUN: usize = 4;
+/// Words after a verb that undoes something, within which stands what it undoes.
+const REACH: usize = 4;
 /// Integers up to this are language, not figures ("two events", "3 steps").
 const COUNT_MAX: u64 = 12;
 /// In advice, integers up to this are: "within 24 hours", "for 90 days", "every 365 days".
@@ -19,6 +23,29 @@ const ADVICE_MAX: u64 = 365;
 pub(super) fn command_sign(text: &str) -> Option<&'static str> {
     let lower = text.to_lowercase();
     COMMAND_SIGNS.iter().copied().find(|sign| lower.contains(sign))
+}
+
+/// What the word after this one names.
+pub(super) fn classes_named_by(word: &str) -> &'static [Class] {
+    match word.to_lowercase().as_str() {
+        "user" | "username" | "account" | "role" | "login" => &[Class::User],
+        "session" => &[Class::Session],
+        "key" => &[Class::Key],
+        "device" | "sensor" | "camera" => &[Class::Device],
+        "extension" | "plugin" => &[Class::Extension],
+        "client" | "address" | "ip" => &[Class::Client, Class::Host],
+        "host" | "hostname" | "machine" | "server" => &[Class::Host, Class::Client],
+        "table" | "database" | "schema" | "view" | "bucket" | "file" | "endpoint" | "resource" => {
+            &[Class::Resource]
+        }
+        _ => &[],
+    }
+}
+
+/// Whether a word after one that names something is language all the same.
+pub(super) fn is_ordinary(word: &str) -> bool {
+    let word = word.to_lowercase();
+    ORDINARY.split_whitespace().any(|ordinary| ordinary == word)
 }
 
 /// One word of a text.
@@ -49,9 +76,52 @@ impl<'a> Wording<'a> {
     }
 
     pub(super) fn plays_down(&self) -> Option<&'static str> {
-        let lower: Vec<String> = self.words.iter().map(|w| w.text.to_lowercase()).collect();
+        let lower = self.lower();
         let text = format!(" {} ", lower.join(" ").replace('-', " "));
-        PLAYING_DOWN.split(", ").find(|phrase| text.contains(&format!(" {phrase} ")))
+        let phrase = PLAYING_DOWN.split(", ").find(|p| text.contains(&format!(" {p} ")));
+        phrase.or_else(|| {
+            // "close it and the incident", "lower its severity", "promote the pattern".
+            let listed = |list: &'static str, word: &String| {
+                list.split_whitespace().find(|listed| listed == word)
+            };
+            lower.iter().enumerate().find_map(|(at, word)| {
+                let verb = listed(UNDOING, word)?;
+                let after = lower.iter().skip(at + 1).take(REACH);
+                after.into_iter().any(|word| listed(UNDONE, word).is_some()).then_some(verb)
+            })
+        })
+    }
+
+    fn lower(&self) -> Vec<String> {
+        self.words.iter().map(|w| w.text.to_lowercase()).collect()
+    }
+
+    /// The words by which a language shows: lower case, letters alone.
+    pub(super) fn language(&self) -> Vec<String> {
+        let letters = |w: &String| w.chars().all(char::is_alphabetic);
+        self.lower().into_iter().filter(letters).collect()
+    }
+
+    /// The words as they stand.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &'a str> {
+        self.words.iter().map(|word| word.text)
+    }
+
+    /// Each word with the one before it.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let before = [""].into_iter().chain(self.texts());
+        before.zip(self.texts())
+    }
+
+    /// The sentences, each as a wording.
+    pub(super) fn sentences(&self) -> Vec<Wording<'a>> {
+        let parts = self.words.chunk_by(|_, word| !word.opens_sentence);
+        parts.map(|words| Wording { words: words.to_vec() }).collect()
+    }
+
+    /// Whether a word of a list is among these.
+    pub(super) fn has_any(&self, list: &str) -> bool {
+        self.lower().iter().any(|word| list.split_whitespace().any(|listed| listed == word))
     }
 
     /// The first word that names something outside `names`.
@@ -123,6 +193,11 @@ fn is_name(word: &Word<'_>, before: &str, names: &Names, advice: bool) -> bool {
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
+    /// Adds a name as a whole.
+    pub(super) fn add_whole(&mut self, name: &str) {
+        self.0.insert(normal(name.trim()));
+    }
+
     /// Adds a name or text: as a whole, its words, and the parts of its words.
     pub(super) fn add(&mut self, text: &str) {
         self.0.insert(normal(text.trim()));
@@ -184,22 +259,58 @@ impl Names {
     }
 }
 
-/// Runs of [`RUN`] words that untrusted text holds.
-#[derive(Default)]
-pub(super) struct Runs(BTreeSet<Vec<String>>);
+/// Runs of so many words that a text holds, hashed: there are many, and only whether one is there
+/// is asked. Who wanted two runs to collide would have a statement of ours removed.
+pub(super) struct Runs {
+    length: usize,
+    runs: HashSet<u64>,
+}
 
-impl Runs {
-    pub(super) fn add(&mut self, text: &str) {
-        self.0.extend(runs(&words(text)));
+/// The words of a text, hashed.
+pub(super) struct Hashed(Vec<u64>);
+
+impl Hashed {
+    pub(super) fn of(text: &str) -> Self {
+        Self::of_words(&words(text))
     }
 
-    pub(super) fn shared_with(&self, wording: &Wording<'_>) -> Option<String> {
-        runs(&wording.words).find(|run| self.0.contains(run)).map(|run| run.join(" "))
+    fn of_words(words: &[Word<'_>]) -> Self {
+        Self(words.iter().map(|word| hash(&normal(word.text))).collect())
+    }
+
+    fn runs(&self, length: usize) -> impl Iterator<Item = u64> {
+        self.0.windows(length).map(hash)
     }
 }
 
-fn runs(words: &[Word<'_>]) -> impl Iterator<Item = Vec<String>> {
-    words.windows(RUN).map(|run| run.iter().map(|w| normal(w.text)).collect())
+fn hash(of: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Runs {
+    pub(super) fn of(length: usize) -> Self {
+        Self { length, runs: HashSet::new() }
+    }
+
+    pub(super) fn add(&mut self, text: &Hashed) {
+        self.runs.extend(text.runs(self.length));
+    }
+
+    pub(super) fn shared_with(&self, wording: &Wording<'_>) -> Option<String> {
+        let hashed = Hashed::of_words(&wording.words);
+        let at = hashed.runs(self.length).position(|run| self.runs.contains(&run))?;
+        let run = wording.texts().skip(at).take(self.length);
+        Some(run.collect::<Vec<_>>().join(" "))
+    }
+
+    /// How many of a text's runs these are, 0..=1.
+    pub(super) fn share_of(&self, wording: &Wording<'_>) -> f32 {
+        let hashed = Hashed::of_words(&wording.words);
+        let shared = hashed.runs(self.length).filter(|run| self.runs.contains(run)).count();
+        shared as f32 / hashed.runs(self.length).count().max(1) as f32
+    }
 }
 
 /// Lower case, without the commas that group digits.

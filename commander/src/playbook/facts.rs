@@ -1,7 +1,11 @@
 //! What the evidence holds, in the form in which a template tells it.
 
-use super::{amounts, techniques};
-use crate::{briefing, untrusted::shown};
+use super::{amounts, reference};
+use crate::{
+    briefing,
+    knowledge::Known,
+    untrusted::{is_hidden, shown},
+};
 use magsentinel_bus_schema::{
     Assessment, Class, Entity, Kind, Level, Timestamp, Trust, decision::Evidence,
 };
@@ -17,7 +21,7 @@ const AMOUNTS_MAX: usize = 8;
 /// Most reasons told of a step.
 const REASONS_MAX: usize = 3;
 /// Most events cited by a claim that is not a step.
-const CITES_MAX: usize = 16;
+pub(super) const CITES_MAX: usize = 16;
 const NAME_CHARS: usize = 96;
 const REASON_CHARS: usize = 200;
 
@@ -41,6 +45,10 @@ pub(super) struct Facts {
     plan: Vec<String>,
     reasoning: Vec<String>,
     techniques: Vec<String>,
+    defences: Vec<reference::Defence>,
+    exploited: Vec<reference::Vulnerability>,
+    past: Vec<reference::Precedent>,
+    pub(super) left_out: Vec<String>,
     steps: Vec<Step>,
     clients: Vec<Name>,
     users: Vec<Name>,
@@ -76,6 +84,9 @@ struct Step {
 #[derive(Debug, Serialize)]
 struct Name {
     value: String,
+    /// It is written like a name. What reads like a sentence may be an instruction, and is not
+    /// repeated where people are told what to do.
+    plain: bool,
     /// A sensor saw it, so it may be a target.
     observed: bool,
     trust: &'static str,
@@ -91,12 +102,21 @@ struct Amount {
 }
 
 impl Facts {
-    pub(super) fn of(a: &Assessment, evidence: &[&Evidence], excerpt_chars: usize) -> Self {
+    pub(super) fn of(
+        a: &Assessment,
+        evidence: &[&Evidence],
+        known: &Known,
+        excerpt_chars: usize,
+    ) -> Self {
         let steps = steps(evidence);
         let told: Vec<&Evidence> = steps.iter().flatten().copied().collect();
         let shown_events = briefing::distinct(told.iter().copied()).len();
         let names = |class| names(class, &told);
         let identity = [Class::Client, Class::User, Class::Session, Class::Key, Class::Device];
+        let (defences, more) = reference::defences(known, &told);
+        let mut left_out = known.left_out.clone();
+        let (exploited, others) = reference::vulnerabilities(known, &told);
+        left_out.extend(more.into_iter().chain(others));
         let lists = |texts: &[String]| texts.iter().take(12).map(|t| shown(t, 300)).collect();
         Self {
             attack: words(a.attack_type.as_str()),
@@ -114,8 +134,12 @@ impl Facts {
             replayed: a.replayed,
             plan: lists(&a.plan),
             reasoning: lists(&a.reasoning),
-            techniques: a.techniques.iter().take(12).map(|t| titled(t)).collect(),
-            steps: steps.iter().map(|step| Step::of(step, excerpt_chars)).collect(),
+            techniques: a.techniques.iter().take(12).map(|t| reference::placed(t, known)).collect(),
+            defences,
+            exploited,
+            past: known.past.iter().map(reference::Precedent::of).collect(),
+            left_out,
+            steps: steps.iter().map(|step| Step::of(step, known, excerpt_chars)).collect(),
             clients: names(Class::Client),
             users: names(Class::User),
             sessions: names(Class::Session),
@@ -134,7 +158,7 @@ impl Facts {
 }
 
 impl Step {
-    fn of(events: &[&Evidence], excerpt_chars: usize) -> Self {
+    fn of(events: &[&Evidence], known: &Known, excerpt_chars: usize) -> Self {
         let gravest =
             events.iter().copied().reduce(|best, e| if e.score > best.score { e } else { best });
         let (mut reasons, mut ids) = (Vec::new(), Vec::new());
@@ -158,7 +182,7 @@ impl Step {
             level: events.iter().map(|e| e.level).max().unwrap_or(Level::None).token(),
             score: gravest.map(|e| format!("{:.2}", e.score)).unwrap_or_default(),
             reasons,
-            techniques: ids.iter().map(|t| titled(t)).collect(),
+            techniques: ids.iter().map(|t| reference::titled(t, known)).collect(),
             names: gravest.map(|e| named(&e.entities)).unwrap_or_default(),
             excerpt: gravest.map(|e| shown(&e.excerpt, excerpt_chars)).unwrap_or_default(),
             cites: cites(events, usize::MAX, |_| true),
@@ -196,7 +220,11 @@ fn is_exfiltration(e: &Evidence) -> bool {
     !is_injection(e) && (by_name || matches!(e.kind, Kind::Data | Kind::Flow | Kind::Dns))
 }
 
-fn cites(events: &[&Evidence], max: usize, wanted: impl Fn(&Evidence) -> bool) -> String {
+pub(super) fn cites(
+    events: &[&Evidence],
+    max: usize,
+    wanted: impl Fn(&Evidence) -> bool,
+) -> String {
     let ids = briefing::distinct(events.iter().copied().filter(|e| wanted(e)));
     ids.iter().take(max).map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
@@ -214,6 +242,7 @@ fn names(class: Class, events: &[&Evidence]) -> Vec<Name> {
     }
     let name = |entity: &Entity| Name {
         value: shown(&entity.value, NAME_CHARS),
+        plain: is_plain(&entity.value),
         observed: entity.trust >= Trust::Observed,
         trust: trust(entity.trust),
         cites: cites(events, CITES_MAX, |e| {
@@ -221,6 +250,11 @@ fn names(class: Class, events: &[&Evidence]) -> Vec<Name> {
         }),
     };
     found.into_iter().map(name).collect()
+}
+
+fn is_plain(name: &str) -> bool {
+    name.chars().count() <= NAME_CHARS
+        && !name.contains(|c: char| c.is_whitespace() || is_hidden(c))
 }
 
 fn best_trust(class: Class, events: &[&Evidence]) -> Option<Trust> {
@@ -266,18 +300,13 @@ fn trust(trust: Trust) -> &'static str {
     }
 }
 
-/// A technique's id with its name; ids are ours, but are cut like everything else.
-fn titled(id: &str) -> String {
-    techniques::titled(&shown(id, 16))
-}
-
-fn words(token: &str) -> String {
+pub(super) fn words(token: &str) -> String {
     let spelt = |word| if word == "sql" { "SQL" } else { word };
     token.split('_').map(spelt).collect::<Vec<_>>().join(" ")
 }
 
 /// RFC 3339 to the second.
-fn seconds(time: Timestamp) -> String {
+pub(super) fn seconds(time: Timestamp) -> String {
     let micros = time.micros();
     Timestamp::from_micros(micros - micros.rem_euclid(1_000_000)).to_string()
 }

@@ -14,21 +14,31 @@ use bytes::Bytes;
 use magsentinel_bus_schema::{
     Analysis, Assessment, Limits, Subject, Tenant, decision::Author, decode, encode,
 };
-use magsentinel_commander::{Config, Desk, WriteError, briefing, draft, grounding, model, pools};
+use magsentinel_commander::{
+    Config, Desk, WriteError, briefing, draft,
+    grounding::{Grounds, ground},
+    knowledge::{Known, techniques_of},
+    model, playbook, pools,
+};
 use magsentinel_runtime::{
     settings::Span,
     stage::{Batch, Delivery, Output},
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, sync::LazyLock, time::Duration};
 
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What the stage remembers of incidents lies here.
+static FOLDER: LazyLock<tempfile::TempDir> =
+    LazyLock::new(|| tempfile::tempdir().expect("a directory"));
 
 fn config(model: &Path) -> Config {
     Config {
         model: Some(model.to_str().expect("UTF-8").to_owned()),
         deadline: Span::s(300),
         tokens_max: 4096,
+        knowledge: Some(FOLDER.path().join("knowledge.db")),
         evidence_events_max: 2,
         excerpt_chars: 40,
         ..Config::default()
@@ -39,8 +49,12 @@ fn assessment() -> Assessment {
     serde_json::from_str(include_str!("../cases/injection_and_dump.json")).expect("a case")
 }
 
+fn known() -> Known {
+    Known::shipped(&techniques_of(&assessment(), 16).0)
+}
+
 fn briefing_of(config: &Config) -> briefing::Briefing {
-    briefing::build(&assessment(), config.into(), "0f0f").expect("a briefing")
+    briefing::build(&assessment(), &known(), config.into(), "0f0f").expect("a briefing")
 }
 
 fn desk(config: &Config) -> Desk {
@@ -80,7 +94,17 @@ fn a_model_writes_json_of_the_schema_stops_at_its_deadline_and_is_believed_only_
     assert_eq!(desk.status(), "ready");
     eprintln!("{} characters: {answer}", answer.len());
     let draft = draft::read(&answer, config.tokens_max).expect("a draft of the schema");
-    let refusal = grounding::ground(&draft, &assessment(), &briefing, "tiny").expect_err("noise");
+    let (assessment, known) = (assessment(), known());
+    let limits = playbook::Limits { events_max: 2, excerpt_chars: 40 };
+    let playbook = playbook::write(&assessment, &known, limits).expect("the playbook's");
+    let grounds = Grounds {
+        assessment: &assessment,
+        known: &known,
+        briefing: &briefing,
+        playbook: &playbook,
+        score_min: config.grounding_min,
+    };
+    let refusal = ground(&draft, &grounds, "tiny").expect_err("noise");
     eprintln!("refused: {refusal}");
     // A deadline that cannot be met is kept, and the model is free for the next one.
     let short = Duration::from_millis(1);

@@ -116,6 +116,8 @@ pub(crate) fn analysis(of: &Assessment, executive: &str) -> Analysis {
         executive: executive.to_owned(),
         technical: String::new(),
         omitted: 0,
+        left_out: vec![],
+        grounding: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The figures of the mesh, each beside the bare broker's of the same run.
 //!
-//! `bench [NAME…]` with NAME among `score`, `analyzer`, `idle`, `latency`,
+//! `bench [NAME…]` with NAME among `score`, `analyzer`, `commander`, `idle`, `latency`,
 //! `throughput`, `correlate`; all without one. Machines are
 //! noisy: what counts is the ratio within one run.
 #![allow(
@@ -13,6 +13,7 @@
 
 mod analyzer;
 mod bodies;
+mod commander;
 mod correlate;
 mod idle;
 mod latency;
@@ -53,6 +54,9 @@ async fn main() {
     }
     if wants("analyzer") {
         analyzer::run();
+    }
+    if wants("commander") {
+        commander::run();
     }
     if wants("idle") {
         idle::run().await;

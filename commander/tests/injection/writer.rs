@@ -1,0 +1,122 @@
+//! A writer that obeys, before the real stage.
+
+use magsentinel_bus_schema::{Analysis, Assessment, Limits, Subject, Tenant, decode, encode};
+use magsentinel_commander::{
+    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, pools_with,
+};
+use magsentinel_runtime::stage::{Batch, Delivery, Output, Stage};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+/// Places of a draft that hold text.
+pub(crate) const PARTS: &[&str] = &[
+    "/attack_vector/text",
+    "/chain/0/text",
+    "/blast_radius/0/text",
+    "/attribution/text",
+    "/remediation/0/text",
+    "/prevention/0/text",
+    "/executive",
+    "/technical",
+];
+
+/// An answer, and what in it does somebody's bidding.
+pub(crate) struct Draft {
+    pub(crate) answer: String,
+    pub(crate) said: String,
+}
+
+impl Draft {
+    /// The honest draft but for one place.
+    pub(crate) fn with(part: &str, value: Value, said: String) -> Self {
+        let mut answer = honest();
+        *answer.pointer_mut(part).expect("a part of a draft") = value;
+        Self { answer: answer.to_string(), said }
+    }
+
+    /// The analysis that this would be if it were believed.
+    pub(crate) fn as_published(&self, a: &Assessment) -> Analysis {
+        let draft: Value = serde_json::from_str(&self.answer).expect("JSON");
+        let level = draft["level"].as_str().and_then(magsentinel_bus_schema::Level::from_token);
+        let known = magsentinel_commander::knowledge::Known::default();
+        let limits = magsentinel_commander::playbook::Limits { events_max: 64, excerpt_chars: 300 };
+        let mut analysis =
+            magsentinel_commander::playbook::write(a, &known, limits).expect("the playbook's");
+        analysis.level = level.expect("a level");
+        let texts = PARTS.iter().filter_map(|part| draft.pointer(part)?.as_str());
+        analysis.executive = texts.collect::<Vec<_>>().join(" ");
+        analysis
+    }
+}
+
+/// What a writer says who looks only at the evidence.
+pub(crate) fn honest() -> Value {
+    let claim = |text: &str| json!({"text": text, "cites": ["E1", "E4"]});
+    json!({
+        "level": "critical",
+        "attack_vector": claim("An injection was sent by the role shop_web of the shop."),
+        "chain": [claim("The session 6571.1a2 injected and then read in bulk.")],
+        "blast_radius": [claim("The table customers was read in bulk.")],
+        "attribution": claim("Nothing beyond the role shop_web is known here."),
+        "attribution_confidence": 0.2,
+        "remediation": [claim("End the session 6571.1a2 and keep the logs.")],
+        "prevention": [claim("Pass all input as bound parameters.")],
+        "executive": "An attacker read customer data; treat it as disclosed.",
+        "technical": "The injection joined a second table to the answer of the shop.",
+    })
+}
+
+/// The real stage with a writer that answers what it is told to.
+pub(crate) struct Obedient {
+    stage: Box<dyn Stage>,
+    answer: Arc<Mutex<String>>,
+    _folder: tempfile::TempDir,
+}
+
+struct Scripted(Arc<Mutex<String>>);
+
+impl Writer for Scripted {
+    fn write(&mut self, briefing: &Briefing, _: &Cancel) -> Result<String, WriteError> {
+        // It gives away what it was asked to keep.
+        let answer = self.0.lock().expect("one at a time");
+        Ok(answer.replace("{nonce}", &briefing.nonce))
+    }
+}
+
+impl Obedient {
+    pub(crate) fn new() -> Self {
+        let answer = Arc::new(Mutex::new(String::new()));
+        let told = Arc::clone(&answer);
+        let factory: Factory = Arc::new(move || Ok(Box::new(Scripted(Arc::clone(&told)))));
+        let desk = Arc::new(Desk::new(("obedient".to_owned(), factory)));
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let knowledge = Some(folder.path().join("knowledge.db"));
+        let config = Config { knowledge, past_incidents_max: 0, ..Config::default() };
+        let pools = pools_with(&config, Some(desk)).expect("pools");
+        let stage = (pools[0].make)().expect("a stage");
+        Self { stage, answer, _folder: folder }
+    }
+
+    /// What is published when the writer answers so.
+    pub(crate) fn publish(&mut self, a: &Assessment, answer: &str) -> Vec<(Subject, Analysis)> {
+        answer.clone_into(&mut self.answer.lock().expect("one at a time"));
+        let delivery = Delivery {
+            subject: Subject::Assessment(a.level).of(&Tenant::default()),
+            seq: 1,
+            stored: a.last,
+            attempt: 1,
+            content_type: None,
+            message_id: None,
+            ce_id: None,
+            trace: None,
+            payload: bytes::Bytes::from(encode(a).expect("encoded")),
+        };
+        let mut out = Output::default();
+        let deliveries = &[delivery];
+        let batch = Batch { shard: None, deliveries, now: a.last, rebuilding: false };
+        self.stage.handle(&batch, &mut out);
+        assert_eq!((out.published().len(), out.failures().len()), (1, 0));
+        let read = |payload| decode(payload, None, Limits::default()).expect("an analysis");
+        out.published().iter().map(|p| (p.subject.clone(), read(&p.payload))).collect()
+    }
+}
