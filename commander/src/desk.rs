@@ -75,6 +75,10 @@ pub enum WriteError {
     Generation(String),
 }
 
+/// Most drafts that wait. A caller waits for its own before it asks for the next, so all but one
+/// are such that nobody waits for any more; the writer skips them.
+const WAITING_MAX: usize = 8;
+
 enum State {
     Idle,
     Loading,
@@ -188,8 +192,7 @@ impl Desk {
                 }
             },
         };
-        // One draft waits at most: a caller waits for its own before it asks for the next.
-        let (sender, receiver) = sync_channel(1);
+        let (sender, receiver) = sync_channel(WAITING_MAX);
         let (factory, state) = (Arc::clone(&self.factory), Arc::clone(&self.state));
         let idle_max = self.idle_max;
         *locked(&state) = State::Loading;

@@ -52,9 +52,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         rivals()?;
     }
     let library = provision::onnxruntime()?;
-    let programs = ["build", "--workspace", "--bin", "magsentinel", "--bin", "accuracy"];
+    // Optimised: hundreds of thousands of rows are scored.
+    let programs =
+        ["build", "--release", "--workspace", "--bin", "magsentinel", "--bin", "accuracy"];
     workspace::run(workspace::cargo().args(programs))?;
-    let built = workspace::members()?.target_directory.join("debug");
+    let built = workspace::members()?.target_directory.join("release");
     let simulated = tempfile::tempdir()?;
     simulate(simulated.path())?;
     let mut command = Command::new(built.join("accuracy"));

@@ -39,6 +39,8 @@ fn config(model: &Path) -> Config {
         deadline: Span::s(300),
         tokens_max: 4096,
         knowledge: Some(FOLDER.path().join("knowledge.db")),
+        // A token is a byte to this model, and the build is not optimised.
+        context_tokens: 2048,
         evidence_events_max: 2,
         excerpt_chars: 40,
         ..Config::default()
@@ -92,7 +94,8 @@ fn a_model_writes_json_of_the_schema_stops_at_its_deadline_and_is_believed_only_
     let briefing = briefing_of(&config);
     let answer = desk.ask(briefing.clone(), PATIENCE).expect("an answer");
     assert_eq!(desk.status(), "ready");
-    eprintln!("{} characters: {answer}", answer.len());
+    let prompt = briefing.system.len() + briefing.user.len();
+    eprintln!("{} characters for {prompt}: {answer}", answer.len());
     let draft = draft::read(&answer, config.tokens_max).expect("a draft of the schema");
     let (assessment, known) = (assessment(), known());
     let limits = playbook::Limits { events_max: 2, excerpt_chars: 40 };
