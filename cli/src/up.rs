@@ -44,6 +44,10 @@ pub async fn run(global: &Global, args: UpArgs) -> Result<()> {
     }
     global.set.push(format!("sensor.state_dir={}", data.join("positions").display()));
     global.set.push(format!("inference.bundles.signers=[\"{}\"]", development_key(&data)?));
+    let plays = args.tail.is_empty() && !args.no_scenario;
+    if plays && !global.set.iter().any(|set| set.starts_with("analyzer.lateness=")) {
+        global.set.push(format!("analyzer.lateness={}s", lateness_s(args.speed)));
+    }
     let mut stopping = shutdown::on_signals().context("cannot listen for signals")?;
     let server = match &args.nats {
         Some(_) => None,
@@ -56,6 +60,15 @@ pub async fn run(global: &Global, args: UpArgs) -> Result<()> {
         server.stop().await;
     }
     result
+}
+
+/// The allowed lateness while a scenario is played, in seconds of event time: two seconds of the
+/// clock on the wall, in which patrols that are not equally fast must come to the same event; at
+/// least the default.
+fn lateness_s(speed: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let seconds = (2.0 * speed).clamp(30.0, 3600.0) as u64;
+    seconds
 }
 
 async fn start_server(args: &UpArgs, data: &std::path::Path) -> Result<NatsServer> {
