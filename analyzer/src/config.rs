@@ -64,6 +64,9 @@ pub struct Config {
     /// Most messages handled at once; 1..=4096, default 256. A flood of events of one incident
     /// within these is one revision of its alert.
     pub batch_max: usize,
+    /// Most scored events that the router takes at once; 1..=4096, default 1024. Those of one
+    /// shard among them travel as one message.
+    pub router_batch_max: usize,
 }
 
 /// What the analyzer asks of the responder when it decides to block.
@@ -102,6 +105,7 @@ impl Default for Config {
             action: ActionConfig::default(),
             suppressions: Vec::new(),
             batch_max: 256,
+            router_batch_max: 1024,
         }
     }
 }
@@ -137,6 +141,7 @@ impl Section for Config {
         number("evidence_events_max", self.evidence_events_max, 1, 256);
         number("affected_max", self.affected_max, 1, 64);
         number("batch_max", self.batch_max, 1, 4096);
+        number("router_batch_max", self.router_batch_max, 1, 4096);
         number("join.most", self.join.most, 0, 16);
         number("join.keys_max", self.join.keys_max, 1, 16 << 20);
         for (key, value) in [

@@ -18,6 +18,7 @@ pub mod decision;
 mod error;
 mod explain;
 pub mod join;
+mod parcel;
 pub mod router;
 pub mod severity;
 pub mod stage;
@@ -72,7 +73,7 @@ pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
         durable: Token::sanitised(router::NAME),
         stream: Stream::Scored,
         filters: router::filters,
-        batch_max: config.batch_max,
+        batch_max: config.router_batch_max,
         // One at a time: two batches on their way at once would arrive out of order.
         batches_in_flight: 1,
         slow: false,

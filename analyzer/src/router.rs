@@ -3,11 +3,13 @@
 use crate::{
     Config,
     chain::{Book, named},
+    parcel::{Parcels, Part},
 };
 use magsentinel_bus_schema::{
-    Class, Id, Keyed, Level, Limits, SCHEMA_VERSION, Scored, Shard, Subject, Tenant, Token, subject,
+    Class, Id, Keyed, Level, Limits, SCHEMA_VERSION, Scored, Shard, Subject, Tenant, Token, encode,
+    subject,
 };
-use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
+use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Stage};
 use serde_json::json;
 
 /// Name of the router's durable.
@@ -19,8 +21,8 @@ pub fn filters(tenant: &Tenant) -> Vec<String> {
     subject::scored_at(tenant, &[Level::Low, Level::Medium, Level::High, Level::Critical])
 }
 
-/// Where a scored event goes: one message per class that it names. Its id is derived from the
-/// scored event and the class.
+/// Where a scored event goes: once per class that it names. The id is derived from the scored
+/// event and the class.
 #[must_use]
 pub fn route(
     classes: &[Class],
@@ -58,25 +60,25 @@ impl Router {
         Self { classes: book.classes(), shards: config.shards, routed, published, keyless }
     }
 
-    fn route(&mut self, delivery: &Delivery) -> Result<Vec<Publish>, Failed> {
+    fn route(&self, delivery: &Delivery) -> Result<Vec<Part>, Failed> {
         let poison = |why: String| Failed::Poison(why);
         let scored: Scored =
             delivery.decode(Limits::default()).map_err(|e| poison(e.to_string()))?;
         check_subject(delivery, &scored)?;
         let trace = scored.trace.clone().or_else(|| delivery.trace.clone());
-        let mut out = Vec::new();
+        let mut parts = Vec::new();
         for (subject, id, keyed) in route(&self.classes, self.shards, &scored, delivery.seq) {
-            let publish = Publish::new(subject, id, &keyed).map_err(|e| poison(e.to_string()))?;
-            let (bytes, most) = (publish.payload.len(), Limits::default().bytes_max);
-            if bytes > most {
+            let bytes = encode(&keyed).map_err(|e| poison(e.to_string()))?;
+            let (length, most) = (bytes.len(), Limits::default().bytes_max);
+            if length > most {
                 return Err(poison(format!(
-                    "keyed it is {bytes} bytes long, over the limit of {most}: its patrol must \
+                    "keyed it is {length} bytes long, over the limit of {most}: its patrol must \
                      cut excerpt and reasons"
                 )));
             }
-            out.push(publish.traced(trace.clone()));
+            parts.push(Part { subject, id, bytes, trace: trace.clone() });
         }
-        Ok(out)
+        Ok(parts)
     }
 }
 
@@ -98,17 +100,22 @@ fn check_subject(delivery: &Delivery, scored: &Scored) -> Result<(), Failed> {
 
 impl Stage for Router {
     fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
+        let mut parcels = Parcels::default();
         for (index, delivery) in batch.deliveries.iter().enumerate() {
             match self.route(delivery) {
-                Ok(messages) => {
+                Ok(parts) => {
                     self.routed += 1;
-                    self.keyless += u64::from(messages.is_empty());
-                    self.published += messages.len() as u64;
-                    messages.into_iter().for_each(|message| out.publish(message));
+                    self.keyless += u64::from(parts.is_empty());
+                    self.published += parts.len() as u64;
+                    for part in parts {
+                        let Some(shard) = part.subject.shard() else { continue };
+                        parcels.add(shard, part, out);
+                    }
                 }
                 Err(why) => out.fail(index, why),
             }
         }
+        parcels.send(out);
     }
 
     fn report(&self) -> serde_json::Value {

@@ -1,10 +1,9 @@
 //! The thin shell of one shard's core: decode, hand over, publish.
 
-use crate::{
-    Config, assess::Revision, chain::Book, core::Core, join, suppression::live::Live, window::Given,
-};
+use crate::{Config, assess::Revision, chain::Book, core::Core, join, suppression::live::Live};
 use magsentinel_bus_schema::{
-    Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Timestamp, Token,
+    Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Tenant, Timestamp,
+    Token,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
 use serde_json::json;
@@ -12,6 +11,22 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Name of the service in leases.
 pub const NAME: &str = "analyzer";
+
+/// What is wrong with one event of a message.
+struct Wrong {
+    /// Which, where the message holds several.
+    element: Option<u64>,
+    why: String,
+}
+
+impl Wrong {
+    fn tell(self, index: usize, out: &mut Output) {
+        match self.element {
+            Some(element) => out.reject_element(index, element, self.why),
+            None => out.fail(index, Failed::Poison(self.why)),
+        }
+    }
+}
 
 /// What a shard published since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,19 +66,41 @@ impl Analyzer {
         self
     }
 
-    fn give(&mut self, delivery: &Delivery, arrived: Timestamp) -> Result<Given, String> {
-        let keyed: Keyed = delivery.decode(Limits::default()).map_err(|e| e.to_string())?;
-        let (tenant, subject) = Subject::parse(&delivery.subject).map_err(|e| e.to_string())?;
-        let home = Subject::Keyed(keyed.class, Shard::of(&keyed.key, self.shards));
-        if subject != home || tenant != keyed.scored.tenant {
+    /// Takes what a message holds; what is wrong with it, or with one of several events.
+    fn take(&mut self, delivery: &Delivery, arrived: Timestamp) -> Result<Vec<Wrong>, String> {
+        let all: Vec<Keyed> = delivery.decode_each(Limits::default()).map_err(|e| e.to_string())?;
+        let place = Subject::parse(&delivery.subject).map_err(|e| e.to_string())?;
+        let alone = all.len() == 1;
+        let mut wrong = Vec::new();
+        for (element, keyed) in (0..).zip(all) {
+            let given = self.give(keyed, &place, (delivery.stored, arrived));
+            if let Err(why) = given {
+                wrong.push(Wrong { element: Some(element).filter(|_| !alone), why });
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn give(
+        &mut self,
+        keyed: Keyed,
+        (tenant, subject): &(Tenant, Subject),
+        (stored, arrived): (Timestamp, Timestamp),
+    ) -> Result<(), String> {
+        let shard = Shard::of(&keyed.key, self.shards);
+        let home = match subject {
+            Subject::Parcel(_) => Subject::Parcel(shard),
+            _ => Subject::Keyed(keyed.class, shard),
+        };
+        if subject != &home || tenant != &keyed.scored.tenant {
             return Err(format!(
                 "published on {}, but belongs on {}: do router and analyzer agree on \
                  analyzer.shards?",
-                delivery.subject,
+                subject.of(tenant),
                 home.of(&keyed.scored.tenant)
             ));
         }
-        self.core.give(keyed, delivery.stored, arrived).map_err(|e| e.to_string())
+        self.core.give(keyed, stored, arrived).map(drop).map_err(|e| e.to_string())
     }
 
     /// Sends on what counts for other keys as well.
@@ -131,8 +168,9 @@ impl Stage for Analyzer {
         for (index, delivery) in batch.deliveries.iter().enumerate() {
             // What is read again did not just arrive: idle time counts from when it was stored.
             let arrived = if batch.rebuilding { delivery.stored } else { batch.now };
-            if let Err(why) = self.give(delivery, arrived) {
-                out.fail(index, Failed::Poison(why));
+            match self.take(delivery, arrived) {
+                Ok(wrong) => wrong.into_iter().for_each(|wrong| wrong.tell(index, out)),
+                Err(why) => out.fail(index, Failed::Poison(why)),
             }
             self.send_on(delivery.trace.as_ref(), out);
         }

@@ -8,7 +8,7 @@ use crate::{
 };
 use magsentinel_bus_schema::{
     Action, Alert, Assessment, Class, Effect, Keyed, Level, Limits, Message, Response, Scored,
-    Shard, Status, Subject, Tenant, Timestamp, Trust, decode, encode,
+    Shard, Status, Subject, Tenant, Timestamp, Trust, codec, decode, encode,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
 use std::sync::Arc;
@@ -54,11 +54,22 @@ fn routed(events: &[Scored]) -> Vec<Delivery> {
     let deliveries: Vec<_> = events.iter().map(scored_delivery).collect();
     let out = handle(&mut router, &deliveries, at(0.0), false);
     assert!(out.failures().is_empty(), "{:?}", out.failures());
-    let keyed = |publish: &Publish| {
-        let message: Keyed = read(publish);
-        delivery(&publish.subject, publish.payload.to_vec(), message.scored.ts)
+    let alone = |publish: &Publish| -> Vec<Delivery> {
+        let all: Vec<Keyed> =
+            codec::decode_each(&publish.payload, None, Limits::default()).unwrap();
+        let one = |k: &Keyed| delivery(&publish.subject, encode(k).unwrap(), k.scored.ts);
+        all.iter().map(one).collect()
     };
-    out.published().iter().map(keyed).collect()
+    out.published().iter().flat_map(alone).collect()
+}
+
+/// The same as the router sends them: those of one batch for one shard as one message.
+fn parcels(events: &[Scored]) -> Vec<Delivery> {
+    let mut router = Router::new(&config(), &shipped());
+    let deliveries: Vec<_> = events.iter().map(scored_delivery).collect();
+    let out = handle(&mut router, &deliveries, at(0.0), false);
+    let sent = |publish: &Publish| delivery(&publish.subject, publish.payload.to_vec(), at(61.0));
+    out.published().iter().map(sent).collect()
 }
 
 fn read<T: Message>(publish: &Publish) -> T {
@@ -262,6 +273,31 @@ fn bad_messages_are_dead_letters_with_a_reason_and_the_next_good_one_is_handled(
 }
 
 #[test]
+fn what_travels_together_is_taken_one_by_one() {
+    let sent = |deliveries: &[Delivery]| {
+        let out = handle(&mut analyzer(config()), deliveries, at(61.0), false);
+        assert!(out.failures().is_empty(), "{:?}", out.failures());
+        out.published().iter().map(|p| (p.id, p.payload.clone())).collect::<Vec<_>>()
+    };
+    let (together, alone) = (parcels(&intrusion()), routed(&intrusion()));
+    assert_eq!((together.len(), alone.len()), (1, 6), "client, user and session of two");
+    assert_eq!(sent(&together), sent(&alone));
+}
+
+#[test]
+fn one_wrong_event_of_a_message_is_told_and_the_others_are_taken() {
+    let mut together = parcels(&intrusion());
+    let mut all: Vec<Keyed> = together[0].decode_each(Limits::default()).unwrap();
+    all.insert(1, Keyed { key: "x".to_owned(), ..all[0].clone() });
+    together[0].payload = codec::join(all.iter().map(|k| encode(k).unwrap()).collect()).into();
+    let out = handle(&mut analyzer(config()), &together, at(61.0), false);
+    let [wrong] = out.failures() else { panic!("{:?}", out.failures()) };
+    assert_eq!(wrong.element, Some(1));
+    assert!(matches!(&wrong.why, Failed::Poison(why) if why.contains("only the router")));
+    assert_eq!(of_chain(&out, CHAIN).len(), 1);
+}
+
+#[test]
 fn the_router_publishes_once_per_class_counts_the_keyless_and_refuses_what_lies() {
     let mut router = Router::new(&config(), &shipped());
     let nobody = scored_delivery(&scored("nobody", "sql-guard", Level::High, 0.0));
@@ -270,9 +306,11 @@ fn the_router_publishes_once_per_class_counts_the_keyless_and_refuses_what_lies(
     lying.subject = "mag.default.scored.data-flow.medium".to_owned();
     let whole = scored_delivery(&intrusion()[0]);
     let out = handle(&mut router, &[nobody, blank, lying, whole.clone()], at(0.0), false);
-    let subjects: Vec<_> = out.published().iter().map(|p| p.subject.clone()).collect();
-    let keyed = |class| Subject::Keyed(class, Shard(0));
-    assert_eq!(subjects, [keyed(Class::Client), keyed(Class::User), keyed(Class::Session)]);
+    let [parcel] = out.published() else { panic!("{out:?}") };
+    assert_eq!(parcel.subject, Subject::Parcel(Shard(0)));
+    let all: Vec<Keyed> = codec::decode_each(&parcel.payload, None, Limits::default()).unwrap();
+    let classes: Vec<Class> = all.iter().map(|keyed| keyed.class).collect();
+    assert_eq!(classes, [Class::Client, Class::User, Class::Session]);
     let twice = handle(&mut router, &[whole], at(5.0), false);
     let ids = |out: &Output| out.published().iter().map(|p| p.id).collect::<Vec<_>>();
     assert_eq!(ids(&out), ids(&twice));

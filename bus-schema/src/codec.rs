@@ -104,35 +104,72 @@ pub fn decode<T: Message>(
     limits: Limits,
 ) -> Result<T, CodecError> {
     check_size(bytes, limits)?;
-    let read = if is_json(bytes, content_type) {
-        from_json::<T>(bytes)
-    } else {
-        from_messagepack::<T>(bytes)
-    };
+    let json = is_json(bytes, content_type);
+    let read: Result<T, _> = if json { from_json(bytes) } else { from_messagepack(bytes) };
     // A newer message may read as a broken one: then its version is the better explanation.
     let version = match &read {
         Ok(message) => u64::from(message.version()),
-        Err(_) => peek_version(bytes, content_type),
+        Err(_) => peek::<Versioned>(bytes, json).map_or(0, |one| one.v),
     };
-    if version > u64::from(SCHEMA_VERSION) {
-        return Err(CodecError::Version { found: version });
-    }
-    read
+    known_version(version).and(read)
 }
 
-fn peek_version(bytes: &[u8], content_type: Option<&str>) -> u64 {
-    /// Just the version.
-    #[derive(Deserialize)]
-    struct Versioned {
-        #[serde(default)]
-        v: u64,
-    }
-    let peeked = if is_json(bytes, content_type) {
-        serde_json::from_slice::<Versioned>(bytes).ok()
-    } else {
-        Versioned::deserialize(&mut messagepack(bytes)).ok()
+/// Reads what [`join`] wrote: one message, or an array of them.
+pub fn decode_each<T: Message>(
+    bytes: &[u8],
+    content_type: Option<&str>,
+    limits: Limits,
+) -> Result<Vec<T>, CodecError> {
+    let json = is_json(bytes, content_type);
+    let several = match bytes.trim_ascii_start().first() {
+        Some(b'[') => json,
+        Some(0x90..=0x9f | 0xdc | 0xdd) => !json,
+        _ => false,
     };
-    peeked.map_or(0, |m| m.v)
+    if !several {
+        return decode(bytes, content_type, limits).map(|one| vec![one]);
+    }
+    check_size(bytes, limits)?;
+    let read: Result<Vec<T>, _> = if json { from_json(bytes) } else { from_messagepack(bytes) };
+    let newest = match &read {
+        Ok(messages) => messages.iter().map(|m| u64::from(m.version())).max().unwrap_or(0),
+        Err(_) => peek::<Vec<Versioned>>(bytes, json)
+            .map_or(0, |all| all.iter().map(|one| one.v).max().unwrap_or(0)),
+    };
+    known_version(newest).and(read)
+}
+
+/// Joins encoded messages ([`encode`]) to one MessagePack array; a lone one stays as it is.
+#[must_use]
+pub fn join(mut messages: Vec<Vec<u8>>) -> Vec<u8> {
+    if messages.len() == 1 {
+        return messages.pop().unwrap_or_default();
+    }
+    // An array of 32 bits' length, of the MessagePack specification.
+    let length = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+    let mut joined = vec![0xdd];
+    joined.extend_from_slice(&length.to_be_bytes());
+    messages.iter().for_each(|message| joined.extend_from_slice(message));
+    joined
+}
+
+/// Just the version.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    v: u64,
+}
+
+fn known_version(found: u64) -> Result<(), CodecError> {
+    if found > u64::from(SCHEMA_VERSION) { Err(CodecError::Version { found }) } else { Ok(()) }
+}
+
+fn peek<T: DeserializeOwned>(bytes: &[u8], json: bool) -> Option<T> {
+    if json {
+        serde_json::from_slice(bytes).ok()
+    } else {
+        T::deserialize(&mut messagepack(bytes)).ok()
+    }
 }
 
 pub(crate) fn check_size(bytes: &[u8], limits: Limits) -> Result<(), CodecError> {

@@ -139,7 +139,7 @@ impl fmt::Display for Shard {
 }
 
 /// Every subject of the mesh, without its tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The door for publishers that compute no shard.
     Ingest(Kind),
@@ -151,6 +151,8 @@ pub enum Subject {
     Scored(Token, Level),
     /// A scored event on its way to a key's owner.
     Keyed(Class, Shard),
+    /// Several scored events for keys of any class of one shard, in order, as one message.
+    Parcel(Shard),
     /// An assessment.
     Assessment(Level),
     /// An alert.
@@ -179,9 +181,26 @@ pub enum Subject {
     Status(Token),
     /// Request and reply: what the analyzer would make of scored events.
     Analyze,
+    /// Request and reply: whether this one process is still connected.
+    Instance(Token),
 }
 
+/// Where a class stands on the subject of a lone event.
+const PARCEL: &str = "parcel";
+
 impl Subject {
+    /// The shard of what is kept by shard, other than leases.
+    #[must_use]
+    pub fn shard(&self) -> Option<Shard> {
+        match self {
+            Self::Event(_, shard)
+            | Self::Fact(_, _, shard)
+            | Self::Keyed(_, shard)
+            | Self::Parcel(shard) => Some(*shard),
+            _ => None,
+        }
+    }
+
     /// The subject's text for a tenant.
     #[must_use]
     pub fn of(&self, tenant: &Tenant) -> String {
@@ -192,6 +211,7 @@ impl Subject {
             Self::Fact(patrol, class, shard) => format!("{p}.fact.{patrol}.{class}.{shard}"),
             Self::Scored(patrol, level) => format!("{p}.scored.{patrol}.{level}"),
             Self::Keyed(class, shard) => format!("{p}.keyed.{class}.{shard}"),
+            Self::Parcel(shard) => format!("{p}.keyed.{PARCEL}.{shard}"),
             Self::Assessment(level) => format!("{p}.assessment.{level}"),
             Self::Alert(level, attack) => format!("{p}.alert.{level}.{attack}"),
             Self::Analysis(attack) => format!("{p}.analysis.{attack}"),
@@ -206,6 +226,7 @@ impl Subject {
             Self::Verdict(kind) => format!("{p}.verdict.{kind}"),
             Self::Status(service) => format!("{p}.status.{service}"),
             Self::Analyze => format!("{p}.analyze"),
+            Self::Instance(name) => format!("{p}.instance.{name}"),
         }
     }
 
@@ -233,6 +254,7 @@ impl Subject {
                 let patrol = patrol.parse()?;
                 Level::from_token(level).map(|l| Self::Scored(patrol, l))
             }
+            ["keyed", PARCEL, shard] => parse_shard(shard).map(Self::Parcel),
             ["keyed", class, shard] => {
                 Class::from_token(class).zip(parse_shard(shard)).map(|(c, s)| Self::Keyed(c, s))
             }
@@ -256,6 +278,7 @@ impl Subject {
             ["verdict", kind] => kind.parse().ok().map(Self::Verdict),
             ["status", service] => Some(Self::Status(service.parse()?)),
             ["analyze"] => Some(Self::Analyze),
+            ["instance", name] => Some(Self::Instance(name.parse()?)),
             _ => None,
         })
     }
@@ -355,7 +378,7 @@ impl Stream {
             Subject::Ingest(_) => Self::Ingest,
             Subject::Event(..) => Self::Events,
             Subject::Scored(..) => Self::Scored,
-            Subject::Keyed(..) | Subject::Fact(..) => Self::Keyed,
+            Subject::Keyed(..) | Subject::Parcel(_) | Subject::Fact(..) => Self::Keyed,
             Subject::DeadLetter(_) => Self::DeadLetter,
             Subject::Verdict(_) | Subject::Status(_) | Subject::Analyze => return None,
             _ => Self::Decisions,
@@ -412,6 +435,7 @@ mod tests {
             Subject::Fact(token("auth-sentry"), Class::User, Shard(0)),
             Subject::Scored(token("sql-guard"), Level::None),
             Subject::Keyed(Class::Session, Shard(7)),
+            Subject::Parcel(Shard(8)),
             Subject::Assessment(Level::Critical),
             Subject::Alert(Level::High, token("sql_injection_exfiltration")),
             Subject::Analysis(token("bulk_export")),
@@ -426,6 +450,7 @@ mod tests {
             Subject::Verdict(Kind::Sql),
             Subject::Status(token("sql-guard")),
             Subject::Analyze,
+            Subject::Instance(token("analyzer-0193")),
         ]
     }
 

@@ -6,9 +6,7 @@ use crate::{
     settings::Settings,
 };
 use anyhow::Result;
-use magsentinel_bus_schema::{
-    Class, Gap, GapState, Kind, Shard, Stream, Subject, Timestamp, Token, subject,
-};
+use magsentinel_bus_schema::{Gap, GapState, Kind, Stream, Timestamp, Token, subject};
 use magsentinel_patrol::{patrols::TABLE, stage::consumer_of};
 use magsentinel_runtime::{
     bus::Bus,
@@ -69,11 +67,7 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
             rows.extend(ledger::sharded_row(bus, &name, stream, &[filter]).await?);
         }
     }
-    let keyed: Vec<String> = Class::ALL
-        .iter()
-        .map(|class| Subject::Keyed(*class, Shard(0)).of(tenant))
-        .map(|of_one| format!("{}.*", of_one.trim_end_matches(".0")))
-        .collect();
+    let keyed = [subject::all_of(tenant, "keyed")];
     let analyzer: Token = "analyzer".parse()?;
     rows.extend(ledger::sharded_row(bus, &analyzer, Stream::Keyed, &keyed).await?);
     for kind in Kind::ALL {

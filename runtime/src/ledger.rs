@@ -149,13 +149,8 @@ pub async fn sharded_row(
     let mut waiting_since: Option<Timestamp> = None;
     bus.read_all(stream, filters.to_vec(), |d| {
         received += 1;
-        let shard = Subject::parse(&d.subject).ok().and_then(|(_, s)| match s {
-            Subject::Event(_, shard) | Subject::Keyed(_, shard) | Subject::Fact(_, _, shard) => {
-                Some(shard.0)
-            }
-            _ => None,
-        });
-        let position = shard.and_then(|s| leases.get(&s)).map_or(0, |l| l.position);
+        let shard = Subject::parse(&d.subject).ok().and_then(|(_, s)| s.shard());
+        let position = shard.and_then(|s| leases.get(&s.0)).map_or(0, |l| l.position);
         handled += u64::from(d.seq <= position);
         if d.seq > position {
             waiting_since = Some(waiting_since.map_or(d.stored, |since| since.min(d.stored)));

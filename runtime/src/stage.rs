@@ -6,7 +6,7 @@
 //! can be replayed from a file.
 
 use bytes::Bytes;
-use magsentinel_bus_schema::{CodecError, Id, Limits, Message, Shard, Subject, Timestamp};
+use magsentinel_bus_schema::{CodecError, Id, Limits, Message, Shard, Subject, Timestamp, codec};
 
 /// One pulled message.
 #[derive(Clone, Debug)]
@@ -35,6 +35,11 @@ impl Delivery {
     /// Decodes the payload.
     pub fn decode<T: Message>(&self, limits: Limits) -> Result<T, CodecError> {
         magsentinel_bus_schema::decode(&self.payload, self.content_type.as_deref(), limits)
+    }
+
+    /// Decodes a payload that may hold several messages.
+    pub fn decode_each<T: Message>(&self, limits: Limits) -> Result<Vec<T>, CodecError> {
+        codec::decode_each(&self.payload, self.content_type.as_deref(), limits)
     }
 }
 

@@ -31,6 +31,7 @@ impl Visit for Table {
         }
         wrong_types(name, message);
         versions(name, message);
+        several(name, message);
     }
 }
 
@@ -61,6 +62,32 @@ fn too_long<T: Message + Debug>(name: &str, bytes: &[u8]) {
             && bytes_max == limit),
         "{name}: {found:?}"
     );
+}
+
+/// Several messages in one payload are read as such, and nothing else is.
+fn several<T: Message + PartialEq + Debug>(name: &str, message: &T) {
+    let each = |bytes: &[u8]| codec::decode_each::<T>(bytes, None, Limits::default());
+    let packed = encode(message).unwrap();
+    let all = codec::join(vec![packed.clone(); 3]);
+    assert_eq!(all[..5], [0xdd, 0, 0, 0, 3], "{name}");
+    let text = String::from_utf8(encode_json(message).unwrap()).unwrap();
+    for three in [&all, &format!(" [{text},{text},{text}]").into_bytes()] {
+        let all = each(three).unwrap();
+        assert!(all.len() == 3 && all.iter().all(|one| one == message), "{name}: {all:?}");
+        assert!(is_malformed(&each(&three[..three.len() - 1])), "{name}");
+        let found = each(&[&three[..], b"x"].concat());
+        assert!(matches!(found, Err(CodecError::TrailingBytes(1))), "{name}: {found:?}");
+        let found = codec::decode_each::<T>(three, None, Limits { bytes_max: three.len() - 1 });
+        assert!(matches!(found, Err(CodecError::TooLarge { .. })), "{name}: {found:?}");
+        assert!(is_malformed(&read::<T>(three)), "{name}");
+    }
+    for alone in [codec::join(vec![packed.clone()]), text.into_bytes()] {
+        assert_eq!(each(&alone).unwrap(), std::slice::from_ref(message), "{name}");
+    }
+    let [newer, _] = changed(message, |value| value["v"] = (SCHEMA_VERSION + 1).into());
+    let mixed = codec::join(vec![packed, newer]);
+    assert!(matches!(each(&mixed), Err(CodecError::Version { .. })), "{name}");
+    assert!(matches!(each(b""), Err(CodecError::Empty)), "{name}");
 }
 
 fn wrong_types<T: Message + Debug>(name: &str, message: &T) {

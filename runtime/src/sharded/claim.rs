@@ -12,6 +12,8 @@ pub(crate) struct Known {
     /// How long ago this process saw that message. Its own monotonic clock, so that skewed
     /// clocks on other machines do not matter.
     pub(crate) age: Duration,
+    /// The process of the owner has ended.
+    pub(crate) gone: bool,
 }
 
 /// What to do about the shards.
@@ -44,7 +46,7 @@ pub(crate) fn moves(
         Some(k) => match k.lease.owner.as_deref() {
             None => true,
             Some(owner) if owner == me => true,
-            Some(_) => k.age > Duration::from_millis(k.lease.ttl_ms),
+            Some(_) => k.gone || k.age > Duration::from_millis(k.lease.ttl_ms),
         },
     };
     let claim = (0..shards)
@@ -71,7 +73,7 @@ mod tests {
             handled: 0,
             snapshot: None,
         };
-        Known { lease, seq: 1, age: Duration::from_secs(age_s) }
+        Known { lease, seq: 1, age: Duration::from_secs(age_s), gone: false }
     }
 
     fn shards(numbers: &[u16]) -> Vec<Shard> {
@@ -88,14 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn only_free_and_expired_shards_are_claimed() {
+    fn only_what_is_free_expired_or_of_an_owner_that_is_gone_is_claimed() {
         let known = BTreeMap::from([
             (Shard(0), lease(Some("b"), 1)),
             (Shard(1), lease(Some("b"), 10)),
             (Shard(2), lease(None, 1)),
             (Shard(3), lease(Some("a"), 1)),
+            (Shard(4), Known { gone: true, ..lease(Some("c"), 1) }),
         ]);
-        assert_eq!(moves(&known, 4, "a", &[], 1).claim, shards(&[1, 2, 3]));
+        assert_eq!(moves(&known, 5, "a", &[], 1).claim, shards(&[1, 2, 3, 4]));
         assert_eq!(moves(&known, 4, "a", &[], 2).claim, shards(&[1, 2]));
     }
 }

@@ -102,9 +102,5 @@ impl Feed {
 
 fn with_shard(delivery: Delivery) -> Option<(Shard, Delivery)> {
     let (_, subject) = Subject::parse(&delivery.subject).ok()?;
-    let shard = match subject {
-        Subject::Event(_, shard) | Subject::Keyed(_, shard) | Subject::Fact(_, _, shard) => shard,
-        _ => return None,
-    };
-    Some((shard, delivery))
+    Some((subject.shard()?, delivery))
 }

@@ -17,13 +17,13 @@ use magsentinel_bus_schema::{
     Lease, Limits, Shard, Stream, Subject, Token, codec::MESSAGEPACK, subject,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 /// The newest lease of every shard, with the time at which it was seen here.
-type View = Arc<Mutex<BTreeMap<Shard, (Lease, u64, Instant)>>>;
+pub(super) type View = Arc<Mutex<BTreeMap<Shard, (Lease, u64, Instant)>>>;
 
 /// Follows the leases of one service.
 pub(crate) struct Leases {
@@ -59,13 +59,19 @@ impl Leases {
         Ok(Self { bus, service: name, view, task })
     }
 
-    /// What is known now.
-    pub(crate) fn known(&self) -> BTreeMap<Shard, Known> {
+    /// The same, for whoever looks after the owners.
+    pub(super) fn view(&self) -> View {
+        Arc::clone(&self.view)
+    }
+
+    /// What is known now, given the owners that are gone.
+    pub(crate) fn known(&self, gone: &BTreeSet<String>) -> BTreeMap<Shard, Known> {
         let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |(lease, seq, seen): &(Lease, u64, Instant)| Known {
             lease: lease.clone(),
             seq: *seq,
             age: seen.elapsed(),
+            gone: lease.owner.as_ref().is_some_and(|owner| gone.contains(owner)),
         };
         view.iter().map(|(shard, entry)| (*shard, known(entry))).collect()
     }
@@ -113,6 +119,12 @@ impl Leases {
     fn subject(&self, shard: Shard) -> String {
         Subject::Lease(self.service.clone(), shard).of(self.bus.tenant())
     }
+}
+
+/// Who owns a shard.
+pub(super) fn owners(view: &View) -> BTreeSet<String> {
+    let view = view.lock().unwrap_or_else(PoisonError::into_inner);
+    view.values().filter_map(|(lease, ..)| lease.owner.clone()).collect()
 }
 
 fn note(view: &mut BTreeMap<Shard, (Lease, u64, Instant)>, lease: Lease, seq: u64) {

@@ -4,6 +4,7 @@ use super::{
     claim,
     feed::{Feed, From},
     leases::Leases,
+    members::Members,
     snapshot::restored,
     trouble::Trouble,
 };
@@ -18,14 +19,11 @@ use magsentinel_bus_schema::{Lease, Shard, Token};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How long an owner may be silent before others take over.
+/// How long an owner that is still connected may be silent before others take over.
 const TTL: Duration = Duration::from_secs(9);
 /// How often leases are renewed, and what is due by time is done.
 const RENEW: Duration = Duration::from_secs(3);
@@ -83,32 +81,6 @@ pub(crate) struct ShardedState {
     ticked: Instant,
 }
 
-/// Live processes of the service, by the answers to a ping. Counted beside the worker, because
-/// gathering answers takes longer than events may wait.
-struct Members(Arc<AtomicUsize>, tokio::task::JoinHandle<()>);
-
-impl Drop for Members {
-    fn drop(&mut self) {
-        self.1.abort();
-    }
-}
-
-impl Members {
-    /// Counts once, and then again and again.
-    async fn count(args: &ShardedWorkerArgs) -> Self {
-        let (bus, name) = (args.context.bus.clone(), args.process.to_string());
-        let known = Arc::new(AtomicUsize::new(crate::micro::count(&bus, &name).await));
-        let counted = Arc::clone(&known);
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(RENEW / 3).await;
-                counted.store(crate::micro::count(&bus, &name).await, Ordering::Relaxed);
-            }
-        });
-        Self(known, task)
-    }
-}
-
 /// The only message: do one more turn.
 pub(crate) struct Next;
 
@@ -123,7 +95,7 @@ impl Actor for ShardedWorker {
         args: ShardedWorkerArgs,
     ) -> Result<ShardedState, ActorProcessingErr> {
         let leases = Leases::follow(&args.context, &args.service.name).await?;
-        let members = Members::count(&args).await;
+        let members = Members::look(&args.context, &args.process, leases.view()).await?;
         myself.cast(Next)?;
         Ok(ShardedState {
             args,
@@ -158,7 +130,7 @@ impl Actor for ShardedWorker {
 
 impl ShardedState {
     async fn turn(&mut self) {
-        if self.governed.is_none_or(|t| t.elapsed() >= RENEW) {
+        if self.members.news() || self.governed.is_none_or(|t| t.elapsed() >= RENEW) {
             self.govern().await;
         }
         if self.ticked.elapsed() >= TICK {
@@ -218,10 +190,10 @@ impl ShardedState {
         let expired = self.owned.iter().filter(|(_, o)| o.renewed.elapsed() >= TTL);
         let expired: Vec<Shard> = expired.map(|(shard, _)| *shard).collect();
         expired.into_iter().for_each(|shard| self.lose(shard));
-        let members = self.members.0.load(Ordering::Relaxed).max(1);
+        let members = self.members.count();
         let me = self.args.context.instance.to_string();
         let owned: Vec<Shard> = self.owned.keys().copied().collect();
-        let known = self.leases.known();
+        let known = self.leases.known(&self.members.gone());
         let moves = claim::moves(&known, self.args.shards, &me, &owned, members);
         self.release(&moves.release).await;
         self.renew().await;

@@ -122,9 +122,8 @@ async fn stored<T: magsentinel_bus_schema::Message>(
     mut show: impl FnMut(&T, Timestamp),
 ) {
     let each = |delivery: &Delivery| {
-        if let Ok(message) = delivery.decode::<T>(Limits::default()) {
-            show(&message, delivery.stored);
-        }
+        let messages = delivery.decode_each::<T>(Limits::default());
+        messages.iter().flatten().for_each(|message| show(message, delivery.stored));
     };
     bus.read_all(stream, Vec::new(), each).await.expect("the stream can be read");
 }

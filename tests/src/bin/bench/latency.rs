@@ -118,9 +118,9 @@ async fn stored<T: Message>(
 ) -> Vec<f64> {
     let mut ms = Vec::new();
     let show = |delivery: &Delivery| {
-        let Ok(message) = delivery.decode::<T>(Limits::default()) else { return };
-        let Some(us) = published(&message) else { return };
-        ms.push((delivery.stored.micros() - us) as f64 / 1e3);
+        let Ok(messages) = delivery.decode_each::<T>(Limits::default()) else { return };
+        let after = |us| (delivery.stored.micros() - us) as f64 / 1e3;
+        ms.extend(messages.iter().filter_map(&mut published).map(after));
     };
     bus.read_all(stream, Vec::new(), show).await.expect("the stream can be read");
     ms.sort_by(f64::total_cmp);
