@@ -11,6 +11,7 @@ pub mod context;
 mod deadletter;
 mod delivery;
 pub mod gap;
+mod gather;
 pub mod health;
 pub mod ledger;
 pub mod memory;

@@ -3,7 +3,7 @@
 use super::{consumer, finish};
 use crate::{
     context::Context,
-    delivery, gap, metrics,
+    delivery, gap, gather, metrics,
     service::Pool,
     stage::{Batch, Delivery, Output, Stage},
 };
@@ -11,8 +11,8 @@ use async_nats::jetstream::{
     consumer::{PullConsumer, pull},
     message::{Acker, Message},
 };
-use futures::{FutureExt, StreamExt};
-use magsentinel_bus_schema::{Stream, Token};
+use futures::StreamExt;
+use magsentinel_bus_schema::Stream;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -108,10 +108,7 @@ impl PoolState {
             () = context.stopping() => return,
         };
         let Ok(permit) = permit else { return };
-        let batch = tokio::select! {
-            batch = self.pull() => batch,
-            () = context.stopping() => return,
-        };
+        let batch = self.pull().await;
         let (given_up, batch) = self.take_given_up(batch);
         if !given_up.is_empty() {
             finish::give_up(&context, &self.args.pool, given_up).await;
@@ -129,7 +126,8 @@ impl PoolState {
         self.report();
     }
 
-    /// The next batch: fresh messages together, a redelivered one alone.
+    /// The next batch: fresh messages together, a redelivered one alone; nothing when the
+    /// process is to end.
     async fn pull(&mut self) -> Vec<Held> {
         let inbox = Arc::clone(&self.args.inbox);
         let mut inbox = inbox.lock().await;
@@ -140,7 +138,7 @@ impl PoolState {
             inbox.messages = self.reopen().await;
             return Vec::new();
         }
-        hold(inbox.fresh(self.args.pool.batch_max, &self.args.pool.durable).await)
+        hold(inbox.fresh(&self.args.context, &self.args.pool).await)
     }
 
     async fn reopen(&mut self) -> Option<pull::Stream> {
@@ -212,29 +210,34 @@ impl PoolState {
 }
 
 impl Inbox {
-    /// Waits for a message and takes what is ready beside it; redelivered ones are put aside.
-    async fn fresh(&mut self, batch_max: usize, durable: &Token) -> Vec<Message> {
-        let mut batch = Vec::with_capacity(batch_max);
+    /// Waits for a message and takes those that come with it; redelivered ones are put aside.
+    async fn fresh(&mut self, context: &Context, pool: &Pool) -> Vec<Message> {
+        let mut batch = Vec::with_capacity(pool.batch_max);
         let Some(messages) = self.messages.as_mut() else { return batch };
-        let Some(first) = messages.next().await else {
-            self.messages = None;
-            return batch;
+        let first = tokio::select! {
+            first = messages.next() => first,
+            () = context.stopping() => return batch,
         };
-        let mut next = Some(first);
-        while let Some(pulled) = next.take() {
+        if first.is_none() {
+            self.messages = None;
+        }
+        let mut next = first;
+        while let (Some(pulled), Some(messages)) = (next.take(), self.messages.as_mut()) {
             match pulled {
                 Ok(message) if message.info().is_ok_and(|i| i.delivered > 1) => {
+                    next = gather::after(&message, messages).await;
                     self.alone.push(message);
                 }
-                Ok(message) => batch.push(message),
-                Err(error) => {
-                    tracing::warn!(consumer = %durable, %error, "pull failed");
-                    self.messages = None;
-                    break;
+                Ok(message) => {
+                    if batch.len() + 1 < pool.batch_max {
+                        next = gather::after(&message, messages).await;
+                    }
+                    batch.push(message);
                 }
-            }
-            if batch.len() < batch_max {
-                next = messages.next().now_or_never().flatten();
+                Err(error) => {
+                    tracing::warn!(consumer = %pool.durable, %error, "pull failed");
+                    self.messages = None;
+                }
             }
         }
         batch

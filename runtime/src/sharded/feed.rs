@@ -2,12 +2,18 @@
 
 use crate::{
     bus::{Bus, Error},
-    delivery,
+    delivery, gather,
     service::Sharded,
     stage::Delivery,
 };
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use futures::{FutureExt, StreamExt};
+use async_nats::jetstream::{
+    Message,
+    consumer::{
+        AckPolicy, DeliverPolicy, PullConsumer,
+        pull::{self, MessagesError},
+    },
+};
+use futures::StreamExt;
 use magsentinel_bus_schema::{Shard, Subject};
 use std::time::Duration;
 
@@ -19,6 +25,12 @@ pub(crate) enum From {
     /// From what was stored at this time on (microseconds since the epoch).
     Stored(i64),
 }
+
+/// What came of a wait for a message.
+pub(crate) type Pulled = Option<Result<Message, MessagesError>>;
+
+/// Messages with their shards.
+pub(crate) type Batch = Vec<(Shard, Delivery)>;
 
 /// An open feed.
 pub(crate) struct Feed {
@@ -74,21 +86,28 @@ impl Feed {
         Ok(Self { consumer, messages, stream: service.stream.name(bus.tenant()) })
     }
 
-    /// Waits for a message and takes what is ready beside it, in stream order. `None`: the feed
-    /// has broken and is to be opened again.
-    pub(crate) async fn next(&mut self, max: usize) -> Option<Vec<(Shard, Delivery)>> {
+    /// Waits for a message. Nothing is lost when the wait is given up.
+    pub(crate) async fn first(&mut self) -> Pulled {
+        self.messages.next().await
+    }
+
+    /// A message and what comes with it, in stream order. `None`: the feed has broken and is to
+    /// be opened again.
+    pub(crate) async fn with(&mut self, first: Pulled, max: usize) -> Option<Batch> {
         let mut batch = Vec::with_capacity(max);
-        let mut next = Some(self.messages.next().await?);
+        let mut next = Some(first?);
         while let Some(pulled) = next.take() {
             match pulled {
-                Ok(message) => batch.extend(delivery::of(&message).and_then(with_shard)),
+                Ok(message) => {
+                    batch.extend(delivery::of(&message).and_then(with_shard));
+                    if batch.len() < max {
+                        next = gather::after(&message, &mut self.messages).await;
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(stream = self.stream, %error, "feed broke");
                     return (!batch.is_empty()).then_some(batch);
                 }
-            }
-            if batch.len() < max {
-                next = self.messages.next().now_or_never().flatten();
             }
         }
         Some(batch)

@@ -145,12 +145,12 @@ impl ShardedState {
             return;
         }
         let Some(feed) = self.feed.as_mut() else { return };
-        let batch = tokio::select! {
-            batch = feed.next(self.args.service.batch_max) => batch,
+        let first = tokio::select! {
+            first = feed.first() => first,
             () = tokio::time::sleep(Duration::from_millis(250)) => return self.idle().await,
             () = self.args.context.stopping() => return,
         };
-        match batch {
+        match feed.with(first, self.args.service.batch_max).await {
             Some(batch) => self.handle_batch(batch).await,
             None => self.feed = None,
         }

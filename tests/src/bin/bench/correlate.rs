@@ -153,11 +153,18 @@ async fn drain() {
     }
     let mut times = (i64::MAX, i64::MIN);
     let mut span = |at: Timestamp| times = (times.0.min(at.micros()), times.1.max(at.micros()));
-    stored(&bus, Stream::Keyed, |_: &Keyed, at| span(at)).await;
+    let mut parcels = BTreeSet::new();
+    stored(&bus, Stream::Keyed, |keyed: &Keyed, at| {
+        span(at);
+        parcels.insert((at, Shard::of(&keyed.key, SHARDS).0));
+    })
+    .await;
     stored(&bus, Stream::Decisions, |_: &Alert, at| span(at)).await;
     let rate = EVENTS as f64 / ((times.1 - times.0) as f64 / 1e6);
     let label = "scored events/s through router and analyzer | bare drain";
     println!("{label:<58} {rate:>14.0} {bare:>14.0}  ({:.0} %)", 100.0 * rate / bare);
+    let label = "scored events a message between router and analyzer";
+    println!("{label:<58} {:>14.1}", EVENTS as f64 / parcels.len() as f64);
 }
 
 /// A shard with many keys, its owner killed, another started at once.
