@@ -1,7 +1,7 @@
 //! The pure path: scored events in, final assessments out, no stream between.
 
 use crate::{Config, Error, assess::Revision, chain::Book, core::Core, router};
-use magsentinel_bus_schema::{Assessment, Id, Keyed, Level, Scored, Shard, Timestamp};
+use magsentinel_bus_schema::{Assessment, Id, Keyed, KeyedRef, Level, Scored, Shard, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -49,8 +49,8 @@ pub fn analyze_with(
         }
     };
     for (seq, scored) in (1..).zip(scored.iter().filter(|s| s.level > Level::None)) {
-        let routed = router::route(&classes, config.shards, scored, seq).into_iter();
-        let mut waiting: VecDeque<Keyed> = routed.map(|(_, _, keyed)| keyed).collect();
+        let routed = router::route(&classes, scored, seq);
+        let mut waiting: VecDeque<Keyed> = routed.map(KeyedRef::to_keyed).collect();
         while let Some(keyed) = waiting.pop_front() {
             let shard = Shard::of(&keyed.key, config.shards);
             let core =

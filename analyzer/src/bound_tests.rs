@@ -24,8 +24,8 @@ impl Bench {
     }
 
     fn give(&mut self, event: &Scored, stored: Timestamp) -> Result<(), Refused> {
-        for (_, _, keyed) in router::route(&self.book.classes(), 1, event, 1) {
-            self.core.give(keyed, stored, stored)?;
+        for keyed in router::route(&self.book.classes(), event, 1) {
+            self.core.give(keyed.to_keyed(), stored, stored)?;
         }
         Ok(())
     }

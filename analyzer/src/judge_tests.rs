@@ -25,8 +25,8 @@ impl Bench {
     /// Shows events that come at a time, and settles then.
     fn at(&mut self, second: f64, events: &[Scored]) -> Vec<Revision> {
         for event in events {
-            for (_, _, keyed) in router::route(&self.book.classes(), 1, event, 1) {
-                self.core.give(keyed, at(second), at(second)).unwrap();
+            for keyed in router::route(&self.book.classes(), event, 1) {
+                self.core.give(keyed.to_keyed(), at(second), at(second)).unwrap();
             }
         }
         self.core.settle(at(second))

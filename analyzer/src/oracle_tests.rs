@@ -73,8 +73,8 @@ fn run_on(
         let (batch, after) = rest.split_at(sizes.next().unwrap_or(1).clamp(1, rest.len()));
         rest = after;
         for event in batch {
-            for (_, _, keyed) in router::route(&book.classes(), 1, event, 1) {
-                core.give(keyed, at(now), at(now)).unwrap();
+            for keyed in router::route(&book.classes(), event, 1) {
+                core.give(keyed.to_keyed(), at(now), at(now)).unwrap();
             }
         }
         revisions.extend(core.settle(at(now)));

@@ -5,7 +5,7 @@
 //! A batch that is delivered again may be cut into other parcels, under other ids than the first
 //! time; the owner of a key drops a second event of one id.
 
-use magsentinel_bus_schema::{Id, Shard, Subject, codec};
+use magsentinel_bus_schema::{Class, Id, Shard, Subject, codec};
 use magsentinel_runtime::stage::{Output, Publish};
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ const BYTES_MAX: usize = 64 * 1024;
 
 /// One encoded event on its way to the owner of a key.
 pub(crate) struct Part {
-    /// Where it goes, if it travels alone.
-    pub(crate) subject: Subject,
-    /// Its id, if it travels alone.
-    pub(crate) id: Id,
+    /// Class of the key.
+    pub(crate) class: Class,
+    /// Id of the scored event.
+    pub(crate) scored: Id,
     /// MessagePack bytes of the keyed event.
     pub(crate) bytes: Vec<u8>,
     /// W3C trace context.
@@ -55,11 +55,15 @@ impl Parcels {
 impl Parcel {
     fn send(mut self, shard: Shard, out: &mut Output) {
         if self.parts.len() < 2 {
-            let Some(Part { subject, id, bytes, trace }) = self.parts.pop() else { return };
+            let Some(Part { class, scored, bytes, trace }) = self.parts.pop() else { return };
+            let id = alone(scored, class);
+            let subject = Subject::Keyed(class, shard);
             return out.publish(Publish { subject, id, payload: bytes.into(), trace });
         }
-        let ids = self.parts.iter().map(|part| part.id.as_bytes().as_slice());
-        let causes: Vec<&[u8]> = std::iter::once(b"parcel".as_slice()).chain(ids).collect();
+        let causes = self.parts.iter();
+        let causes =
+            causes.flat_map(|p| [p.scored.as_bytes().as_slice(), p.class.token().as_bytes()]);
+        let causes: Vec<&[u8]> = std::iter::once(b"parcel".as_slice()).chain(causes).collect();
         let id = Id::derived(&causes);
         let payload = codec::join(self.parts.into_iter().map(|part| part.bytes).collect()).into();
         // Each event of several carries its own trace context.
@@ -67,16 +71,18 @@ impl Parcel {
     }
 }
 
+/// The id of the message that holds one event.
+fn alone(scored: Id, class: Class) -> Id {
+    Id::derived(&[b"keyed", scored.as_bytes().as_slice(), class.token().as_bytes()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use magsentinel_bus_schema::Class;
-
-    const USER: Subject = Subject::Keyed(Class::User, Shard(0));
 
     fn part(name: &str, bytes: usize) -> Part {
-        let (id, trace) = (Id::derived(&[name]), Some("t".to_owned()));
-        Part { subject: USER, id, bytes: vec![0xc0; bytes], trace }
+        let (scored, trace) = (Id::derived(&[name]), Some("t".to_owned()));
+        Part { class: Class::User, scored, bytes: vec![0xc0; bytes], trace }
     }
 
     #[test]
@@ -87,7 +93,8 @@ mod tests {
         }
         parcels.send(&mut out);
         let [one, two] = out.published() else { panic!("{out:?}") };
-        assert_eq!((&one.subject, one.id, one.payload.len()), (&USER, part("b", 1).id, 1));
+        assert_eq!(one.subject, Subject::Keyed(Class::User, Shard(1)));
+        assert_eq!((one.id, one.payload.len()), (alone(part("b", 1).scored, Class::User), 1));
         assert_eq!(two.subject, Subject::Parcel(Shard(2)));
         assert_eq!(two.payload[..], [0xdd, 0, 0, 0, 2, 0xc0, 0xc0, 0xc0]);
         assert_eq!((one.trace.as_deref(), two.trace.as_deref()), (Some("t"), None));

@@ -61,8 +61,8 @@ fn ours(text: &str, stream: &[Scored]) -> Alerts {
         }
     };
     for event in stream {
-        for (_, _, keyed) in router::route(&book.classes(), 1, event, 1) {
-            core.give(keyed, at(1e6), at(1e6)).unwrap();
+        for keyed in router::route(&book.classes(), event, 1) {
+            core.give(keyed.to_keyed(), at(1e6), at(1e6)).unwrap();
         }
         tell(core.settle(at(1e6)));
     }

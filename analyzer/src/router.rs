@@ -6,7 +6,7 @@ use crate::{
     parcel::{Parcels, Part},
 };
 use magsentinel_bus_schema::{
-    Class, Id, Keyed, Level, Limits, SCHEMA_VERSION, Scored, Shard, Subject, Tenant, Token, encode,
+    Class, KeyedRef, Level, Limits, SCHEMA_VERSION, Scored, Shard, Subject, Tenant, Token, encode,
     subject,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Stage};
@@ -21,25 +21,17 @@ pub fn filters(tenant: &Tenant) -> Vec<String> {
     subject::scored_at(tenant, &[Level::Low, Level::Medium, Level::High, Level::Critical])
 }
 
-/// Where a scored event goes: once per class that it names. The id is derived from the scored
-/// event and the class.
-#[must_use]
-pub fn route(
+/// Where a scored event goes: once per class that it names.
+pub fn route<'s>(
     classes: &[Class],
-    shards: u16,
-    scored: &Scored,
+    scored: &'s Scored,
     seq: u64,
-) -> Vec<(Subject, Id, Keyed)> {
+) -> impl Iterator<Item = KeyedRef<'s>> {
     let entities = classes.iter().filter_map(|class| named(scored, *class));
-    entities
-        .map(|entity| {
-            let (class, key) = (entity.class, entity.value.clone());
-            let subject = Subject::Keyed(class, Shard::of(&key, shards));
-            let causes = [b"keyed".as_slice(), scored.id.as_bytes(), class.token().as_bytes()];
-            let id = Id::derived(&causes);
-            (subject, id, Keyed { v: SCHEMA_VERSION, class, key, seq, scored: scored.clone() })
-        })
-        .collect()
+    entities.map(move |entity| {
+        let (class, key) = (entity.class, entity.value.as_str());
+        KeyedRef { v: SCHEMA_VERSION, class, key, seq, scored }
+    })
 }
 
 /// The router as a stage.
@@ -60,14 +52,14 @@ impl Router {
         Self { classes: book.classes(), shards: config.shards, routed, published, keyless }
     }
 
-    fn route(&self, delivery: &Delivery) -> Result<Vec<Part>, Failed> {
+    fn route(&self, delivery: &Delivery) -> Result<Vec<(Shard, Part)>, Failed> {
         let poison = |why: String| Failed::Poison(why);
         let scored: Scored =
             delivery.decode(Limits::default()).map_err(|e| poison(e.to_string()))?;
         check_subject(delivery, &scored)?;
         let trace = scored.trace.clone().or_else(|| delivery.trace.clone());
         let mut parts = Vec::new();
-        for (subject, id, keyed) in route(&self.classes, self.shards, &scored, delivery.seq) {
+        for keyed in route(&self.classes, &scored, delivery.seq) {
             let bytes = encode(&keyed).map_err(|e| poison(e.to_string()))?;
             let (length, most) = (bytes.len(), Limits::default().bytes_max);
             if length > most {
@@ -76,7 +68,9 @@ impl Router {
                      cut excerpt and reasons"
                 )));
             }
-            parts.push(Part { subject, id, bytes, trace: trace.clone() });
+            let shard = Shard::of(keyed.key, self.shards);
+            let (class, scored) = (keyed.class, scored.id);
+            parts.push((shard, Part { class, scored, bytes, trace: trace.clone() }));
         }
         Ok(parts)
     }
@@ -107,10 +101,7 @@ impl Stage for Router {
                     self.routed += 1;
                     self.keyless += u64::from(parts.is_empty());
                     self.published += parts.len() as u64;
-                    for part in parts {
-                        let Some(shard) = part.subject.shard() else { continue };
-                        parcels.add(shard, part, out);
-                    }
+                    parts.into_iter().for_each(|(shard, part)| parcels.add(shard, part, out));
                 }
                 Err(why) => out.fail(index, why),
             }

@@ -7,8 +7,11 @@ use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
     Keyed, Lease, Outcome, Receipt, SCHEMA_VERSION, Scored, SuppressionChange,
 };
-use rmp_serde::decode::ReadReader;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use rmp_serde::decode::{self, ReadRefReader};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use std::io::Cursor;
 
 /// What travels on a subject. Every message says which schema version it was written with.
@@ -202,22 +205,30 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 }
 
 pub(crate) fn from_messagepack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    // `rmp_serde::from_slice` accepts trailing bytes; a cursor's position shows them.
     let mut reader = messagepack(bytes);
     let message = T::deserialize(&mut reader).map_err(|e| malformed("MessagePack", &e))?;
-    let read = usize::try_from(reader.position()).unwrap_or(usize::MAX);
-    match bytes.len().saturating_sub(read) {
-        0 => Ok(message),
-        rest => Err(CodecError::TrailingBytes(rest)),
+    // The reader does not say where it is; only at the end no value begins.
+    match IgnoredAny::deserialize(&mut reader) {
+        Err(decode::Error::InvalidMarkerRead(_)) => Ok(message),
+        _ => Err(CodecError::TrailingBytes(bytes.len().saturating_sub(length(bytes)))),
     }
+}
+
+/// Bytes of the first value.
+fn length(bytes: &[u8]) -> usize {
+    let mut reader = rmp_serde::Deserializer::new(Cursor::new(bytes));
+    reader.set_max_depth(DEPTH_MAX);
+    let read = IgnoredAny::deserialize(&mut reader).map(|_| reader.position());
+    read.ok().and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
 }
 
 /// Deepest nesting of a message: what `serde_json` allows, so that either form of a body is
 /// refused alike, and no stack runs out.
 const DEPTH_MAX: usize = 128;
 
-fn messagepack(bytes: &[u8]) -> rmp_serde::Deserializer<ReadReader<Cursor<&[u8]>>> {
-    let mut reader = rmp_serde::Deserializer::new(Cursor::new(bytes));
+/// Texts are read where they lie.
+fn messagepack(bytes: &[u8]) -> rmp_serde::Deserializer<ReadRefReader<'_, [u8]>> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
     reader.set_max_depth(DEPTH_MAX);
     reader
 }

@@ -37,7 +37,7 @@ pub use id::Id;
 pub use kinds::Kind;
 pub use ops::{DeadLetter, Failure, Gap, GapState, Lease, Snapshot};
 pub use rated::Rated;
-pub use scored::{Fact, Keyed, Level, Receipt, Scored, Thresholds};
+pub use scored::{Fact, Keyed, KeyedRef, Level, Receipt, Scored, Thresholds};
 pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
 pub use suppression::{Suppressed, SuppressionChange};
 pub use time::Timestamp;

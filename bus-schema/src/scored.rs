@@ -230,6 +230,30 @@ pub struct Keyed {
     pub scored: Scored,
 }
 
+/// [`Keyed`], to be written: the same bytes from a scored event that stays where it is.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct KeyedRef<'a> {
+    /// Schema version.
+    pub v: u16,
+    /// Class of the key.
+    pub class: Class,
+    /// The key.
+    pub key: &'a str,
+    /// Sequence of the scored event in its stream.
+    pub seq: u64,
+    /// The scored event.
+    pub scored: &'a Scored,
+}
+
+impl KeyedRef<'_> {
+    /// The same, on its own.
+    #[must_use]
+    pub fn to_keyed(self) -> Keyed {
+        let Self { v, class, key, seq, scored } = self;
+        Keyed { v, class, key: key.to_owned(), seq, scored: scored.clone() }
+    }
+}
+
 /// What the owner of another key than the one that gives an event its shard must know of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {

@@ -380,7 +380,9 @@ impl Stream {
             Subject::Scored(..) => Self::Scored,
             Subject::Keyed(..) | Subject::Parcel(_) | Subject::Fact(..) => Self::Keyed,
             Subject::DeadLetter(_) => Self::DeadLetter,
-            Subject::Verdict(_) | Subject::Status(_) | Subject::Analyze => return None,
+            Subject::Verdict(_) | Subject::Status(_) | Subject::Analyze | Subject::Instance(_) => {
+                return None;
+            }
             _ => Self::Decisions,
         })
     }

@@ -6,10 +6,8 @@ use crate::{
     router::route,
     testing::{Naming, at, scored},
 };
-use magsentinel_bus_schema::{Level, Subject};
+use magsentinel_bus_schema::Level;
 use std::sync::Arc;
-
-const SHARDS: u16 = 64;
 
 /// By user: a login that stands out, then a dump. By client: nothing that matches.
 fn book() -> Arc<Book> {
@@ -107,10 +105,7 @@ fn links_move_to_the_next_owner_and_what_was_sent_on_goes_no_further() {
     let core = || Core::new(config.clone(), book());
     let classes = book().classes();
     let keyed = |event: &Scored, class: Class| {
-        let routed = route(&classes, SHARDS, event, 1).into_iter();
-        let mut of =
-            routed.filter(|(subject, ..)| matches!(subject, Subject::Keyed(c, _) if *c == class));
-        of.next().unwrap().2
+        route(&classes, event, 1).find(|keyed| keyed.class == class).unwrap().to_keyed()
     };
     let mut first = core();
     let login = login("l", "T1078", "ann", "9.9.9.9", 0.0);
@@ -138,8 +133,8 @@ fn at_the_bound_the_keys_with_the_oldest_links_are_forgotten() {
     let classes = book().classes();
     for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
         let login = login(name, "T1078", name, "9.9.9.9", n as f64);
-        let routed = route(&classes, SHARDS, &login, 1);
-        let (_, _, keyed) = routed.into_iter().find(|(.., k)| k.class == Class::User).unwrap();
+        let mut routed = route(&classes, &login, 1);
+        let keyed = routed.find(|keyed| keyed.class == Class::User).unwrap().to_keyed();
         let tenant = keyed.scored.tenant.clone();
         let key = Key { tenant, class: Class::User, value: name.into() };
         joiner.take(&config, &classes, &key, &keyed);

@@ -4,7 +4,7 @@ use crate::{
     arbitrary,
     examples::{self, Visit},
 };
-use magsentinel_bus_schema::{Limits, Message, codec, decode, encode, encode_json};
+use magsentinel_bus_schema::{KeyedRef, Limits, Message, codec, decode, encode, encode_json};
 use proptest::prelude::*;
 use std::fmt::Debug;
 
@@ -39,4 +39,19 @@ proptest! {
     fn every_message_is_read_back(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
         arbitrary::each(&bytes, &mut RoundTrip);
     }
+}
+
+#[test]
+fn a_keyed_event_that_is_borrowed_is_written_as_one_that_is_owned() {
+    let keyed = examples::keyed();
+    let borrowed = KeyedRef {
+        v: keyed.v,
+        class: keyed.class,
+        key: &keyed.key,
+        seq: keyed.seq,
+        scored: &keyed.scored,
+    };
+    assert_eq!(encode(&borrowed).unwrap(), encode(&keyed).unwrap());
+    assert_eq!(encode_json(&borrowed).unwrap(), encode_json(&keyed).unwrap());
+    assert_eq!(borrowed.to_keyed(), keyed);
 }

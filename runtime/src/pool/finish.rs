@@ -1,6 +1,6 @@
 //! What happens to a batch after its stage: output stored, failures sorted, acknowledged.
 
-use super::worker::{Held, PoolWorkerArgs, lock};
+use super::worker::{Flown, Held, PoolWorkerArgs, lock};
 use crate::{
     bus::Error,
     context::Context,
@@ -135,7 +135,7 @@ async fn bury(context: &Context, pool: &Pool, held: Vec<Held>, wrong: &Wrong<'_>
 /// After a panic: what has attempts left goes back to the server, to be tried alone; the rest
 /// becomes dead letters.
 pub(crate) async fn hand_back(args: &PoolWorkerArgs, panic: &str) {
-    let held = std::mem::take(&mut *lock(&args.flight));
+    let held = Flown::take(&args.flight);
     let (last, again): (Vec<_>, Vec<_>) =
         held.into_iter().partition(|h| h.delivery.attempt >= args.pool.max_deliver);
     let label = consumer(args.pool.durable.as_str());
@@ -181,7 +181,7 @@ pub(crate) fn progress(args: &PoolWorkerArgs) -> Progress {
     let task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
-            let replies: Vec<_> = lock(&flight).iter().map(|h| h.reply.clone()).collect();
+            let replies: Vec<_> = lock(&flight).replies();
             for reply in replies {
                 if let Err(error) = client.publish(reply, "+WPI".into()).await {
                     tracing::debug!(%error, "progress was not sent");

@@ -29,7 +29,38 @@ pub(crate) struct Held {
 }
 
 /// The batch that a stage is working on. After a panic the supervisor finds it here.
-pub(crate) type Flight = Arc<Mutex<Vec<Held>>>;
+pub(crate) type Flight = Arc<Mutex<Flown>>;
+
+/// A batch, its deliveries side by side for the stage.
+#[derive(Default)]
+pub(crate) struct Flown {
+    deliveries: Arc<Vec<Delivery>>,
+    acks: Vec<(Acker, async_nats::Subject)>,
+}
+
+impl Flown {
+    fn of(batch: Vec<Held>) -> Self {
+        let (mut deliveries, mut acks) = (Vec::with_capacity(batch.len()), Vec::new());
+        for Held { delivery, acker, reply } in batch {
+            deliveries.push(delivery);
+            acks.push((acker, reply));
+        }
+        Self { deliveries: Arc::new(deliveries), acks }
+    }
+
+    /// Where its acknowledgements go.
+    pub(crate) fn replies(&self) -> Vec<async_nats::Subject> {
+        self.acks.iter().map(|(_, reply)| reply.clone()).collect()
+    }
+
+    /// Takes what is there.
+    pub(crate) fn take(flight: &Flight) -> Vec<Held> {
+        let Self { deliveries, acks } = std::mem::take(&mut *lock(flight));
+        let deliveries = Arc::try_unwrap(deliveries).unwrap_or_else(|shared| shared.to_vec());
+        let whole = deliveries.into_iter().zip(acks);
+        whole.map(|(delivery, (acker, reply))| Held { delivery, acker, reply }).collect()
+    }
+}
 
 /// Pulls for one pool.
 pub(crate) struct PoolWorker;
@@ -117,7 +148,7 @@ impl PoolState {
             return;
         }
         let output = self.call(batch);
-        let held = std::mem::take(&mut *lock(&self.args.flight));
+        let held = Flown::take(&self.args.flight);
         let pool = Arc::clone(&self.args.pool);
         tokio::spawn(async move {
             finish::finish(&context, &pool, held, output).await;
@@ -183,8 +214,9 @@ impl PoolState {
     /// Calls the stage. The batch lies in `flight` meanwhile: if the stage panics, the actor
     /// fails, and the supervisor hands the batch back.
     fn call(&mut self, batch: Vec<Held>) -> Output {
-        let deliveries: Vec<Delivery> = batch.iter().map(|h| h.delivery.clone()).collect();
-        *lock(&self.args.flight) = batch;
+        let flown = Flown::of(batch);
+        let deliveries = Arc::clone(&flown.deliveries);
+        *lock(&self.args.flight) = flown;
         let now = self.args.context.now();
         let begun = Instant::now();
         let mut output = Output::default();
@@ -254,6 +286,6 @@ fn hold(messages: Vec<Message>) -> Vec<Held> {
     messages.into_iter().filter_map(read).collect()
 }
 
-pub(crate) fn lock(flight: &Flight) -> std::sync::MutexGuard<'_, Vec<Held>> {
+pub(crate) fn lock(flight: &Flight) -> std::sync::MutexGuard<'_, Flown> {
     flight.lock().unwrap_or_else(PoisonError::into_inner)
 }

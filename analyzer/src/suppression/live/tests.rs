@@ -37,8 +37,8 @@ fn taken(live: &Live, document: &Document) -> (Value, SuppressionChange) {
 fn decided(core: &mut Core, user: &str, seconds: f64) -> Assessment {
     let book = book("event_count", 1, 300, "  condition: {gte: 1}");
     let event = scored(&format!("{user}{seconds}"), "p0", Level::High, seconds).user(user);
-    for (_, _, keyed) in router::route(&book.classes(), 1, &event, 1) {
-        core.give(keyed, at(1e3), at(1e3)).unwrap();
+    for keyed in router::route(&book.classes(), &event, 1) {
+        core.give(keyed.to_keyed(), at(1e3), at(1e3)).unwrap();
     }
     core.settle(at(1e3)).pop().unwrap().assessment
 }
