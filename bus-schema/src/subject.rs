@@ -2,7 +2,7 @@
 //!
 //! `mag.<tenant>.<stage>.<kind…>[.<shard>]`, lower-case ASCII tokens, never raw user text.
 
-use crate::{Class, Judgement, Kind, Level, decision::Verb};
+use crate::{Class, Judgement, Kind, Level, decision::Verb, pattern::State};
 use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -179,6 +179,8 @@ pub enum Subject {
     Status(Token),
     /// Request and reply: what the analyzer would make of scored events.
     Analyze,
+    /// Request and reply: what the commander would write of an incident.
+    Incident,
 }
 
 impl Subject {
@@ -206,6 +208,7 @@ impl Subject {
             Self::Verdict(kind) => format!("{p}.verdict.{kind}"),
             Self::Status(service) => format!("{p}.status.{service}"),
             Self::Analyze => format!("{p}.analyze"),
+            Self::Incident => format!("{p}.incident"),
         }
     }
 
@@ -256,6 +259,7 @@ impl Subject {
             ["verdict", kind] => kind.parse().ok().map(Self::Verdict),
             ["status", service] => Some(Self::Status(service.parse()?)),
             ["analyze"] => Some(Self::Analyze),
+            ["incident"] => Some(Self::Incident),
             _ => None,
         })
     }
@@ -357,7 +361,9 @@ impl Stream {
             Subject::Scored(..) => Self::Scored,
             Subject::Keyed(..) | Subject::Fact(..) => Self::Keyed,
             Subject::DeadLetter(_) => Self::DeadLetter,
-            Subject::Verdict(_) | Subject::Status(_) | Subject::Analyze => return None,
+            Subject::Verdict(_) | Subject::Status(_) | Subject::Analyze | Subject::Incident => {
+                return None;
+            }
             _ => Self::Decisions,
         })
     }
@@ -394,6 +400,12 @@ pub fn keyed_at(tenant: &Tenant, shard: Shard) -> String {
     format!("{ROOT}.{tenant}.keyed.*.{shard}")
 }
 
+/// Filter for all patrols' patterns that come to a state.
+#[must_use]
+pub fn patterns_at(tenant: &Tenant, state: State) -> String {
+    format!("{ROOT}.{tenant}.pattern.*.{state}")
+}
+
 /// Filter for the leases of all shards of a service.
 #[must_use]
 pub fn leases_of(tenant: &Tenant, service: &Token) -> String {
@@ -426,6 +438,7 @@ mod tests {
             Subject::Verdict(Kind::Sql),
             Subject::Status(token("sql-guard")),
             Subject::Analyze,
+            Subject::Incident,
         ]
     }
 

@@ -12,6 +12,7 @@ mod deadletter;
 mod delivery;
 pub mod gap;
 pub mod health;
+pub mod keeper;
 pub mod ledger;
 pub mod memory;
 pub mod metrics;
