@@ -247,6 +247,7 @@ impl Stage for Commander {
         };
         json!({
             "model": model,
+            "desk": self.clerk.as_ref().map(|c| c.desk.load()),
             "model_name": self.clerk.as_ref().map(|c| c.desk.name()),
             "analyses_by_model": self.figures.by_model,
             "analyses_by_playbook": self.figures.by_playbook,
