@@ -5,7 +5,7 @@
 
 use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
-    Keyed, Lease, Outcome, Receipt, SCHEMA_VERSION, Scored, SuppressionChange,
+    Keyed, Lease, Outcome, PatternChange, Receipt, SCHEMA_VERSION, Scored, SuppressionChange,
 };
 use rmp_serde::decode::{self, ReadRefReader};
 use serde::{
@@ -32,7 +32,7 @@ macro_rules! messages {
 
 messages! {
     Event, Fact, Scored, Receipt, Keyed, Assessment, Alert, Analysis, Action, Outcome, Closure, Gap, Lease, Analyze, Analyzed,
-    DeadLetter, SuppressionChange,
+    DeadLetter, SuppressionChange, PatternChange,
 }
 
 /// Content type of JSON.

@@ -91,7 +91,7 @@ impl Class {
     }
 
     /// Body fields that name an entity of this class, first match wins.
-    fn fields(self) -> &'static [&'static str] {
+    pub fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Client => &["client", "src_ip", "client_ip", "ip"],
             Self::User => &["user", "actor", "target_user"],

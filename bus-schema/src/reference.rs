@@ -2,7 +2,7 @@
 
 use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
-    Keyed, Lease, Outcome, Receipt, Scored, SuppressionChange, kinds,
+    Keyed, Lease, Outcome, PatternChange, Receipt, Scored, SuppressionChange, kinds,
 };
 use schemars::{Schema, schema_for};
 
@@ -25,6 +25,7 @@ pub fn messages() -> Vec<(&'static str, Schema)> {
         ("analyzed", schema_for!(Analyzed)),
         ("gap", schema_for!(Gap)),
         ("suppression-change", schema_for!(SuppressionChange)),
+        ("pattern-change", schema_for!(PatternChange)),
         ("lease", schema_for!(Lease)),
         ("dead-letter", schema_for!(DeadLetter)),
     ]

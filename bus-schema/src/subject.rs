@@ -2,7 +2,7 @@
 //!
 //! `mag.<tenant>.<stage>.<kind…>[.<shard>]`, lower-case ASCII tokens, never raw user text.
 
-use crate::{Class, Judgement, Kind, Level, decision::Verb};
+use crate::{Class, Judgement, Kind, Level, decision::Verb, pattern::State};
 use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -183,6 +183,8 @@ pub enum Subject {
     Analyze,
     /// Request and reply: whether this one process is still connected.
     Instance(Token),
+    /// Request and reply: what the commander would write of an incident.
+    Incident,
 }
 
 /// Where a class stands on the subject of a lone event.
@@ -227,6 +229,7 @@ impl Subject {
             Self::Status(service) => format!("{p}.status.{service}"),
             Self::Analyze => format!("{p}.analyze"),
             Self::Instance(name) => format!("{p}.instance.{name}"),
+            Self::Incident => format!("{p}.incident"),
         }
     }
 
@@ -279,6 +282,7 @@ impl Subject {
             ["status", service] => Some(Self::Status(service.parse()?)),
             ["analyze"] => Some(Self::Analyze),
             ["instance", name] => Some(Self::Instance(name.parse()?)),
+            ["incident"] => Some(Self::Incident),
             _ => None,
         })
     }
@@ -380,7 +384,11 @@ impl Stream {
             Subject::Scored(..) => Self::Scored,
             Subject::Keyed(..) | Subject::Parcel(_) | Subject::Fact(..) => Self::Keyed,
             Subject::DeadLetter(_) => Self::DeadLetter,
-            Subject::Verdict(_) | Subject::Status(_) | Subject::Analyze | Subject::Instance(_) => {
+            Subject::Verdict(_)
+            | Subject::Status(_)
+            | Subject::Analyze
+            | Subject::Incident
+            | Subject::Instance(_) => {
                 return None;
             }
             _ => Self::Decisions,
@@ -417,6 +425,12 @@ pub fn scored_at(tenant: &Tenant, levels: &[Level]) -> Vec<String> {
 #[must_use]
 pub fn keyed_at(tenant: &Tenant, shard: Shard) -> String {
     format!("{ROOT}.{tenant}.keyed.*.{shard}")
+}
+
+/// Filter for all patrols' patterns that come to a state.
+#[must_use]
+pub fn patterns_at(tenant: &Tenant, state: State) -> String {
+    format!("{ROOT}.{tenant}.pattern.*.{state}")
 }
 
 /// Filter for the leases of all shards of a service.

@@ -60,11 +60,15 @@ pub enum Command {
     Intel(IntelCommand),
     /// What changed chains or thresholds would have alerted, against what did
     Backtest(BacktestArgs),
-    /// Why there is an alert on a key, or why there is none: how far every chain came
+    /// Why there is an alert on a key, or why there is none: how far every chain came; or
+    /// `explain event ID`: what one event is
     Explain(ExplainArgs),
     /// Mute alerts, or keep actions from following, until a time, while the mesh runs
     #[command(subcommand)]
     Suppress(SuppressCommand),
+    /// Rules that are proposed, tested, promoted and taken back while the mesh runs
+    #[command(subcommand)]
+    Pattern(PatternCommand),
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),
@@ -121,6 +125,86 @@ pub struct SuppressEnd {
     /// Its name
     pub id: String,
     /// Who ends it
+    #[arg(long, env = "USER")]
+    pub by: String,
+}
+
+/// What to do with patterns.
+#[derive(Subcommand)]
+pub enum PatternCommand {
+    /// Propose a rule: its patrol tests it, and runs it in shadow where it passes
+    Propose(PatternPropose),
+    /// What a patrol's gates would say of a rule, on the retained events, without proposing it
+    Test(PatternTest),
+    /// Patterns on their way, and those that are live
+    List {
+        /// Only of this patrol
+        #[arg(long)]
+        patrol: Option<String>,
+        /// Also those that were refused, rejected or rolled back
+        #[arg(long)]
+        all: bool,
+    },
+    /// Everything that is known of one pattern
+    Show {
+        /// Id, or an unambiguous beginning of at least four characters
+        id: String,
+    },
+    /// Sign a pattern that is ready: from then on every patrol of its name uses it
+    Promote {
+        /// Id, or an unambiguous beginning of at least four characters
+        id: String,
+        /// File with the seed to sign with; its public key must be one of `patterns.signers`
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Who promotes it
+        #[arg(long, env = "USER")]
+        by: String,
+    },
+    /// Say that a pattern is not wanted, before it is live
+    Reject(PatternSay),
+    /// Take a live pattern back
+    Rollback(PatternSay),
+}
+
+#[derive(Args, Clone)]
+pub struct PatternOf {
+    /// File with one Sigma rule
+    pub file: PathBuf,
+    /// The patrol that is to use it
+    #[arg(long)]
+    pub patrol: String,
+    /// Incident whose events it must match: id, or an unambiguous beginning
+    #[arg(long, required_unless_present = "event", conflicts_with = "event")]
+    pub incident: Option<String>,
+    /// Id of an event that it must match; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub event: Vec<String>,
+}
+
+#[derive(Args, Clone)]
+pub struct PatternPropose {
+    #[command(flatten)]
+    pub of: PatternOf,
+    /// Who proposes it
+    #[arg(long, env = "USER")]
+    pub by: String,
+}
+
+#[derive(Args, Clone)]
+pub struct PatternTest {
+    #[command(flatten)]
+    pub of: PatternOf,
+}
+
+#[derive(Args, Clone)]
+pub struct PatternSay {
+    /// Id, or an unambiguous beginning of at least four characters
+    pub id: String,
+    /// Why, for whoever reads it later
+    #[arg(long)]
+    pub reason: String,
+    /// Who says so
     #[arg(long, env = "USER")]
     pub by: String,
 }
@@ -353,9 +437,14 @@ pub struct BacktestArgs {
 
 #[derive(Args, Clone)]
 pub struct ExplainArgs {
-    /// Id of an alert or incident, or an unambiguous beginning of at least four characters
+    /// Id of an alert or incident, or an unambiguous beginning of at least four characters; or the
+    /// word `event`
     #[arg(required_unless_present = "key", conflicts_with_all = ["key", "class", "at"])]
     pub incident: Option<String>,
+    /// After the word `event`: id of one event, or an unambiguous beginning; told is what it is, by
+    /// whom, and how common it is for them
+    #[arg(requires = "incident", value_name = "EVENT")]
+    pub event: Option<String>,
     /// Name of a user, client, session …, to be explained whether or not there is an alert
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,

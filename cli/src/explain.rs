@@ -1,4 +1,6 @@
-//! `explain`: why there is an alert on a key, or why there is none.
+//! `explain`: why there is an alert on a key, or why there is none; or what one event is.
+
+mod event;
 
 use crate::{
     args::{ExplainArgs, Global, moment},
@@ -24,6 +26,16 @@ struct Asked {
 /// Reads the scored events of a key again, and tells how far every chain came.
 pub async fn run(global: &Global, args: ExplainArgs) -> Result<()> {
     let mut settings = Settings::load(global)?;
+    if let Some(id) = &args.event {
+        if args.incident.as_deref() != Some("event") {
+            let why = "two ids: `explain ID` is about an incident, `explain event ID` an event";
+            return Err(BadUsage(why.to_owned()).into());
+        }
+        let bus = magsentinel_runtime::bus::connect(&settings.bus, "explain").await?;
+        let told = event::explain(&bus, id).await?;
+        global.output.print(&told, || event::text(&told));
+        return Ok(());
+    }
     let book = Arc::new(Book::rated(&settings.analyzer, &settings.inference)?);
     let at = args.at.as_deref().map(|at| moment("--at", at)).transpose()?;
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "explain").await?;

@@ -11,6 +11,7 @@ mod explain;
 mod incident;
 mod intel;
 mod output;
+mod pattern;
 mod reference;
 mod replay;
 mod roles;
@@ -67,6 +68,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Features(args) => score::features(&global, &args),
         Command::Status(args) => status::run(&global, args).await,
         Command::Bundle(command) => bundle::run(&global, command).await,
+        Command::Pattern(command) => pattern::run(&global, command).await,
         Command::Check(args) => check::run(&global, &args).await,
         Command::Incident(args) => incident::run(&global, args).await,
         Command::Intel(command) => intel::run(&global, command).await,

@@ -44,7 +44,11 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
             let (first, following) = magsentinel_analyzer::tasks(&live, tenant);
             (service.first, service.tasks) = (vec![first], vec![following]);
         }
-        "commander" => service.pools = magsentinel_commander::pools(&settings.commander)?,
+        "commander" => {
+            let all = magsentinel_commander::parts(&settings.commander)?;
+            (service.pools, service.endpoints) = (all.pools, all.endpoints);
+            service.tasks = magsentinel_commander::tasks(&settings.patterns)?;
+        }
         "responder" => service.pools = magsentinel_responder::pools(&settings.responder)?,
         "logbook" => service.pools = magsentinel_logbook::pools(&settings.logbook)?,
         patrol => {
@@ -56,8 +60,15 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
                 return Err(BadUsage(why).into());
             }
             let shards = settings.analyzer.shards;
-            let all = magsentinel_patrol::consumers(entry, patrols, inference, shards)?;
-            (service.pools, service.sharded, service.tasks) = (all.pools, all.sharded, all.tasks);
+            let all = magsentinel_patrol::consumers(
+                entry,
+                patrols,
+                inference,
+                &settings.patterns,
+                shards,
+            )?;
+            (service.pools, service.sharded) = (all.pools, all.sharded);
+            (service.first, service.tasks) = (all.first, all.tasks);
         }
     }
     Ok(service)

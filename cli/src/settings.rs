@@ -6,6 +6,7 @@ use magsentinel_commander as commander;
 use magsentinel_inference as inference;
 use magsentinel_logbook as logbook;
 use magsentinel_patrol as patrol;
+use magsentinel_pattern as pattern;
 use magsentinel_responder as responder;
 use magsentinel_runtime::{
     bus::BusConfig,
@@ -25,6 +26,7 @@ pub struct Settings {
     pub sensor: sensor::Config,
     pub patrols: patrol::Config,
     pub inference: inference::Config,
+    pub patterns: pattern::Config,
     pub analyzer: analyzer::Config,
     pub commander: commander::Config,
     pub responder: responder::Config,
@@ -42,6 +44,7 @@ impl Settings {
             sensor: layers.section(),
             patrols: layers.section(),
             inference: layers.section(),
+            patterns: layers.section(),
             analyzer: layers.section(),
             commander: layers.section(),
             responder: layers.section(),
@@ -71,6 +74,7 @@ pub fn reference() -> Vec<(&'static str, Value, Value)> {
         of::<sensor::Config>(),
         of::<patrol::Config>(),
         of::<inference::Config>(),
+        of::<pattern::Config>(),
         of::<analyzer::Config>(),
         of::<commander::Config>(),
         of::<responder::Config>(),

@@ -43,7 +43,11 @@ pub async fn run(global: &Global, args: UpArgs) -> Result<()> {
         global.set.push(format!("commander.knowledge={}", data.join("knowledge.db").display()));
     }
     global.set.push(format!("sensor.state_dir={}", data.join("positions").display()));
-    global.set.push(format!("inference.bundles.signers=[\"{}\"]", development_key(&data)?));
+    let key = development_key(&data)?;
+    global.set.push(format!("inference.bundles.signers=[\"{key}\"]"));
+    if !global.set.iter().any(|set| set.starts_with("patterns.signers=")) {
+        global.set.push(format!("patterns.signers=[\"{key}\"]"));
+    }
     let plays = args.tail.is_empty() && !args.no_scenario;
     if plays && !global.set.iter().any(|set| set.starts_with("analyzer.lateness=")) {
         global.set.push(format!("analyzer.lateness={}s", lateness_s(args.speed)));

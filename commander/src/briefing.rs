@@ -54,8 +54,10 @@ impl From<&crate::Config> for Limits {
 }
 
 /// What a writer is given.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Briefing {
+    /// The assessment's level: the gravest is written first.
+    pub level: Level,
     /// The instructions: our own words only.
     pub system: String,
     /// The evidence between its fences, and the question.
@@ -175,7 +177,8 @@ pub fn build(
     user.push_str(&question(nonce));
     let schema = draft::schema(labels.len(), assessment.level, limits.tokens_max);
     let (tokens_max, nonce) = (limits.tokens_max, nonce.to_owned());
-    Ok(Briefing { system, user, schema, tokens_max, nonce, labels, omitted, left_out })
+    let level = assessment.level;
+    Ok(Briefing { level, system, user, schema, tokens_max, nonce, labels, omitted, left_out })
 }
 
 /// The gravest events whose lines fit into `budget` bytes, in the order of time.

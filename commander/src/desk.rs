@@ -1,18 +1,23 @@
-//! Where a model works: one background thread, one draft at a time, a deadline for each.
+//! Where a model works: one background thread, one draft at a time, the gravest first, a deadline
+//! for each.
 //!
 //! The thread owns the [`Writer`], loads it on first need, lets go of it when nobody asked for a
 //! while, and outlives a stage that panics.
 //! Whatever the writer does (hangs, panics, answers late) the caller has its answer or its
 //! [`WriteError`] at the deadline, and the playbook writes instead.
 
+mod queue;
+
 use crate::briefing::Briefing;
 use magsentinel_bus_schema::{Assessment, Id};
+use queue::{Pushed, Queue};
+use serde::Serialize;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{RecvTimeoutError, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -61,8 +66,8 @@ pub enum WriteError {
     /// It is still being loaded.
     #[error("the model was still loading after {0:?}")]
     Loading(Duration),
-    /// It is still busy with what nobody waits for any more.
-    #[error("the model is still busy with an earlier incident")]
+    /// Too many drafts wait, none of them of a lower level; or this one gave way to a graver one.
+    #[error("the model is still busy with other incidents")]
     Busy,
     /// The deadline passed.
     #[error("the model did not finish within {0:?}")]
@@ -75,8 +80,8 @@ pub enum WriteError {
     Generation(String),
 }
 
-/// Most drafts that wait. A caller waits for its own before it asks for the next, so all but one
-/// are such that nobody waits for any more; the writer skips them.
+/// Most drafts that wait. When they are as many, the one of the lowest level gives way to a graver
+/// one, and its caller has the playbook write at once.
 const WAITING_MAX: usize = 8;
 
 enum State {
@@ -86,10 +91,21 @@ enum State {
     Failed(String, Instant),
 }
 
-struct Job {
-    briefing: Briefing,
-    cancel: Cancel,
-    answer: SyncSender<Result<String, WriteError>>,
+/// What the desk has done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Load {
+    /// Drafts that wait now.
+    pub waiting: u64,
+    /// Drafts that were asked for.
+    pub asked: u64,
+    /// Those that the writer finished, well or not.
+    pub finished: u64,
+    /// Those that nobody waited for any more when their deadline had passed.
+    pub cancelled: u64,
+    /// Those that found the queue full, or gave way to a graver one.
+    pub refused: u64,
+    /// Milliseconds that the finished ones took, in all.
+    pub writing_ms: u64,
 }
 
 /// The desk of one process. Cheap when no draft was ever asked for.
@@ -98,7 +114,7 @@ pub struct Desk {
     factory: Factory,
     idle_max: Duration,
     state: Arc<Mutex<State>>,
-    jobs: Mutex<Option<SyncSender<Job>>>,
+    queue: Arc<Queue>,
 }
 
 impl Desk {
@@ -106,7 +122,7 @@ impl Desk {
     #[must_use]
     pub fn new((name, factory): (String, Factory)) -> Self {
         let state = Arc::new(Mutex::new(State::Idle));
-        Self { name, factory, idle_max: Duration::MAX, state, jobs: Mutex::new(None) }
+        Self { name, factory, idle_max: Duration::MAX, state, queue: Arc::default() }
     }
 
     /// The same, with a writer that is let go of when nobody has asked for a draft for `idle_max`,
@@ -133,126 +149,124 @@ impl Desk {
         }
     }
 
-    /// Asks for a draft and waits for it, at most until `deadline` has passed. The first call
+    /// What it has to do and has done.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.queue.load()
+    }
+
+    /// Asks for a draft and waits for it, at most until `deadline` has passed. The gravest incident
+    /// is written first, and of equally grave ones the one that was asked for first. The first call
     /// begins to load the model.
     ///
     /// # Errors
     /// Why there is no draft; never later than the deadline.
     pub fn ask(&self, briefing: Briefing, deadline: Duration) -> Result<String, WriteError> {
-        match self.ask_once(briefing.clone(), deadline) {
-            // The writer was let go of in the moment in which it was asked: it is loaded again.
-            None => self
-                .ask_once(briefing, deadline)
-                .unwrap_or_else(|| Err(WriteError::Generation("its thread ended".to_owned()))),
-            Some(answer) => answer,
-        }
-    }
-
-    /// The answer; none when the thread ended without failing, before it took the job.
-    fn ask_once(
-        &self,
-        briefing: Briefing,
-        deadline: Duration,
-    ) -> Option<Result<String, WriteError>> {
-        let (answer, answers) = sync_channel(1);
-        let cancel = Cancel::default();
-        if let Err(e) = self.send(Job { briefing, cancel: cancel.clone(), answer }, deadline) {
-            return Some(Err(e));
-        }
-        match answers.recv_timeout(deadline) {
-            Ok(answer) => Some(answer),
-            Err(RecvTimeoutError::Timeout) => {
-                cancel.set();
-                Some(Err(match &*locked(&self.state) {
-                    State::Loading => WriteError::Loading(deadline),
-                    _ => WriteError::Deadline(deadline),
-                }))
-            }
-            Err(RecvTimeoutError::Disconnected) => self.failure().map(Err),
-        }
-    }
-
-    fn send(&self, job: Job, deadline: Duration) -> Result<(), WriteError> {
         if let State::Failed(reason, when) = &*locked(&self.state)
             && when.elapsed() < RELOAD_AFTER
         {
             return Err(WriteError::Load(reason.clone()));
         }
-        let mut jobs = locked(&self.jobs);
-        let job = match &*jobs {
-            None => job,
-            Some(sender) => match sender.try_send(job) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Disconnected(job)) => job,
-                Err(TrySendError::Full(_)) => {
-                    return Err(match &*locked(&self.state) {
-                        State::Loading => WriteError::Loading(deadline),
-                        _ => WriteError::Busy,
-                    });
-                }
-            },
-        };
-        let (sender, receiver) = sync_channel(WAITING_MAX);
-        let (factory, state) = (Arc::clone(&self.factory), Arc::clone(&self.state));
-        let idle_max = self.idle_max;
-        *locked(&state) = State::Loading;
-        let thread = std::thread::Builder::new().name("commander-desk".to_owned());
-        thread
-            .spawn(move || serve(&factory, &state, &receiver, idle_max))
-            .map_err(|e| WriteError::Load(format!("no thread for the model: {e}")))?;
-        let _ = sender.try_send(job);
-        *jobs = Some(sender);
-        Ok(())
+        let (answer, answers) = sync_channel(1);
+        let cancel = Cancel::default();
+        match self.queue.push(briefing, cancel.clone(), answer) {
+            Pushed::Waits => {}
+            Pushed::First => self.serve()?,
+            Pushed::Full => {
+                return Err(match &*locked(&self.state) {
+                    State::Loading => WriteError::Loading(deadline),
+                    _ => WriteError::Busy,
+                });
+            }
+        }
+        match answers.recv_timeout(deadline) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => {
+                cancel.set();
+                self.queue.cancelled();
+                Err(match &*locked(&self.state) {
+                    State::Loading => WriteError::Loading(deadline),
+                    _ => WriteError::Deadline(deadline),
+                })
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(self.failure()),
+        }
     }
 
-    /// Why the thread ended; none when it ended because nobody asked.
-    fn failure(&self) -> Option<WriteError> {
+    /// Starts the thread that serves the queue.
+    fn serve(&self) -> Result<(), WriteError> {
+        let (factory, state) = (Arc::clone(&self.factory), Arc::clone(&self.state));
+        let (queue, idle_max) = (Arc::clone(&self.queue), self.idle_max);
+        *locked(&state) = State::Loading;
+        let thread = std::thread::Builder::new().name("commander-desk".to_owned());
+        let started = thread.spawn(move || {
+            if let Ended::Failed = serve(&factory, &state, &queue, idle_max) {
+                queue.give_up();
+            }
+        });
+        started.map(drop).map_err(|e| {
+            self.queue.give_up();
+            WriteError::Load(format!("no thread for the model: {e}"))
+        })
+    }
+
+    /// Why the thread ended with a draft unanswered.
+    fn failure(&self) -> WriteError {
         match &*locked(&self.state) {
-            State::Failed(reason, _) => Some(WriteError::Load(reason.clone())),
-            State::Idle => None,
-            _ => Some(WriteError::Generation("its thread ended".to_owned())),
+            State::Failed(reason, _) => WriteError::Load(reason.clone()),
+            _ => WriteError::Generation("its thread ended".to_owned()),
         }
     }
 }
 
-fn serve(factory: &Factory, state: &Mutex<State>, jobs: &Receiver<Job>, idle_max: Duration) {
+/// How a thread ended.
+enum Ended {
+    /// Nobody asked for a while: the queue knows that nobody serves it.
+    Idle,
+    /// It left whoever waits.
+    Failed,
+}
+
+fn serve(factory: &Factory, state: &Mutex<State>, queue: &Queue, idle_max: Duration) -> Ended {
     let loaded = catch_unwind(AssertUnwindSafe(|| factory()))
         .unwrap_or_else(|panic| Err(format!("loading panicked: {}", panic_text(&*panic))));
-    let mut writer = match loaded {
+    let writer = match loaded {
         Ok(writer) => writer,
         Err(reason) => {
             let reason = crate::untrusted::shown(&reason, REASON_CHARS_MAX);
             tracing::error!(error = reason, "model not loaded, the playbook writes");
             *locked(state) = State::Failed(reason, Instant::now());
-            return;
+            return Ended::Failed;
         }
     };
     tracing::info!("model loaded");
     *locked(state) = State::Ready;
+    let mut writer = Some(writer);
     loop {
-        let job = match jobs.recv_timeout(idle_max) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                drop(writer);
-                tracing::info!("model unloaded, nobody asked for it");
-                *locked(state) = State::Idle;
-                return;
-            }
+        // Let go of before anybody can ask for the next, which would load it a second time.
+        let idle = || {
+            writer = None;
+            *locked(state) = State::Idle;
         };
-        if job.cancel.is_set() {
-            continue;
-        }
+        let Some(job) = queue.next(idle_max, idle) else {
+            tracing::info!("model unloaded, nobody asked for it");
+            return Ended::Idle;
+        };
+        let Some(writer) = &mut writer else { return Ended::Failed };
+        let begun = Instant::now();
         let work = AssertUnwindSafe(|| writer.write(&job.briefing, &job.cancel));
         match catch_unwind(work) {
             // Nobody may be waiting any more, which is no failure.
-            Ok(answer) => drop(job.answer.try_send(answer)),
+            Ok(answer) => {
+                queue.finished(begun.elapsed());
+                drop(job.answer.try_send(answer));
+            }
             Err(panic) => {
                 let reason = format!("the writer panicked: {}", panic_text(&*panic));
                 let reason = crate::untrusted::shown(&reason, REASON_CHARS_MAX);
                 tracing::error!(error = reason, "model given up, the playbook writes");
                 *locked(state) = State::Failed(reason, Instant::now());
-                return;
+                return Ended::Failed;
             }
         }
     }

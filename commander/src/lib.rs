@@ -6,8 +6,9 @@
 //! deterministic [`playbook`] writes.
 //!
 //! Nothing of what a model says reaches anything but the text of an analysis: this crate
-//! publishes analyses and nothing else, so a model that obeys an attacker can, at worst, write a
-//! draft that is thrown away.
+//! publishes analyses, and proposals of patterns that the playbook makes, so a model that obeys an
+//! attacker can, at worst, write a draft that is thrown away. A proposal is no pattern yet: the
+//! patrol tests it, and nothing uses it without a promoter's signature ([`promoter`]).
 //!
 //! [`briefing`], [`draft`], [`grounding`] and [`playbook`] are pure. [`knowledge`] keeps what is
 //! known beyond the evidence in a file, [`desk`] is the one place with a thread and a deadline,
@@ -20,7 +21,9 @@ pub mod draft;
 pub mod grounding;
 pub mod knowledge;
 pub mod model;
+pub mod pattern;
 pub mod playbook;
+pub mod promoter;
 pub mod stage;
 mod untrusted;
 
@@ -30,13 +33,20 @@ pub use knowledge::Library;
 pub use stage::Commander;
 
 use desk::Clerk;
-use magsentinel_bus_schema::{Id, Judgement, Level, Stream, Subject, Tenant, Token};
+use magsentinel_bus_schema::{
+    Assessment, Id, Judgement, Level, Limits, Stream, Subject, Tenant, Token, decode, encode,
+    encode_json,
+};
 use magsentinel_runtime::{
-    service::Pool,
+    keeper,
+    service::{Endpoint, Pool, Task},
     settings::{Section, Span},
     stage::Stage,
 };
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Why the commander cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +57,9 @@ pub enum Error {
     /// A built-in template is broken.
     #[error("playbook: {0}")]
     Playbook(#[from] playbook::Error),
+    /// The promoter's key.
+    #[error("{0}")]
+    Promoter(String),
 }
 
 /// Levels that are ever escalated, and so the subjects that the commander reads.
@@ -55,22 +68,54 @@ const LEVELS: &[Level] = &[Level::Medium, Level::High, Level::Critical];
 /// Messages a batch without a model: the playbook takes less than a millisecond each.
 const BATCH_PLAYBOOK: usize = 64;
 
-/// The commander's consumer of DECISIONS. The model, if one is configured, is loaded when the
-/// first assessment needs it, never here.
+/// What the commander does in a process.
+pub struct Parts {
+    /// Its consumer of DECISIONS.
+    pub pools: Vec<Pool>,
+    /// What others may ask: an incident (its assessment) in, an analysis out, in the encoding of
+    /// the request and with no effect.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// The commander. The model, if one is configured, is loaded when the first assessment needs it,
+/// never here.
 ///
 /// # Errors
 /// When the configuration is wrong, or a template of the playbook is.
-pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
+pub fn parts(config: &Config) -> Result<Parts, Error> {
     let idle_max = config.idle_unload.get();
     let desk = model::factory(config)
         .map(|factory| Arc::new(Desk::new(factory).unloading_after(idle_max)));
-    pools_with(config, desk)
+    let pools = pools_with(config, desk.clone())?;
+    Ok(Parts { pools, endpoints: endpoints_with(config, desk) })
 }
 
-/// The same with a desk of the caller's making, so that tests can script the model.
+/// What others may ask, of a desk of the caller's making. What is known beyond the evidence is
+/// opened when the first asks.
+#[must_use]
+pub fn endpoints_with(config: &Config, desk: Option<Arc<Desk>>) -> Vec<Endpoint> {
+    let clerk = desk.map(|desk| Clerk { desk, secret: Id::fresh() });
+    let config = config.clone();
+    let commander: Mutex<Option<Commander>> = Mutex::new(None);
+    let answer = move |payload: &[u8], content_type: Option<&str>| {
+        let asked: Assessment =
+            decode(payload, content_type, Limits::default()).map_err(|e| e.to_string())?;
+        let mut commander = commander.lock().unwrap_or_else(PoisonError::into_inner);
+        let commander = commander.get_or_insert_with(|| {
+            Commander::new(config.clone(), clerk.clone(), Library::open(&config))
+        });
+        let analysis = commander.write(&asked, Duration::ZERO, 0)?;
+        let json = content_type.is_some_and(|kind| kind.starts_with("application/json"));
+        let written = if json { encode_json(&analysis) } else { encode(&analysis) };
+        written.map_err(|e| e.to_string())
+    };
+    vec![Endpoint { name: "incident", subject: Subject::Incident, answer: Arc::new(answer) }]
+}
+
+/// The consumer, with a desk of the caller's making, so that tests can script the model.
 ///
 /// # Errors
-/// As [`pools`].
+/// As [`parts`].
 pub fn pools_with(config: &Config, desk: Option<Arc<Desk>>) -> Result<Vec<Pool>, Error> {
     let problems = config.problems();
     if !problems.is_empty() {
@@ -97,6 +142,20 @@ pub fn pools_with(config: &Config, desk: Option<Arc<Desk>>) -> Result<Vec<Pool>,
         ack_wait: Span::s(30),
         make: Arc::new(make),
     }])
+}
+
+/// The task that writes down what was proposed, and promotes by policy where a key is configured.
+///
+/// # Errors
+/// When the key cannot be used.
+pub fn tasks(patterns: &magsentinel_pattern::Config) -> Result<Vec<Task>, Error> {
+    let seed = promoter::seed(patterns).map_err(Error::Promoter)?;
+    let config = Arc::new(patterns.clone());
+    let make: keeper::Make = Arc::new(move |tenant| {
+        let (config, seed) = (Arc::clone(&config), seed.clone());
+        Box::new(promoter::Promoter::new(tenant.clone(), config, seed)) as Box<dyn keeper::Keeper>
+    });
+    Ok(vec![keeper::task(promoter::domain(), make)])
 }
 
 /// Assessments to analyse, and what operators say of incidents.

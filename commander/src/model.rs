@@ -34,6 +34,10 @@ pub fn factory(config: &Config) -> Option<(String, Factory)> {
     let (model, device) = (name.clone(), config.device);
     let factory: Factory = std::sync::Arc::new(move || {
         let place = place::find(&model)?;
+        // What is loaded onto an accelerator takes its memory, which the library looks after.
+        if device == crate::Device::Cpu {
+            place::fits(&place, magsentinel_runtime::memory::available_bytes())?;
+        }
         let writer = local::Local::load(&place, device)?;
         Ok(Box::new(writer) as Box<dyn crate::Writer>)
     });

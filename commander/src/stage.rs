@@ -1,15 +1,19 @@
 //! Escalated assessments in, analyses out.
 
 use crate::{
-    Config, Library, briefing, desk::Clerk, draft, grounding, knowledge::Known, playbook,
+    Config, Library, briefing, desk::Clerk, draft, grounding, knowledge::Known, pattern, playbook,
     untrusted::shown,
 };
 use magsentinel_bus_schema::{
     Analysis, Assessment, Closure, Id, Level, Limits, Status, Subject, Timestamp, decision::Author,
 };
+use magsentinel_pattern::changes;
 use magsentinel_runtime::stage::{Batch, Delivery, Failed, Output, Publish, Stage};
 use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 /// Longest fallback reason, in characters. It may quote a model's words.
 const REASON_CHARS_MAX: usize = 300;
@@ -30,6 +34,7 @@ struct Figures {
     fallbacks: u64,
     not_escalated: u64,
     superseded: u64,
+    proposed: u64,
     last_fallback: Option<String>,
 }
 
@@ -67,9 +72,23 @@ impl Commander {
         delivery: &Delivery,
         now: Timestamp,
     ) -> Result<Publish, String> {
+        let analysis = self.write(a, now.since(delivery.stored), delivery.attempt)?;
+        let subject = Subject::Analysis(a.attack_type.clone());
+        let publish = Publish::new(subject, analysis.id, &analysis).map_err(|e| e.to_string())?;
+        self.remembered.insert(a.incident, a.revision, self.edition(a));
+        Ok(publish.traced(delivery.trace.clone()))
+    }
+
+    /// The analysis of an assessment that has waited for so long, at the attempt of this number.
+    pub(crate) fn write(
+        &mut self,
+        a: &Assessment,
+        waited: Duration,
+        attempt: u64,
+    ) -> Result<Analysis, String> {
         let edition = self.edition(a);
         let known = self.library.known(a);
-        let mut analysis = match self.by_model(a, &known, delivery, now) {
+        let mut analysis = match self.by_model(a, &known, waited, attempt) {
             Some(Ok(analysis)) => analysis,
             Some(Err(reason)) => {
                 let reason = shown(&reason, REASON_CHARS_MAX);
@@ -88,10 +107,7 @@ impl Commander {
             Author::Playbook => self.figures.by_playbook += 1,
         }
         analysis.id = id_of(a, edition, analysis.author);
-        let subject = Subject::Analysis(a.attack_type.clone());
-        let publish = Publish::new(subject, analysis.id, &analysis).map_err(|e| e.to_string())?;
-        self.remembered.insert(a.incident, a.revision, edition);
-        Ok(publish.traced(delivery.trace.clone()))
+        Ok(analysis)
     }
 
     fn by_playbook(&self, a: &Assessment, known: &Known) -> Result<Analysis, String> {
@@ -103,11 +119,11 @@ impl Commander {
         &self,
         a: &Assessment,
         known: &Known,
-        delivery: &Delivery,
-        now: Timestamp,
+        waited: Duration,
+        attempt: u64,
     ) -> Option<Result<Analysis, String>> {
         let clerk = self.clerk.as_ref()?;
-        let (waited, most) = (now.since(delivery.stored), self.config.queue_wait_max);
+        let most = self.config.queue_wait_max;
         if waited > most.get() {
             let seconds = waited.as_secs();
             return Some(Err(format!(
@@ -115,7 +131,7 @@ impl Commander {
                  commander.queue_wait_max ({most})"
             )));
         }
-        Some(self.drafted(clerk, a, known, delivery.attempt))
+        Some(self.drafted(clerk, a, known, attempt))
     }
 
     fn drafted(
@@ -217,6 +233,10 @@ impl Stage for Commander {
                 Ok(publish) => out.publish(publish),
                 Err(reason) => out.fail(index, Failed::Poison(reason)),
             }
+            if let Some(pattern) = pattern::suggested(&a, batch.now) {
+                self.figures.proposed += 1;
+                changes(&a.tenant, &pattern).into_iter().for_each(|message| out.publish(message));
+            }
         }
     }
 
@@ -227,6 +247,7 @@ impl Stage for Commander {
         };
         json!({
             "model": model,
+            "desk": self.clerk.as_ref().map(|c| c.desk.load()),
             "model_name": self.clerk.as_ref().map(|c| c.desk.name()),
             "analyses_by_model": self.figures.by_model,
             "analyses_by_playbook": self.figures.by_playbook,
@@ -234,6 +255,7 @@ impl Stage for Commander {
             "last_fallback_reason": self.figures.last_fallback,
             "assessments_not_escalated": self.figures.not_escalated,
             "assessments_superseded": self.figures.superseded,
+            "patterns_proposed": self.figures.proposed,
             "knowledge": self.library.report(),
         })
     }

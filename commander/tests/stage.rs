@@ -12,7 +12,8 @@ use magsentinel_bus_schema::{
     decode, encode,
 };
 use magsentinel_commander::{
-    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, pools, pools_with,
+    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, endpoints_with,
+    pools_with,
 };
 use magsentinel_runtime::{
     settings::Span,
@@ -68,7 +69,7 @@ fn config() -> Config {
 }
 
 fn playbook() -> Box<dyn Stage> {
-    (pools(&config()).expect("pools")[0].make)().expect("a stage")
+    (pools_with(&config(), None).expect("pools")[0].make)().expect("a stage")
 }
 
 type Script = Box<dyn FnMut(&Briefing, &Cancel) -> Result<String, WriteError> + Send>;
@@ -193,6 +194,21 @@ fn every_bad_writer_leaves_the_playbooks_analysis_with_the_reason() {
     };
     let scripts: Vec<(&str, Script, &str)> = vec![
         ("invalid", Box::new(|_, _| Ok("{\"level\":".into())), "no JSON"),
+        (
+            "half a draft",
+            Box::new(|_, _| Ok(good_draft()[..good_draft().len() / 2].to_owned())),
+            "no JSON",
+        ),
+        (
+            "bytes that are no text",
+            Box::new(|_, _| Ok(String::from_utf8_lossy(b"\xff\xfe{\"level\":\xc3}").into_owned())),
+            "no JSON",
+        ),
+        (
+            "stopping early",
+            Box::new(|_, _| Err(WriteError::Generation("it stopped early".into()))),
+            "stopped early",
+        ),
         ("empty", Box::new(|_, _| Ok(String::new())), "empty"),
         ("hallucinating", Box::new(|_, _| Ok(good_draft().replace("E4", "E7"))), "E7"),
         (
@@ -305,4 +321,23 @@ fn an_incident_that_waited_too_long_gets_the_playbook_without_asking() {
     let found = analyses(&handle(&mut *stage, &[delivery(&a)], late));
     let reason = found[0].fallback_reason.clone().unwrap_or_default();
     assert!(reason.contains("waited 601 s"), "{reason}");
+}
+
+/// An incident in, an analysis out: what the stage would publish, in the encoding of the request.
+#[test]
+fn whoever_asks_about_an_incident_has_the_analysis_that_would_be_published() {
+    let a = assessment();
+    let published = analyses(&handle(&mut *playbook(), &[delivery(&a)], a.last)).remove(0);
+    let [endpoint] = &endpoints_with(&config(), None)[..] else { panic!("one endpoint") };
+    assert_eq!((endpoint.name, &endpoint.subject), ("incident", &Subject::Incident));
+    let asked = encode(&a).expect("encoded");
+    let packed = (endpoint.answer)(&asked, None).expect("an answer");
+    let told: Analysis = decode(&packed, None, Limits::default()).expect("an analysis");
+    assert_eq!(told, published);
+    let asked = serde_json::to_vec(&a).expect("encoded");
+    let json = (endpoint.answer)(&asked, Some("application/json")).expect("an answer");
+    assert_eq!(serde_json::from_slice::<Analysis>(&json).expect("JSON"), published);
+    for junk in [&b""[..], b"{}", b"\xff\xff"] {
+        assert!((endpoint.answer)(junk, None).is_err(), "{junk:?}");
+    }
 }

@@ -102,8 +102,7 @@ impl Pointer {
             signer: key.public_key(),
             signature: String::new(),
         };
-        let signed = key.sign(pointer.signed(tenant).as_bytes());
-        pointer.signature = STANDARD.encode(signed.map_err(|e| e.to_string())?);
+        pointer.signature = sign_text(&pointer.signed(tenant), seed)?.1;
         Ok(pointer)
     }
 
@@ -135,10 +134,7 @@ impl Pointer {
         if !config.signers.contains(&self.signer) {
             return Err(format!("its signer {} is not among the trusted", self.signer));
         }
-        let key = KeyPair::from_public_key(&self.signer).map_err(|e| e.to_string())?;
-        let signature = STANDARD.decode(&self.signature).map_err(|e| e.to_string())?;
-        let valid = key.verify(self.signed(tenant).as_bytes(), &signature);
-        valid.map_err(|_| "its signature is not valid".to_owned())
+        check_text(&self.signed(tenant), &self.signer, &self.signature)
     }
 }
 
@@ -149,6 +145,27 @@ impl Pointer {
 pub fn new_key() -> Result<(String, String), String> {
     let key = KeyPair::new_user();
     Ok((key.seed().map_err(|e| e.to_string())?, key.public_key()))
+}
+
+/// Signs a text with an NKey's seed: the public key, and the signature in base64.
+///
+/// # Errors
+/// When it is no NKey seed.
+pub fn sign_text(text: &str, seed: &str) -> Result<(String, String), String> {
+    let key = KeyPair::from_seed(seed.trim()).map_err(|e| format!("no NKey seed: {e}"))?;
+    let signature = key.sign(text.as_bytes()).map_err(|e| e.to_string())?;
+    Ok((key.public_key(), STANDARD.encode(signature)))
+}
+
+/// Whether a signature that [`sign_text`] made is that of a signer under a text.
+///
+/// # Errors
+/// When it is not.
+pub fn check_text(text: &str, signer: &str, signature: &str) -> Result<(), String> {
+    let key = KeyPair::from_public_key(signer).map_err(|e| e.to_string())?;
+    let signature = STANDARD.decode(signature).map_err(|e| e.to_string())?;
+    let valid = key.verify(text.as_bytes(), &signature);
+    valid.map_err(|_| "its signature is not valid".to_owned())
 }
 
 /// The public key of a seed.

@@ -13,6 +13,7 @@ mod delivery;
 pub mod gap;
 mod gather;
 pub mod health;
+pub mod keeper;
 pub mod ledger;
 pub mod memory;
 pub mod metrics;

@@ -13,6 +13,21 @@ fn kib(text: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// Memory that the process may still take without anything being thrown out, in bytes: what the
+/// system has, or what its control group leaves it where that is less. None where neither is told.
+#[must_use]
+pub fn available_bytes() -> Option<u64> {
+    let system = std::fs::read_to_string("/proc/meminfo").ok();
+    let system = system.and_then(|text| kib(&text, "MemAvailable:")).map(|kib| kib * 1024);
+    let number = |name: &str| -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
+        text.trim().parse().ok()
+    };
+    let group = number("memory.max").zip(number("memory.current"));
+    let group = group.map(|(most, used)| most.saturating_sub(used));
+    system.into_iter().chain(group).min()
+}
+
 /// Asks for pages of 4 KiB. The system would back the allocator's reserves with pages of 2 MiB, of
 /// which a role that is idle uses a corner each: some 20 MB. To be called before all else. Where
 /// the system refuses, there is more memory in use and nothing else wrong.

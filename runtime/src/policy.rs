@@ -58,7 +58,7 @@ async fn store(bus: &Bus) -> Result<Store, Error> {
     bus.js().create_key_value(config).await.map_err(failed)
 }
 
-fn document(prefix: &str, entry: kv::Entry) -> Document {
+pub(crate) fn document(prefix: &str, entry: kv::Entry) -> Document {
     let micros = entry.created.unix_timestamp_nanos() / 1000;
     Document {
         name: entry.key.strip_prefix(prefix).unwrap_or(&entry.key).to_owned(),
@@ -170,10 +170,8 @@ async fn follow(
     take: &Take,
 ) -> Result<(), String> {
     let bus = &context.bus;
-    let store = store(bus).await.map_err(|e| e.to_string())?;
     let mut told = told(bus, stage).await.map_err(|e| e.to_string())?;
-    let watch = store.watch_with_history(format!("{prefix}>")).await;
-    let mut watch = watch.map_err(|e| e.to_string())?;
+    let mut watch = watch(bus, prefix).await.map_err(|e| e.to_string())?;
     loop {
         let entry = tokio::select! {
             entry = watch.next() => entry.ok_or("the watch has ended")?,
@@ -188,8 +186,13 @@ async fn follow(
     }
 }
 
+/// Every document under a prefix as it was and is, and every change from then on.
+pub(crate) async fn watch(bus: &Bus, prefix: &str) -> Result<kv::Watch, Error> {
+    store(bus).await?.watch_with_history(format!("{prefix}>")).await.map_err(failed)
+}
+
 /// Ids of the changes that are on record.
-async fn told(bus: &Bus, stage: &str) -> Result<BTreeSet<String>, Error> {
+pub(crate) async fn told(bus: &Bus, stage: &str) -> Result<BTreeSet<String>, Error> {
     let mut ids = BTreeSet::new();
     let filter = vec![subject::all_of(bus.tenant(), stage)];
     bus.read_all(Stream::Decisions, filter, |d| ids.extend(d.message_id.clone())).await?;

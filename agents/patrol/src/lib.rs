@@ -8,14 +8,18 @@ mod body;
 pub mod bundle;
 mod facts;
 pub mod features;
+mod good;
 pub mod judged;
+pub mod keeper;
 pub mod keys;
+pub mod overlay;
 pub mod patrol;
 pub mod patrols;
 pub mod patterns;
 pub mod score;
 pub mod scorer;
 pub mod stage;
+pub mod trial;
 
 pub use body::ANNOTATIONS;
 pub use magsentinel_inference as inference;
@@ -41,6 +45,14 @@ pub enum Error {
         patrol: &'static str,
         /// What is wrong.
         source: patterns::Error,
+    },
+    /// What is known to be good.
+    #[error("patrol {patrol}: {why}")]
+    Good {
+        /// The patrol.
+        patrol: &'static str,
+        /// What is wrong.
+        why: String,
     },
     /// There is no such patrol.
     #[error("there is no patrol {name:?}: the patrols are {known}")]

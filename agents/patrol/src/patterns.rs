@@ -14,9 +14,11 @@
 mod ascii;
 mod load;
 mod normal;
+mod proposal;
 
 pub use load::{Error, read_dir};
 pub use normal::Normal;
+pub use proposal::{Bounds, Proposal};
 
 use crate::body;
 use aho_corasick::AhoCorasick;

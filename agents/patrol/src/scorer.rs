@@ -7,11 +7,12 @@ use crate::{
     Error,
     bundle::{self, Bundle},
     inference::{self, Model, Rows, Runtime, Source},
+    overlay::{Match, Overlay},
     patrol::{Evidence, Finding, Patrol, Seen, Spec},
     patrols::{self, Entry, Maker, PublishNone},
     patterns::{Book, Hit, Normal},
 };
-use magsentinel_bus_schema::{Class, Fields, Token};
+use magsentinel_bus_schema::{Class, Fields, Level, Thresholds, Token};
 use serde_json::{Value, json};
 use std::{
     fmt,
@@ -64,6 +65,9 @@ pub struct Blueprint {
     excerpt_chars_max: usize,
     publish_none: PublishNone,
     blind_after: Duration,
+    thresholds: Thresholds,
+    /// Patterns that came while the mesh runs.
+    overlay: RwLock<Arc<Overlay>>,
     /// What is built in or configured.
     standard: Arc<Arms>,
     /// What is to be used now.
@@ -102,6 +106,8 @@ impl Blueprint {
             excerpt_chars_max: shared.excerpt_chars_max,
             publish_none: shared.publish_none,
             blind_after: shared.blind_after.get(),
+            thresholds: shared.thresholds,
+            overlay: RwLock::default(),
             current: RwLock::new(Arc::clone(&standard)),
             spare: Mutex::new(Some(Armed { arms: Arc::clone(&standard), model })),
             standard,
@@ -141,6 +147,23 @@ impl Blueprint {
 
     fn current(&self) -> Arc<Arms> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The patterns that came while the mesh runs.
+    #[must_use]
+    pub fn overlay(&self) -> Arc<Overlay> {
+        Arc::clone(&self.overlay.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps the patterns that came while the mesh runs; scorers use them from their next batch on.
+    pub fn lay_over(&self, overlay: Overlay) {
+        *self.overlay.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(overlay);
+    }
+
+    /// Digest of the patterns in use, with those that are live.
+    #[must_use]
+    pub fn patterns_digest(&self) -> String {
+        self.overlay().digest(self.current().patterns_digest())
     }
 
     /// Swaps model and patterns for those of a bundle; what it does not hold stays what is
@@ -193,6 +216,9 @@ impl Blueprint {
             blueprint: Arc::clone(self),
             patrol: (self.maker)(class),
             armed,
+            patterns_digest: arms.patterns_digest().to_owned(),
+            overlay: Arc::default(),
+            matches: Vec::new(),
             arms,
             rows: Rows::new(self.spec.input),
             scores: Vec::with_capacity(CHUNK),
@@ -230,6 +256,11 @@ pub struct Scorer {
     armed: Arc<Mutex<Armed>>,
     /// What the latest batch was scored with.
     arms: Arc<Arms>,
+    /// Patterns beside the arms', for the latest batch.
+    overlay: Arc<Overlay>,
+    /// What they match in it.
+    matches: Vec<Match>,
+    patterns_digest: String,
     rows: Rows,
     scores: Vec<f32>,
     /// The rows of each event that has a verdict coming.
@@ -271,6 +302,8 @@ impl Scorer {
     /// Scores events in order; `verdicts` is cleared and then holds one per event.
     pub fn score(&mut self, events: &[Seen<'_>], verdicts: &mut Vec<Verdict>) {
         verdicts.clear();
+        self.matches.clear();
+        self.overlay = self.blueprint.overlay();
         for chunk in events.chunks(CHUNK) {
             self.score_chunk(chunk, verdicts);
         }
@@ -297,7 +330,7 @@ impl Scorer {
         let accepted = std::mem::take(&mut self.accepted);
         for Accepted { event, rows } in &accepted {
             let verdict = match (&failed, chunk.get(*event)) {
-                (None, Some(seen)) => self.verdict(seen, rows),
+                (None, Some(seen)) => self.verdict(seen, rows, from + event),
                 (why, _) => Verdict::Failed(why.clone().unwrap_or_default()),
             };
             if let Some(slot) = verdicts.get_mut(from + event) {
@@ -315,13 +348,15 @@ impl Scorer {
             *armed = self.blueprint.armed()?;
         }
         self.arms = Arc::clone(&armed.arms);
+        self.patterns_digest = self.overlay.digest(self.arms.patterns_digest());
         let begun = Instant::now();
         let run = armed.model.run(&self.rows, &mut self.scores);
         self.spent.add(self.rows.len(), begun.elapsed());
         run.map_err(|source| Error::Inference { patrol: self.blueprint.spec.name, source })
     }
 
-    fn verdict(&mut self, seen: &Seen<'_>, rows: &Range<usize>) -> Verdict {
+    /// The verdict on the event at an index of its batch.
+    fn verdict(&mut self, seen: &Seen<'_>, rows: &Range<usize>, event: usize) -> Verdict {
         let (mut score, mut part) = (0.0_f32, 0);
         for (at, found) in self.scores.get(rows.clone()).into_iter().flatten().enumerate() {
             if !(-1e-3..=1.001).contains(found) {
@@ -337,10 +372,36 @@ impl Scorer {
         let has_text = self.patrol.normal(seen, &mut self.normal);
         let normal = has_text.then_some(&self.normal);
         self.arms.book.matches(seen.body, normal, &mut self.hits);
+        let flagged = self.hits.first().is_some_and(|hit| hit.level.is_flagged())
+            || self.blueprint.thresholds.level(score).is_flagged();
+        let first = self.matches.len();
+        let mut shadow = Vec::new();
+        for entry in self.overlay.entries() {
+            let hits = if entry.live { &mut self.hits } else { &mut shadow };
+            if entry.matches(seen.body, normal, hits) {
+                self.matches.push(Match { event, entry: Arc::clone(entry), alone: !flagged });
+            }
+        }
         let row = self.rows.row(rows.start + part);
         let evidence = Evidence { score, row, part, hits: &self.hits, normal };
         let found = self.patrol.judge(seen, &evidence);
+        // What is in shadow has no part in the verdict, which so says what the rest make of it.
+        let level = found.as_ref().map_or(Level::None, |finding| finding.level);
+        for of in self.matches.iter_mut().skip(first).filter(|of| !of.entry.live) {
+            of.alone = !level.is_flagged();
+        }
         found.map_or(Verdict::Ordinary(score), |finding| Verdict::Found(Box::new(finding)))
+    }
+
+    /// Digest of the patterns that the latest batch was scored with.
+    #[must_use]
+    pub fn patterns_digest(&self) -> &str {
+        &self.patterns_digest
+    }
+
+    /// The patterns beside the arms', and what they match in the latest batch.
+    pub(crate) fn overlaid(&self) -> (&Overlay, &[Match]) {
+        (&self.overlay, &self.matches)
     }
 
     /// What the latest batch was scored with.

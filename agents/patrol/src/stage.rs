@@ -2,6 +2,7 @@
 
 use crate::{
     Error, facts, inference, judged,
+    keeper::{Parts, PatternKeeper},
     patrol::{Finding, Seen, Spec},
     patrols::{self, Entry, Keyed, PublishNone},
     scorer::{Blueprint, Scorer, Verdict},
@@ -13,6 +14,7 @@ use magsentinel_bus_schema::{
 use magsentinel_runtime::{
     bundle,
     gap::{self, Handled},
+    keeper::{self, Keeper},
     service::{Pool, ShardFilters, Sharded, Task},
     settings::Span,
     stage::{Batch, Delivery, Failed, Output, Publish, Stage},
@@ -34,6 +36,8 @@ pub struct Consumers {
     pub pools: Vec<Pool>,
     /// Its consumers of shards, one per key class, where it does.
     pub sharded: Vec<Sharded>,
+    /// What is done before anything is consumed: the patterns that are live are loaded.
+    pub first: Vec<Task>,
     /// What follows operators' verdicts, and its bundle where any signer is trusted.
     pub tasks: Vec<Task>,
 }
@@ -44,6 +48,7 @@ pub fn consumers(
     entry: &'static Entry,
     config: &patrols::Config,
     inference: &inference::Config,
+    patterns: &magsentinel_pattern::Config,
     shards: u16,
 ) -> Result<Consumers, Error> {
     let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
@@ -66,7 +71,15 @@ pub fn consumers(
             move |bytes: Option<&[u8]>| blueprint.rearm(bytes).map_err(|e| crate::whole(&e));
         tasks.push(bundle::task(name, inference.bundles.clone(), Arc::new(accept)));
     }
-    Ok(Consumers { pools, sharded, tasks })
+    let parts = Parts::new(entry, config, &blueprint, patterns)
+        .map_err(|why| Error::Good { patrol: entry.spec.name, why })?;
+    let domain = parts.domain();
+    let make: keeper::Make = Arc::new(move |tenant| {
+        Box::new(PatternKeeper::new(parts.clone(), tenant.clone())) as Box<dyn Keeper>
+    });
+    let first = vec![keeper::loading(domain.clone(), Arc::clone(&make))];
+    tasks.push(keeper::task(domain, make));
+    Ok(Consumers { pools, sharded, first, tasks })
 }
 
 fn shard_owners(
@@ -227,7 +240,7 @@ impl PatrolStage {
             entities: entities_of(event.kind, &event.body, event.source.trust),
             excerpt: self.scorer.excerpt(&event.body, chars_max),
             model: self.scorer.arms().model_digest().to_owned(),
-            patterns: self.scorer.arms().patterns_digest().to_owned(),
+            patterns: self.scorer.patterns_digest().to_owned(),
             trace: event.trace.clone().or_else(|| delivery.trace.clone()),
         }
     }
@@ -281,7 +294,7 @@ impl PatrolStage {
             tenant: first.event.tenant.clone(),
             patrol: patrol.clone(),
             model: self.scorer.arms().model_digest().to_owned(),
-            patterns: self.scorer.arms().patterns_digest().to_owned(),
+            patterns: self.scorer.patterns_digest().to_owned(),
             events: ordinary.iter().map(|read| read.event.id).collect(),
             seqs: ordinary.iter().map(|read| read.seq).collect(),
             backfilled: first.backfilled,
@@ -298,6 +311,21 @@ impl PatrolStage {
                 self.counts.flagged += u64::from(finding.level.is_flagged());
             }
             Verdict::Poison(_) | Verdict::Failed(_) => self.counts.refused += 1,
+        }
+    }
+
+    /// Counts for the patterns that came while the mesh runs. The owner of an event's shard counts
+    /// it, whoever else sees a fact of it.
+    fn count_overlaid(&self, events: &[Read]) {
+        if self.by_key().is_some() {
+            return;
+        }
+        let (overlay, matches) = self.scorer.overlaid();
+        overlay.count(u64::try_from(events.len()).unwrap_or(u64::MAX));
+        for of in matches {
+            if let Some(read) = events.get(of.event) {
+                of.entry.matched(&read.event, of.alone);
+            }
         }
     }
 
@@ -409,6 +437,7 @@ impl Stage for PatrolStage {
         if !batch.rebuilding {
             verdicts.iter().for_each(|verdict| self.count(verdict));
             self.verdicts = verdicts;
+            self.count_overlaid(&events);
             self.tell(&events, batch, out);
         } else {
             self.verdicts = verdicts;
@@ -434,7 +463,7 @@ impl Stage for PatrolStage {
             "runtime": self.blueprint.runtime().name(),
             "model": self.scorer.arms().model_digest(),
             "model_bytes_max": self.scorer.arms().model_bytes(),
-            "patterns": self.scorer.arms().patterns_digest(),
+            "patterns": self.scorer.patterns_digest(),
             "ordinary": self.counts.ordinary,
             "found": self.counts.found,
             "flagged": self.counts.flagged,

@@ -26,6 +26,7 @@ fn examples() -> Vec<Subject> {
         Subject::Status(token("sql-guard")),
         Subject::Analyze,
         Subject::Instance(token("analyzer-0193")),
+        Subject::Incident,
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Any message: made from a string of bytes, so that a counterexample shrinks with it.
 
 mod change;
+mod pattern;
 
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
@@ -33,6 +34,7 @@ pub(crate) fn each(bytes: &[u8], visit: &mut impl Visit) {
     visit.visit("analyzed", "any", &Analyzed { v: 1, assessments });
     visit.visit("gap", "any", &source.gap());
     visit.visit("suppression-change", "any", &source.suppression_change());
+    visit.visit("pattern-change", "any", &source.pattern_change());
     visit.visit("lease", "any", &source.lease());
     visit.visit("dead-letter", "any", &source.dead_letter());
 }

@@ -2,6 +2,8 @@
 //!
 //! A message that changes its fields gets an example of its own beside the old one.
 
+mod pattern;
+
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
     Entity, Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level,
@@ -65,6 +67,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
         ..suppression_set()
     };
     visit.visit("suppression-change", "suppression-refused", &refused);
+    pattern::each(visit);
     visit.visit("lease", "lease", &lease());
     visit.visit("dead-letter", "dead-letter", &dead_letter());
 }

@@ -54,12 +54,15 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let (bus, health): (BusConfig, HealthConfig) = (layers.section(), layers.section());
     let telemetry: TelemetryConfig = layers.section();
     let commander: magsentinel_commander::Config = layers.section();
+    let patterns: magsentinel_pattern::Config = layers.section();
     layers.finish(ELSEWHERE)?;
     telemetry::init(&telemetry);
     let name: Token = "commander".parse()?;
     // The commander owns no shards.
     let mut service = Service::new(name, 1);
-    service.pools = magsentinel_commander::pools(&commander)?;
+    let all = magsentinel_commander::parts(&commander)?;
+    (service.pools, service.endpoints) = (all.pools, all.endpoints);
+    service.tasks = magsentinel_commander::tasks(&patterns)?;
     let signals = shutdown::on_signals()?;
     let stopping = if args.with_parent { shutdown::with_parent(signals) } else { signals };
     let bus = bus::connect(&bus, "commander").await?;

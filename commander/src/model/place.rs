@@ -67,6 +67,33 @@ fn gguf(path: &Path) -> Result<Place, String> {
     }
 }
 
+/// Whether a model's weights fit into so much memory; the rest of a model is small beside them.
+/// Without this the system would end the process in the middle of loading.
+///
+/// # Errors
+/// How much there is and how much it takes, and what to do.
+pub(super) fn fits(place: &Place, available: Option<u64>) -> Result<(), String> {
+    let Some(available) = available else { return Ok(()) };
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |of| of.len());
+    let weights: u64 = match place {
+        Place::Gguf { directory, file } => size(&directory.join(file)),
+        Place::Directory(path) => {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            let files = entries.map(|entry| entry.path());
+            files.filter(|name| has_extension(name, "safetensors")).map(|name| size(&name)).sum()
+        }
+    };
+    if weights <= available {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    Err(format!(
+        "there is not enough memory: its weights take {} MiB, {} MiB are free; give the process          more, or choose a smaller model",
+        mib(weights),
+        mib(available)
+    ))
+}
+
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
 }
@@ -140,6 +167,23 @@ mod tests {
         std::fs::write(&gguf, "GGUF").expect("a file");
         assert!(matches!(find(&text(&gguf)), Ok(Place::Gguf { file, .. }) if file == "m.gguf"));
         assert!(find("/no/such/model").is_err_and(|e| e.contains("/no/such/model")));
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_told_before_anything_is_loaded() {
+        let temp = tempfile::tempdir().expect("a directory");
+        model_in(temp.path());
+        let weights = temp.path().join("model.safetensors");
+        std::fs::write(&weights, vec![0; 3 << 20]).expect("a file");
+        std::fs::write(temp.path().join("m.gguf"), vec![0; 3 << 20]).expect("a file");
+        let gguf = Place::Gguf { directory: temp.path().to_owned(), file: "m.gguf".to_owned() };
+        for place in [Place::Directory(temp.path().to_owned()), gguf] {
+            assert_eq!(fits(&place, Some(3 << 20)), Ok(()));
+            assert_eq!(fits(&place, None), Ok(()));
+            let told = fits(&place, Some(2 << 20)).expect_err("too large");
+            assert!(told.contains("3 MiB, 2 MiB are free"), "{told}");
+        }
+        assert!(magsentinel_runtime::memory::available_bytes().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, Error> {
     paths.into_iter().map(read).collect()
 }
 
-fn parse(text: &str) -> Result<Vec<SigmaRule>, String> {
+pub(super) fn parse(text: &str) -> Result<Vec<SigmaRule>, String> {
     let found = parse_sigma_yaml(text).map_err(|e| e.to_string())?;
     if !found.errors.is_empty() {
         return Err(found.errors.join("; "));

@@ -51,7 +51,14 @@ fn handle(stage: &mut dyn Stage, deliveries: &[Delivery]) -> Output {
 
 fn guard(config: &patrols::Config) -> Box<dyn Stage> {
     let entry = patrols::find("sql-guard").unwrap();
-    let all = consumers(entry, config, &inference::Config::default(), 64).unwrap();
+    let all = consumers(
+        entry,
+        config,
+        &inference::Config::default(),
+        &magsentinel_pattern::Config::default(),
+        64,
+    )
+    .unwrap();
     let [pool] = all.pools.as_slice() else { panic!("one pool") };
     assert_eq!((pool.filters)(&Tenant::default()), ["mag.default.event.sql.*"]);
     (pool.make)().unwrap()
@@ -60,7 +67,14 @@ fn guard(config: &patrols::Config) -> Box<dyn Stage> {
 fn flow() -> Box<dyn Stage> {
     let config = patrols::Config::default();
     let entry = patrols::find("data-flow").unwrap();
-    let all = consumers(entry, &config, &inference::Config::default(), 64).unwrap();
+    let all = consumers(
+        entry,
+        &config,
+        &inference::Config::default(),
+        &magsentinel_pattern::Config::default(),
+        64,
+    )
+    .unwrap();
     let [flow] = all.sharded.as_slice() else { panic!("one key class") };
     let filters = (flow.filters)(&Tenant::default(), magsentinel_bus_schema::Shard(7));
     assert_eq!(filters, ["mag.default.event.data.7"]);
@@ -256,7 +270,14 @@ fn what_is_scored_too_late_is_marked_and_told_to_the_shell() {
 fn a_fact_says_that_its_event_was_seen_too_late_and_so_does_what_is_found_by_it() {
     let entry = patrols::find("auth-sentry").unwrap();
     let config = patrols::Config::default();
-    let all = consumers(entry, &config, &inference::Config::default(), 64).unwrap();
+    let all = consumers(
+        entry,
+        &config,
+        &inference::Config::default(),
+        &magsentinel_pattern::Config::default(),
+        64,
+    )
+    .unwrap();
     let [address, user] = all.sharded.as_slice() else { panic!("two key classes") };
     let shard = magsentinel_bus_schema::Shard(0);
     let (mut address, mut user) = ((address.make)(shard).unwrap(), (user.make)(shard).unwrap());

@@ -3,15 +3,18 @@
 
 use super::{quantile, score::cpu_seconds};
 use magsentinel_bus_schema::{
-    Assessment, Class, Entity, Id, Kind, Level, Response, Status, Tenant, Timestamp, Token, Trust,
-    decision::Evidence,
+    Analysis, Assessment, Class, Entity, Id, Kind, Level, Response, Status, Tenant, Timestamp,
+    Token, Trust,
+    decision::{Claim, Evidence},
 };
 use magsentinel_commander::{
-    Config, Library, briefing,
+    Config, Library, briefing, draft,
+    grounding::{Grounds, ground},
     knowledge::{Gathered, Known, library::Limits},
     playbook,
 };
 use magsentinel_runtime::memory::resident_bytes;
+use serde_json::json;
 use std::path::PathBuf;
 
 const EVENTS: usize = 10_000;
@@ -82,6 +85,45 @@ fn written(large: &Assessment, known: &Known) {
         timed(|| drop(briefing::build(large, known, (&config).into(), "n").expect("a briefing")))
     };
     tell("commander, briefing for 10,000 events", (0..ROUNDS).map(|_| brief()).collect());
+    checked(large, known);
+}
+
+/// What a model's answer costs beside the model: its schema, its reading, and its sifting. The
+/// answer is the playbook's own analysis in a model's form.
+fn checked(large: &Assessment, known: &Known) {
+    let config = Config::default();
+    let brief = briefing::build(large, known, (&config).into(), "n").expect("a briefing");
+    let playbook = playbook::write(large, known, (&config).into()).expect("an analysis");
+    let labels = brief.labels.len();
+    let schema = || timed(|| drop(draft::schema(labels, large.level, config.tokens_max)));
+    tell("commander, schema of an answer", (0..ROUNDS).map(|_| schema()).collect());
+    let answer = answer(&playbook).to_string();
+    let read = || timed(|| drop(draft::read(&answer, config.tokens_max).expect("a draft")));
+    tell("commander, reading of an answer", (0..ROUNDS).map(|_| read()).collect());
+    let draft = draft::read(&answer, config.tokens_max).expect("a draft");
+    let grounds =
+        Grounds { assessment: large, known, briefing: &brief, playbook: &playbook, score_min: 0.0 };
+    let sift = || timed(|| drop(ground(&draft, &grounds, "bench")));
+    tell("commander, grounding of an answer", (0..ROUNDS).map(|_| sift()).collect());
+}
+
+/// An analysis as a model would answer it, within the schema's bounds.
+fn answer(of: &Analysis) -> serde_json::Value {
+    let text = |text: &str| format!("{text:<20}").chars().take(190).collect::<String>();
+    let claim = |claim: &Claim| json!({"text": text(&claim.text), "cites": ["E1", "E2"]});
+    let claims = |of: &[Claim], most: usize| of.iter().take(most).map(claim).collect::<Vec<_>>();
+    json!({
+        "level": of.level,
+        "attack_vector": claim(&of.attack_vector),
+        "chain": claims(&of.chain, 8),
+        "blast_radius": claims(&of.blast_radius, 4),
+        "attribution": claim(&of.attribution),
+        "attribution_confidence": 0.2,
+        "remediation": claims(&of.remediation, 5),
+        "prevention": claims(&of.prevention, 5),
+        "executive": text(&of.executive),
+        "technical": text(&of.technical),
+    })
 }
 
 /// ATT&CK of the curated data, where it is at hand; how many objects.
