@@ -5,7 +5,7 @@
 
 use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
-    Keyed, Lease, Outcome, Receipt, SCHEMA_VERSION, Scored, SuppressionChange,
+    Keyed, Lease, Order, Outcome, Receipt, SCHEMA_VERSION, Scored, SuppressionChange,
 };
 use rmp_serde::decode::ReadReader;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -28,7 +28,8 @@ macro_rules! messages {
 }
 
 messages! {
-    Event, Fact, Scored, Receipt, Keyed, Assessment, Alert, Analysis, Action, Outcome, Closure, Gap, Lease, Analyze, Analyzed,
+    Event, Fact, Scored, Receipt, Keyed, Assessment, Alert, Analysis, Action, Outcome, Closure, Order, Gap, Lease, Analyze,
+    Analyzed,
     DeadLetter, SuppressionChange,
 }
 

@@ -1,5 +1,9 @@
 //! What can be typed.
 
+mod lease;
+
+pub use lease::{LeaseCommand, OrderArgs, PanicArgs};
+
 use crate::{exit::BadUsage, output::Format};
 use clap::{Args, Parser, Subcommand};
 use magsentinel_bus_schema::Timestamp;
@@ -65,6 +69,12 @@ pub enum Command {
     /// Mute alerts, or keep actions from following, until a time, while the mesh runs
     #[command(subcommand)]
     Suppress(SuppressCommand),
+    /// What the responder holds, and what waits for approval
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// Undo every effect on this host and in the mesh, and let nothing take effect until
+    /// `panic --end`; works on the host without NATS
+    Panic(PanicArgs),
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),
