@@ -5,7 +5,8 @@
 
 use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
-    Keyed, Lease, Outcome, PatternChange, Receipt, SCHEMA_VERSION, Scored, SuppressionChange,
+    Keyed, Lease, Order, Outcome, PatternChange, Receipt, SCHEMA_VERSION, Scored,
+    SuppressionChange,
 };
 use rmp_serde::decode::{self, ReadRefReader};
 use serde::{
@@ -31,8 +32,8 @@ macro_rules! messages {
 }
 
 messages! {
-    Event, Fact, Scored, Receipt, Keyed, Assessment, Alert, Analysis, Action, Outcome, Closure, Gap, Lease, Analyze, Analyzed,
-    DeadLetter, SuppressionChange, PatternChange,
+    Event, Fact, Scored, Receipt, Keyed, Assessment, Alert, Analysis, Action, Outcome, Closure,
+    Order, Gap, Lease, Analyze, Analyzed, DeadLetter, SuppressionChange, PatternChange,
 }
 
 /// Content type of JSON.

@@ -7,11 +7,11 @@ use crate::{
 };
 pub use crate::{
     analysis::{Analysis, Author, Claim, Grounding, Removed},
+    effect::{Effect, Verb},
     response::Response,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr};
 
 /// Where an assessment stands in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -186,130 +186,6 @@ pub struct Alert {
     pub decided: Timestamp,
 }
 
-macro_rules! verbs {
-    ($($(#[$doc:meta])* $variant:ident = $token:literal),* $(,)?) => {
-        /// What an action does, as a token in subjects.
-        #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-            JsonSchema,
-        )]
-        #[serde(rename_all = "snake_case")]
-        pub enum Verb { $($(#[$doc])* $variant),* }
-        impl Verb {
-            /// Every verb.
-            pub const ALL: &'static [Verb] = &[$(Verb::$variant),*];
-            /// Its token.
-            #[must_use]
-            pub fn token(self) -> &'static str {
-                match self { $(Self::$variant => $token),* }
-            }
-        }
-    };
-}
-
-verbs! {
-    /// Keep an address out.
-    BlockAddress = "block_address",
-    /// End and refuse a session.
-    SuspendSession = "suspend_session",
-    /// Refuse a user or role.
-    SuspendUser = "suspend_user",
-    /// Refuse an API key.
-    RevokeKey = "revoke_key",
-    /// Isolate a device.
-    QuarantineDevice = "quarantine_device",
-    /// Stop an extension.
-    QuarantineExtension = "quarantine_extension",
-    /// Tell people.
-    Notify = "notify",
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.token())
-    }
-}
-
-/// What an action changes in the world. Typed: no text of an effect ever reaches a shell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "verb", rename_all = "snake_case")]
-pub enum Effect {
-    /// Drop traffic from an address.
-    BlockAddress {
-        /// The address, IPv4 or IPv6.
-        #[serde(with = "address_text")]
-        #[schemars(with = "IpAddr")]
-        address: IpAddr,
-    },
-    /// End a session and refuse its resumption.
-    SuspendSession {
-        /// Session id.
-        session: String,
-        /// User or role of the session, where known.
-        user: Option<String>,
-        /// The system that holds the session: `postgresql`, an application.
-        system: String,
-    },
-    /// Refuse logins of a user or role.
-    SuspendUser {
-        /// User or role.
-        user: String,
-        /// The system that knows the user.
-        system: String,
-    },
-    /// Refuse an API key.
-    RevokeKey {
-        /// Public id of the key.
-        key: String,
-    },
-    /// Isolate a device.
-    QuarantineDevice {
-        /// Device id.
-        device: String,
-    },
-    /// Stop an extension.
-    QuarantineExtension {
-        /// Extension id.
-        extension: String,
-    },
-    /// Tell people.
-    Notify {
-        /// What to tell.
-        message: String,
-    },
-}
-
-/// An address as text in every encoding. Its own form in MessagePack is not text, but what is
-/// read through the tag of an [`Effect`] is always read as if it were JSON.
-mod address_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use std::net::IpAddr;
-
-    pub(super) fn serialize<S: Serializer>(address: &IpAddr, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(address)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<IpAddr, D::Error> {
-        String::deserialize(d)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl Effect {
-    /// The verb of this effect.
-    #[must_use]
-    pub fn verb(&self) -> Verb {
-        match self {
-            Self::BlockAddress { .. } => Verb::BlockAddress,
-            Self::SuspendSession { .. } => Verb::SuspendSession,
-            Self::SuspendUser { .. } => Verb::SuspendUser,
-            Self::RevokeKey { .. } => Verb::RevokeKey,
-            Self::QuarantineDevice { .. } => Verb::QuarantineDevice,
-            Self::QuarantineExtension { .. } => Verb::QuarantineExtension,
-            Self::Notify { .. } => Verb::Notify,
-        }
-    }
-}
-
 /// How far an action may go by itself.
 #[derive(
     Clone,
@@ -386,6 +262,21 @@ pub enum OutcomeStatus {
     Applied,
     /// Undone.
     Reverted,
+    /// Holds longer than before.
+    Renewed,
+    /// Tried, and not done yet: `detail` says why. It is tried again for as long as it is to hold.
+    Failed,
+}
+
+/// Where the evidence of an outcome is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Preserved {
+    /// Name of the object in the tenant's evidence store.
+    pub object: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// How many bytes it has.
+    pub bytes: u64,
 }
 
 /// What really happened to an action.
@@ -412,4 +303,16 @@ pub struct Outcome {
     pub inverse: String,
     /// When.
     pub ts: Timestamp,
+    /// When it ends by itself, where it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// What an approval must name, where it waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// The operator's order that it answers, where it answers one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Id>,
+    /// The evidence, where it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Preserved>,
 }

@@ -10,12 +10,14 @@ pub mod ask;
 pub mod closure;
 pub mod codec;
 pub mod decision;
+pub mod effect;
 pub mod entity;
 pub mod event;
 pub mod id;
 pub mod ingest;
 pub mod kinds;
 pub mod ops;
+pub mod order;
 pub mod pattern;
 pub mod rated;
 pub mod reference;
@@ -29,14 +31,15 @@ pub use ask::{Analyze, Analyzed};
 pub use closure::{Closure, Judgement};
 pub use codec::{CodecError, Limits, Message, decode, encode, encode_json};
 pub use decision::{
-    Action, Alert, Analysis, Assessment, Effect, Mode, Outcome, OutcomeStatus, Response, Status,
-    Verb,
+    Action, Alert, Analysis, Assessment, Effect, Mode, Outcome, OutcomeStatus, Preserved, Response,
+    Status, Verb,
 };
 pub use entity::{Class, Entity, Trust};
 pub use event::{Event, Fields, Source};
 pub use id::Id;
 pub use kinds::Kind;
 pub use ops::{DeadLetter, Failure, Gap, GapState, Lease, Snapshot};
+pub use order::{Ask, Order, OrderVerb};
 pub use pattern::{Pattern, PatternChange};
 pub use rated::Rated;
 pub use scored::{Fact, Keyed, KeyedRef, Level, Receipt, Scored, Thresholds};

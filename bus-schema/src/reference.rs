@@ -2,7 +2,7 @@
 
 use crate::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Closure, DeadLetter, Event, Fact, Gap,
-    Keyed, Lease, Outcome, PatternChange, Receipt, Scored, SuppressionChange, kinds,
+    Keyed, Lease, Order, Outcome, PatternChange, Receipt, Scored, SuppressionChange, kinds,
 };
 use schemars::{Schema, schema_for};
 
@@ -21,6 +21,7 @@ pub fn messages() -> Vec<(&'static str, Schema)> {
         ("action", schema_for!(Action)),
         ("outcome", schema_for!(Outcome)),
         ("closure", schema_for!(Closure)),
+        ("order", schema_for!(Order)),
         ("analyze", schema_for!(Analyze)),
         ("analyzed", schema_for!(Analyzed)),
         ("gap", schema_for!(Gap)),

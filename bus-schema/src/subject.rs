@@ -2,7 +2,7 @@
 //!
 //! `mag.<tenant>.<stage>.<kind…>[.<shard>]`, lower-case ASCII tokens, never raw user text.
 
-use crate::{Class, Judgement, Kind, Level, decision::Verb, pattern::State};
+use crate::{Class, Judgement, Kind, Level, OrderVerb, decision::Verb, pattern::State};
 use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -165,6 +165,8 @@ pub enum Subject {
     Outcome(Verb),
     /// An operator's word on an incident.
     Closure(Judgement),
+    /// An operator's order about leases of effects.
+    Order(OrderVerb),
     /// A pattern in some state of its life.
     Pattern(Token, Token),
     /// A patrol was blind.
@@ -220,6 +222,7 @@ impl Subject {
             Self::Action(verb) => format!("{p}.action.{verb}"),
             Self::Outcome(verb) => format!("{p}.outcome.{verb}"),
             Self::Closure(judgement) => format!("{p}.closure.{judgement}"),
+            Self::Order(verb) => format!("{p}.order.{verb}"),
             Self::Pattern(patrol, state) => format!("{p}.pattern.{patrol}.{state}"),
             Self::Gap(patrol) => format!("{p}.gap.{patrol}"),
             Self::Suppression(name) => format!("{p}.suppression.{name}"),
@@ -270,6 +273,7 @@ impl Subject {
             ["action", verb] => parse_verb(verb).map(Self::Action),
             ["outcome", verb] => parse_verb(verb).map(Self::Outcome),
             ["closure", judgement] => Judgement::from_token(judgement).map(Self::Closure),
+            ["order", verb] => OrderVerb::from_token(verb).map(Self::Order),
             ["pattern", patrol, state] => Some(Self::Pattern(patrol.parse()?, state.parse()?)),
             ["gap", patrol] => Some(Self::Gap(patrol.parse()?)),
             ["suppression", name] => Some(Self::Suppression(name.parse()?)),
@@ -308,7 +312,7 @@ pub enum Stream {
     Scored,
     /// Keyed scored events, and facts.
     Keyed,
-    /// Assessments, alerts, analyses, actions, outcomes, closures, patterns, gaps, changes of
+    /// Assessments, alerts, analyses, actions, outcomes, closures, orders, patterns, gaps, changes of
     /// suppressions, leases.
     Decisions,
     /// What could not be handled.
@@ -360,6 +364,7 @@ impl Stream {
                 "action",
                 "outcome",
                 "closure",
+                "order",
                 "pattern",
                 "gap",
                 "suppression",

@@ -1,5 +1,9 @@
 //! What can be typed.
 
+mod lease;
+
+pub use lease::{LeaseCommand, OrderArgs, PanicArgs};
+
 use crate::{exit::BadUsage, output::Format};
 use clap::{Args, Parser, Subcommand};
 use magsentinel_bus_schema::Timestamp;
@@ -69,6 +73,12 @@ pub enum Command {
     /// Rules that are proposed, tested, promoted and taken back while the mesh runs
     #[command(subcommand)]
     Pattern(PatternCommand),
+    /// What the responder holds, and what waits for approval
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// Undo every effect on this host and in the mesh, and let nothing take effect until
+    /// `panic --end`; works on the host without NATS
+    Panic(PanicArgs),
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),

@@ -10,7 +10,9 @@ mod exit;
 mod explain;
 mod incident;
 mod intel;
+mod lease;
 mod output;
+mod panic;
 mod pattern;
 mod reference;
 mod replay;
@@ -75,6 +77,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Backtest(args) => backtest::run(&global, args).await,
         Command::Explain(args) => explain::run(&global, args).await,
         Command::Suppress(command) => suppress::run(&global, command).await,
+        Command::Lease(command) => lease::run(&global, command).await,
+        Command::Panic(args) => panic::run(&global, args).await,
         Command::Reference(args) => reference::run(&args),
     }
 }

@@ -49,7 +49,11 @@ pub fn service(role: &str, settings: &Settings) -> Result<Service> {
             (service.pools, service.endpoints) = (all.pools, all.endpoints);
             service.tasks = magsentinel_commander::tasks(&settings.patterns)?;
         }
-        "responder" => service.pools = magsentinel_responder::pools(&settings.responder)?,
+        "responder" => {
+            let parts = magsentinel_responder::parts(&settings.responder)?;
+            (service.pools, service.first) = (parts.pools, vec![parts.first]);
+            service.tasks = parts.tasks;
+        }
         "logbook" => service.pools = magsentinel_logbook::pools(&settings.logbook)?,
         patrol => {
             let (patrols, inference) = (&settings.patrols, &settings.inference);

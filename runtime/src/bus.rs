@@ -98,6 +98,7 @@ pub struct Bus {
     tenant: Tenant,
     limits: Limits,
     streams: Arc<StreamConfig>,
+    servers: Arc<[String]>,
 }
 
 impl Bus {
@@ -132,6 +133,19 @@ impl Bus {
         let name = stream.name(&self.tenant);
         let found = self.js.get_stream(&name).await;
         found.map_err(|e| Error::Stream { name, why: e.to_string() })
+    }
+
+    /// Addresses of the servers: those that were configured, and those that they tell of.
+    pub async fn server_addresses(&self) -> Vec<std::net::IpAddr> {
+        let told = self.client.try_server_info().map(|info| info.connect_urls).unwrap_or_default();
+        let mut found = Vec::new();
+        for server in self.servers.iter().cloned().chain(told) {
+            // What has no name any more has no address to protect.
+            if let Ok(addresses) = tokio::net::lookup_host(&server).await {
+                found.extend(addresses.map(|address| address.ip()));
+            }
+        }
+        found
     }
 
     /// Sends what is buffered and closes.

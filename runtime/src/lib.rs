@@ -27,5 +27,6 @@ mod sharded;
 pub mod shutdown;
 pub mod stage;
 mod supervisor;
+pub mod table;
 mod task;
 pub mod telemetry;

@@ -5,7 +5,9 @@
 //! never awaits, never reads a clock and never talks to the network, so that every decision
 //! can be replayed from a file.
 
+use crate::context::Context;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use magsentinel_bus_schema::{CodecError, Id, Limits, Message, Shard, Subject, Timestamp, codec};
 
 /// One pulled message.
@@ -106,12 +108,28 @@ pub struct Failure {
     pub why: Failed,
 }
 
+/// Something that is to be done in the world for a batch. What it returns is published with the
+/// rest; an error has every delivery of the batch delivered again.
+pub type Deed = Box<dyn FnOnce(Context) -> BoxFuture<'static, Result<Vec<Publish>, String>> + Send>;
+
 /// What a stage wants done about a batch.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Output {
     pub(crate) publish: Vec<Publish>,
     pub(crate) failed: Vec<Failure>,
     pub(crate) late: Vec<usize>,
+    pub(crate) deed: Option<Deed>,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output")
+            .field("publish", &self.publish)
+            .field("failed", &self.failed)
+            .field("late", &self.late)
+            .field("deed", &self.deed.is_some())
+            .finish()
+    }
 }
 
 impl Output {
@@ -135,6 +153,19 @@ impl Output {
     /// [gap](crate::gap) is open before any of this output is published.
     pub fn late(&mut self, index: usize) {
         self.late.push(index);
+    }
+
+    /// Has something done in the world before anything of this batch is published or
+    /// acknowledged. Of a pool's stage, one for a batch: a later one takes the place of an
+    /// earlier one. With `batches_in_flight` at 1, one after the other.
+    pub fn act(&mut self, deed: Deed) {
+        self.deed = Some(deed);
+    }
+
+    /// Takes what is to be done in the world, for whoever calls the stage.
+    #[must_use]
+    pub fn take_deed(&mut self) -> Option<Deed> {
+        self.deed.take()
     }
 
     /// Which deliveries are handled later than they should be, by index.

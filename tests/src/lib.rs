@@ -10,8 +10,10 @@
     reason = "a sandbox reports by panicking, and tells the logs then"
 )]
 
+pub mod network;
 pub mod postgres;
 pub mod proxy;
+pub mod responses;
 pub mod rivals;
 pub mod server;
 
@@ -106,6 +108,7 @@ impl Mesh {
             format!("logbook.path={dir}/logbook.db"),
             format!("commander.knowledge={dir}/knowledge.db"),
             format!("sensor.state_dir={dir}/positions"),
+            format!("responder.state_dir={dir}/state"),
         ]
     }
 

@@ -2,7 +2,7 @@
 
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Assessment, Closure, CodecError, DeadLetter, Fields, Gap, Id, Limits,
-    Message, Outcome, Subject, SuppressionChange, Tenant, codec,
+    Message, Order, Outcome, Subject, SuppressionChange, Tenant, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub enum Kept {
     Outcome,
     /// What operators say of incidents.
     Closure,
+    /// What operators order about leases.
+    Order,
     /// Patterns.
     Pattern,
     /// Gaps.
@@ -41,6 +43,7 @@ impl Kept {
         Kept::Action,
         Kept::Outcome,
         Kept::Closure,
+        Kept::Order,
         Kept::Pattern,
         Kept::Gap,
         Kept::Suppression,
@@ -57,6 +60,7 @@ impl Kept {
             Self::Action => "action",
             Self::Outcome => "outcome",
             Self::Closure => "closure",
+            Self::Order => "order",
             Self::Pattern => "pattern",
             Self::Gap => "gap",
             Self::Suppression => "suppression",
@@ -80,6 +84,7 @@ impl Kept {
             Subject::Action(_) => Self::Action,
             Subject::Outcome(_) => Self::Outcome,
             Subject::Closure(_) => Self::Closure,
+            Subject::Order(_) => Self::Order,
             Subject::Pattern(..) => Self::Pattern,
             Subject::Gap(_) => Self::Gap,
             Subject::Suppression(_) => Self::Suppression,
@@ -116,6 +121,8 @@ pub enum Content {
     Outcome(Box<Outcome>),
     /// What an operator says of an incident.
     Closure(Box<Closure>),
+    /// What an operator orders about leases.
+    Order(Box<Order>),
     /// A pattern, which is kept as it is.
     Pattern(Box<Opaque>),
     /// A gap.
@@ -151,6 +158,7 @@ impl Content {
             Kept::Action => Self::Action(boxed(payload, content_type, limits)?),
             Kept::Outcome => Self::Outcome(boxed(payload, content_type, limits)?),
             Kept::Closure => Self::Closure(boxed(payload, content_type, limits)?),
+            Kept::Order => Self::Order(boxed(payload, content_type, limits)?),
             Kept::Pattern => Self::Pattern(boxed(payload, content_type, limits)?),
             Kept::Gap => Self::Gap(boxed(payload, content_type, limits)?),
             Kept::Suppression => Self::Suppression(boxed(payload, content_type, limits)?),
@@ -168,7 +176,11 @@ impl Content {
             Self::Action(m) => Some(m.incident),
             Self::Outcome(m) => Some(m.incident),
             Self::Closure(m) => Some(m.incident),
-            Self::Pattern(_) | Self::Gap(_) | Self::Suppression(_) | Self::DeadLetter(_) => None,
+            Self::Order(_)
+            | Self::Pattern(_)
+            | Self::Gap(_)
+            | Self::Suppression(_)
+            | Self::DeadLetter(_) => None,
         }
     }
 
@@ -182,6 +194,7 @@ impl Content {
             Self::Action(m) => Some(&m.tenant),
             Self::Outcome(m) => Some(&m.tenant),
             Self::Closure(m) => Some(&m.tenant),
+            Self::Order(m) => Some(&m.tenant),
             Self::Gap(m) => Some(&m.tenant),
             Self::Suppression(m) => Some(&m.tenant),
             Self::DeadLetter(m) => Some(&m.tenant),
@@ -201,6 +214,7 @@ impl Content {
             Self::Action(m) => m.id.to_string(),
             Self::Outcome(m) => m.id.to_string(),
             Self::Closure(m) => m.id.to_string(),
+            Self::Order(m) => m.id.to_string(),
             Self::Suppression(m) => m.id.to_string(),
             // So does a gap.
             Self::Gap(m) => format!("{}/{}", m.id, m.state),

@@ -115,6 +115,7 @@ impl IncidentRow {
             Content::Closure(m) => self.judgement = Some(m.judgement),
             Content::Pattern(_)
             | Content::Gap(_)
+            | Content::Order(_)
             | Content::Suppression(_)
             | Content::DeadLetter(_) => {}
         }
@@ -276,6 +277,7 @@ impl Incident {
             Content::Closure(m) => self.closures.push(Stored { seq, stored, message: *m }),
             Content::Pattern(_)
             | Content::Gap(_)
+            | Content::Order(_)
             | Content::Suppression(_)
             | Content::DeadLetter(_) => {}
         }

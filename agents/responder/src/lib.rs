@@ -1,28 +1,40 @@
-//! action → outcome: the responder, in dry run.
+//! action → outcome: the responder.
 //!
 //! Every action on the stream gets an outcome. [`policy`] is asked last, right before the
-//! effect, and either names the reasons of a refusal or lets the effect pass; [`effect`] says
-//! exactly what is done and exactly how it is undone. In this build nothing is done: the
-//! outcome carries the effect and its inverse as text (`would_apply`), and a request to go
-//! further than a dry run is refused.
+//! effect; [`effect`] says exactly what is done and exactly how it is undone. What may take
+//! effect becomes a [`lease`]: recorded before the effect, bounded in time, undone at its end.
+//! [`desk`] decides all of it, purely; [`keeper`] carries it out through [`effector`]s, and
+//! compares what is there with what should be, at the start and every few seconds.
 //!
-//! Both are pure: action, configuration and time in, verdict out. So the same action judged at
-//! the same time has the same outcome, with the same id, however often it is delivered. An
-//! action that is delivered again after its evidence grew older than `max_action_age` is judged
-//! anew and refused; that refusal is an outcome of its own, beside the earlier one.
+//! By default nothing is done: in mode `dry-run` an outcome says what would be.
 
 pub mod config;
+pub mod desk;
 pub mod effect;
+pub mod effector;
+mod gate;
+pub mod keeper;
+pub mod lease;
 pub mod network;
 pub mod policy;
-pub mod stage;
+pub mod rules;
+mod stage;
+mod surroundings;
+pub mod thing;
 
-pub use config::{Config, NeverBlock};
+pub use config::Config;
 pub use network::Network;
+pub use rules::{NeverBlock, Policy};
 pub use stage::Responder;
+pub use surroundings::Surroundings;
 
 use magsentinel_bus_schema::{Mode, Stream, Tenant, Token, subject};
-use magsentinel_runtime::{service::Pool, settings::Section, stage::Stage};
+use magsentinel_runtime::{
+    service::{Pool, Task},
+    settings::Section,
+    stage::Stage,
+};
+use stage::Shared;
 use std::sync::Arc;
 
 /// Why the responder cannot start.
@@ -31,37 +43,61 @@ pub enum Error {
     /// The configuration is wrong; every problem is listed.
     #[error("section responder of the configuration: {}", .0.join("; "))]
     Config(Vec<String>),
+    /// The policy file is wrong.
+    #[error(transparent)]
+    Policy(#[from] rules::Error),
 }
 
-/// The responder's consumer: durable `responder`, every action of the stream DECISIONS.
+/// What the responder is made of.
+pub struct Parts {
+    /// The consumer of actions and orders.
+    pub pools: Vec<Pool>,
+    /// What is done before anything is consumed: what is stored is read, effectors are made ready.
+    pub first: Task,
+    /// What goes on beside it.
+    pub tasks: Vec<Task>,
+}
+
+/// The responder's parts. Its consumer is the durable `responder`: every action and order of the
+/// stream DECISIONS.
 ///
 /// # Errors
-/// [`Error::Config`] with everything that is wrong with the configuration.
-pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
-    let problems = config.problems();
+/// Everything that is wrong with the configuration, or the policy file.
+pub fn parts(config: &Config) -> Result<Parts, Error> {
+    let mut problems = config.problems();
+    let folder = config.state_folder();
+    problems.extend(folder.as_ref().err().cloned());
     if !problems.is_empty() {
         return Err(Error::Config(problems));
     }
-    if config.mode != Mode::DryRun {
-        tracing::warn!(
-            mode = ?config.mode,
-            "this build acts in dry run only, actions that ask for more are refused"
-        );
+    let mut mode = config.policy.mode;
+    if let Some(file) = &config.policy_file {
+        mode = rules::read(file)?.mode;
     }
-    let shared = Arc::new(config.clone());
-    Ok(vec![Pool {
+    if mode != Mode::DryRun && !config.nftables.enabled && !config.decisions.enabled {
+        tracing::warn!(?mode, "no effector is switched on: every action will be refused");
+    }
+    let state_dir = folder.unwrap_or_default();
+    let shared = Shared::new(Config { state_dir, ..config.clone() });
+    let tasks = vec![shared.tending()];
+    let gate = gate::task(&config.decisions, shared.view());
+    let made = shared.clone();
+    let pool = Pool {
         durable: Token::sanitised("responder"),
         stream: Stream::Decisions,
-        filters: actions,
+        filters: asked,
         batch_max: config.batch_max,
+        // One turn after the other: each changes what the next one finds.
         batches_in_flight: 1,
         slow: false,
         max_deliver: config.max_deliver,
         ack_wait: config.ack_wait,
-        make: Arc::new(move || Ok(Box::new(Responder::new(Arc::clone(&shared))) as Box<dyn Stage>)),
-    }])
+        make: Arc::new(move || Ok(Box::new(Responder::new(made.clone())) as Box<dyn Stage>)),
+    };
+    let tasks = tasks.into_iter().chain(gate).collect();
+    Ok(Parts { pools: vec![pool], first: shared.opening(), tasks })
 }
 
-fn actions(tenant: &Tenant) -> Vec<String> {
-    vec![subject::all_of(tenant, "action")]
+fn asked(tenant: &Tenant) -> Vec<String> {
+    vec![subject::all_of(tenant, "action"), subject::all_of(tenant, "order")]
 }

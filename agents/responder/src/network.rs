@@ -67,6 +67,78 @@ impl Network {
         Self { address, prefix: bits(address).1 }
     }
 
+    /// A network by its first address and the length of its prefix.
+    ///
+    /// # Errors
+    /// When the prefix is longer than the address, or the address has bits beyond it.
+    pub fn of(address: IpAddr, length: u8) -> Result<Self, String> {
+        format!("{address}/{length}").parse()
+    }
+
+    /// The network of so many bits around an address; none where it has fewer bits.
+    #[must_use]
+    pub fn around(address: IpAddr, length: u8) -> Option<Self> {
+        let (number, width) = bits(address);
+        if length > width {
+            return None;
+        }
+        let first = number & mask(width, length);
+        let address = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(first).ok()?)),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(first)),
+        };
+        Some(Self { address, prefix: length })
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn first(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Length of its prefix in bits.
+    #[must_use]
+    pub fn length(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether it is what one address is blocked with: an IPv4 address or the /64 of an IPv6
+    /// one.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.prefix == if self.is_v4() { 32 } else { V6_PREFIX }
+    }
+
+    /// How many subscribers it may hold at most: addresses of IPv4, /64s of IPv6.
+    #[must_use]
+    pub fn collateral(&self) -> u64 {
+        let single = if self.is_v4() { 32 } else { V6_PREFIX };
+        1_u64.checked_shl(u32::from(single.saturating_sub(self.prefix))).unwrap_or(u64::MAX)
+    }
+
+    /// Its last address.
+    #[must_use]
+    pub fn last(&self) -> IpAddr {
+        let (number, width) = bits(self.address);
+        let last = number | (mask(width, width) & !mask(width, self.prefix));
+        match self.address {
+            IpAddr::V4(_) => {
+                IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(last).unwrap_or(u32::MAX)))
+            }
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(last)),
+        }
+    }
+
+    /// The network from a first to a last address, if there is one that is exactly that.
+    #[must_use]
+    pub fn between(first: IpAddr, last: IpAddr) -> Option<Self> {
+        let ((low, width), (high, other)) = (bits(first), bits(last));
+        let size = high.checked_sub(low).filter(|_| width == other)?;
+        let length = u32::from(width) - (128 - size.leading_zeros());
+        let found = Self { address: first, prefix: u8::try_from(length).ok()? };
+        (low & !mask(width, found.prefix) == 0 && found.last() == last).then_some(found)
+    }
+
     /// Whether the two share an address.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
@@ -184,6 +256,20 @@ mod tests {
         let blocked = |text: &str| Network::blocked_with(text.parse().unwrap()).to_string();
         assert_eq!(blocked("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(blocked("::ffff:192.0.2.1"), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_network_is_known_by_its_ends() {
+        for text in ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.7", "::/0", "2001:db8::/48", "::1"] {
+            let network: Network = text.parse().unwrap();
+            assert_eq!(Network::between(network.first(), network.last()), Some(network), "{text}");
+        }
+        let between = |a: &str, b: &str| Network::between(a.parse().unwrap(), b.parse().unwrap());
+        assert_eq!(between("10.0.0.0", "10.0.0.2"), None);
+        assert_eq!(between("10.0.0.1", "10.0.0.2"), None);
+        assert_eq!(between("10.0.0.2", "10.0.0.1"), None);
+        assert_eq!("10.0.0.0/24".parse::<Network>().unwrap().collateral(), 256);
+        assert_eq!("2001:db8::/48".parse::<Network>().unwrap().collateral(), 65_536);
     }
 
     #[test]

@@ -139,13 +139,16 @@ fn action(config: &Config, of: &Assessment, target: Entity, effect: Effect) -> A
 
 fn inverse(verb: Verb, name: &str, ttl: Span) -> String {
     let what = match verb {
-        Verb::BlockAddress => "admit the address",
-        Verb::SuspendSession => "admit the session",
-        Verb::SuspendUser => "let the user log in",
-        Verb::RevokeKey => "accept the key",
+        Verb::BlockAddress | Verb::RateLimit | Verb::Tarpit => "admit the address",
+        Verb::BlockPrefix => "admit the network",
+        Verb::SuspendSession | Verb::RevokeSession => "admit the session",
+        Verb::SuspendUser | Verb::RevokeUser => "let the user log in",
+        Verb::RevokeKey | Verb::SuspendKey => "accept the key",
         Verb::QuarantineDevice => "reconnect the device",
         Verb::QuarantineExtension => "start the extension",
-        Verb::Notify => "nothing to undo for",
+        Verb::QuarantinePod => "reconnect the pod",
+        Verb::QuarantineNamespace => "reconnect the namespace",
+        Verb::PreserveEvidence | Verb::Notify => "nothing to undo for",
     };
     format!("{what} {name:?} again; by itself after {ttl}")
 }

@@ -17,6 +17,7 @@ fn examples() -> Vec<Subject> {
         Subject::Action(Verb::SuspendSession),
         Subject::Outcome(Verb::Notify),
         Subject::Closure(Judgement::FalsePositive),
+        Subject::Order(OrderVerb::Approve),
         Subject::Pattern(token("sql-guard"), token("shadow")),
         Subject::Gap(token("data-flow")),
         Subject::Suppression(token("nightly")),

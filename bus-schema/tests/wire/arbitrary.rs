@@ -1,6 +1,7 @@
 //! Any message: made from a string of bytes, so that a counterexample shrinks with it.
 
 mod change;
+mod lease;
 mod pattern;
 
 use crate::examples::{self, Visit};
@@ -28,6 +29,7 @@ pub(crate) fn each(bytes: &[u8], visit: &mut impl Visit) {
     visit.visit("analysis", "any", &source.analysis());
     visit.visit("action", "any", &source.action());
     visit.visit("outcome", "any", &source.outcome());
+    visit.visit("order", "any", &source.order());
     visit.visit("closure", "any", &source.closure());
     let (scored, assessments) = (vec![source.scored()], vec![source.assessment()]);
     visit.visit("analyze", "any", &Analyze { v: 1, scored });
@@ -394,7 +396,7 @@ impl Bytes<'_> {
     }
 
     fn outcome(&mut self) -> Outcome {
-        use OutcomeStatus::{Applied, Pending, Refused, Reverted, WouldApply};
+        use OutcomeStatus::{Applied, Failed, Pending, Refused, Renewed, Reverted, WouldApply};
         Outcome {
             v: 1,
             id: self.id(),
@@ -402,10 +404,14 @@ impl Bytes<'_> {
             incident: self.id(),
             tenant: self.tenant(),
             effect: self.effect(),
-            status: self.pick(&[WouldApply, Refused, Pending, Applied, Reverted]),
+            status: self.pick(&[WouldApply, Refused, Pending, Applied, Reverted, Renewed, Failed]),
             detail: self.text(),
             inverse: self.text(),
             ts: self.at(),
+            until: self.maybe(Self::at),
+            hash: self.maybe(Self::text),
+            order: self.maybe(Self::id),
+            evidence: self.maybe(Self::preserved),
         }
     }
 

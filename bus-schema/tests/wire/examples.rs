@@ -2,8 +2,10 @@
 //!
 //! A message that changes its fields gets an example of its own beside the old one.
 
+mod lease;
 mod pattern;
 
+pub(crate) use lease::{asks, effects};
 use magsentinel_bus_schema::{
     Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
     Entity, Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level,
@@ -45,6 +47,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
         visit.visit("action", &name, &action(effect));
     }
     visit.visit("outcome", "outcome", &outcome());
+    lease::each(visit);
     visit.visit("closure", "closure", &closure());
     visit.visit("analyze", "analyze", &Analyze { v: 1, scored: vec![scored()] });
     let assessments = vec![assessment()];
@@ -337,23 +340,6 @@ pub(crate) fn analysis_grounded() -> Analysis {
     }
 }
 
-/// One effect of every verb.
-pub(crate) fn effects() -> Vec<Effect> {
-    vec![
-        Effect::BlockAddress { address: "2001:db8::9".parse().unwrap() },
-        Effect::SuspendSession {
-            session: "65a1.4d".to_owned(),
-            user: Some("shop".to_owned()),
-            system: "postgresql".to_owned(),
-        },
-        Effect::SuspendUser { user: "shop".to_owned(), system: "postgresql".to_owned() },
-        Effect::RevokeKey { key: "ak_1".to_owned() },
-        Effect::QuarantineDevice { device: "camera-7".to_owned() },
-        Effect::QuarantineExtension { extension: "ext.weather".to_owned() },
-        Effect::Notify { message: "look".to_owned() },
-    ]
-}
-
 pub(crate) fn action(effect: Effect) -> Action {
     Action {
         v: 1,
@@ -385,6 +371,10 @@ pub(crate) fn outcome() -> Outcome {
         detail: "add element".to_owned(),
         inverse: "delete element".to_owned(),
         ts: at(3),
+        until: None,
+        hash: None,
+        order: None,
+        evidence: None,
     }
 }
 

@@ -22,7 +22,20 @@ pub(crate) fn backoff(attempt: u64) -> Duration {
 /// Publishes the output of a batch, then acknowledges. On a passing failure the server is told
 /// that work goes on, for as long as it takes.
 pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, output: Output) {
-    let Output { mut publish, failed, late } = output;
+    let Output { mut publish, failed, late, deed } = output;
+    if let Some(deed) = deed {
+        match deed(context.clone()).await {
+            Ok(more) => publish.extend(more),
+            Err(reason) => {
+                tracing::warn!(consumer = %pool.durable, reason, "batch is tried again");
+                for one in &held {
+                    let delay = backoff(one.delivery.attempt);
+                    acknowledge(one, AckKind::Nak(Some(delay))).await;
+                }
+                return;
+            }
+        }
+    }
     let late = late.iter().filter_map(|index| held.get(*index));
     let late = Late::first(late.map(|one| &one.delivery));
     let mut retry = HashMap::new();

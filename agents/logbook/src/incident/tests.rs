@@ -152,6 +152,10 @@ pub(crate) fn outcome(of: &Action) -> Outcome {
         detail: "ALTER ROLE \"shop\" NOLOGIN".into(),
         inverse: "ALTER ROLE \"shop\" LOGIN".into(),
         ts: at(20),
+        until: None,
+        hash: None,
+        order: None,
+        evidence: None,
     }
 }
 

@@ -150,5 +150,7 @@ pub(crate) fn outcome_status(outcome: &Outcome) -> &'static str {
         S::Pending => "waits for approval",
         S::Applied => "applied",
         S::Reverted => "reverted",
+        S::Renewed => "renewed",
+        S::Failed => "failed, tried again",
     }
 }

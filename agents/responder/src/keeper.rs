@@ -1,0 +1,495 @@
+//! Carries out what the desk decides: records first, then the world, then what is told.
+
+mod files;
+
+pub use files::{FLAG, HostFlag};
+
+use crate::{
+    Config, Surroundings,
+    desk::{Desk, Turn, outcome_id},
+    effector::{Change, Effector, Failures, decisions::Decisions, nftables::Nftables},
+    lease::{self, Lease},
+    policy::Request,
+    rules::{self, Policy, Watch},
+    thing::{Reach, Thing},
+};
+use magsentinel_bus_schema::{
+    Action, Id, Order, Outcome, OutcomeStatus, Subject, Tenant, Timestamp, Verb,
+};
+use magsentinel_runtime::{bus::Bus, context::Context, stage::Publish, table::Table};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The bucket's name after the tenant.
+pub const BUCKET: &str = "lease";
+const ABOUT: &str = "Leases of effects: what the responder holds, and until when";
+
+/// Difference between the desired and the real end of a thing that is none: the kernel counts in
+/// ticks, and its clock is not ours.
+const TOLERANCE: Duration = Duration::from_secs(2);
+/// How often the responder looks around.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Attempts at a turn that meets another process.
+const ATTEMPTS: u32 = 5;
+
+/// An action or an order, read and ready.
+pub enum Asked {
+    /// An action, with tenant and verb of its subject.
+    Action(Box<Action>, Tenant, Verb),
+    /// An order.
+    Order(Box<Order>),
+}
+
+/// What came of comparing what is desired with what is real.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Things that were missing, or were to end at another time.
+    pub restored: u64,
+    /// Things that nobody wants.
+    pub removed: u64,
+}
+
+/// Keeps what is real as it is desired.
+pub struct Keeper {
+    config: Arc<Config>,
+    desk: Desk,
+    table: Table,
+    effectors: Vec<Box<dyn Effector>>,
+    revisions: BTreeMap<String, u64>,
+    /// What is stored is known.
+    loaded: bool,
+    flag: HostFlag,
+    watch: Watch,
+    policy_error: Option<String>,
+    looked: Option<Instant>,
+    compared: Option<Instant>,
+    /// Outcomes of what could not be done yet.
+    untold: Vec<(Vec<Thing>, Outcome)>,
+    /// Figures since the start.
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    repaired: Repaired,
+    failures: u64,
+    orders_refused: u64,
+    reloads: u64,
+}
+
+/// What the decisions effector shows to gateways.
+pub type View = crate::effector::decisions::View;
+
+impl Keeper {
+    /// A keeper with the effectors that the configuration switches on.
+    ///
+    /// # Errors
+    /// When the store or an effector cannot be used, or the policy file is wrong: at the start
+    /// there is no earlier policy to go on with.
+    pub async fn open(config: Arc<Config>, bus: &Bus) -> Result<(Self, Option<View>), String> {
+        let policy = match &config.policy_file {
+            Some(file) => rules::read(file).map_err(|e| e.to_string())?,
+            None => config.policy.clone(),
+        };
+        let mut watch = Watch::default();
+        drop(config.policy_file.as_deref().and_then(|file| watch.changed(file)));
+        let table = Table::open(bus, BUCKET, ABOUT).await.map_err(|e| e.to_string())?;
+        let mut effectors: Vec<Box<dyn Effector>> = Vec::new();
+        let mut view = None;
+        if config.nftables.enabled {
+            effectors.push(Box::new(Nftables::open(&config.nftables)?));
+        }
+        if config.decisions.enabled {
+            let (decisions, shown) = Decisions::open(bus).await?;
+            effectors.push(Box::new(decisions));
+            view = Some(shown);
+        }
+        let reach =
+            Reach { nftables: config.nftables.enabled, decisions: config.decisions.enabled };
+        let desk = Desk::new(Arc::new(policy), reach, config.leases_max);
+        let flag = HostFlag::of(&config.state_dir);
+        let keeper = Self {
+            config,
+            desk,
+            table,
+            effectors,
+            revisions: BTreeMap::new(),
+            loaded: false,
+            flag,
+            watch,
+            policy_error: None,
+            looked: None,
+            compared: None,
+            untold: Vec::new(),
+            counts: Counts::default(),
+        };
+        Ok((keeper, view))
+    }
+
+    /// Answers actions and orders. What is to be told.
+    ///
+    /// # Errors
+    /// When a record could not be stored: nothing was changed, and it is to be tried again.
+    pub async fn answer(
+        &mut self,
+        context: &Context,
+        asked: &[Asked],
+    ) -> Result<Vec<Publish>, String> {
+        for _ in 0..ATTEMPTS {
+            self.ready(context).await?;
+            match self.answer_once(context, asked).await {
+                Ok(told) => return publishes(told),
+                Err(Unstored::Taken) => self.loaded = false,
+                Err(Unstored::Failed(why)) => {
+                    self.loaded = false;
+                    return Err(why);
+                }
+            }
+        }
+        Err("another responder keeps the same leases, and was first each time".to_owned())
+    }
+
+    async fn answer_once(
+        &mut self,
+        context: &Context,
+        asked: &[Asked],
+    ) -> Result<Vec<Outcome>, Unstored> {
+        let mut told = Vec::new();
+        let mut actions = Vec::new();
+        for one in asked {
+            match one {
+                Asked::Action(action, tenant, verb) => {
+                    actions.push(Request { action, tenant, verb: *verb });
+                }
+                Asked::Order(order) => {
+                    // What was asked for before the order comes before it.
+                    told.extend(self.asked(context, &std::mem::take(&mut actions)).await?);
+                    told.extend(self.ordered(context, order).await?);
+                }
+            }
+        }
+        told.extend(self.asked(context, &actions).await?);
+        Ok(told)
+    }
+
+    async fn asked(
+        &mut self,
+        context: &Context,
+        requests: &[Request<'_>],
+    ) -> Result<Vec<Outcome>, Unstored> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = context.now();
+        let turn = self.desk.asked(requests, now);
+        self.carry_out(turn, now).await
+    }
+
+    async fn ordered(
+        &mut self,
+        context: &Context,
+        order: &Order,
+    ) -> Result<Vec<Outcome>, Unstored> {
+        let now = context.now();
+        match self.desk.ordered(order, now) {
+            Ok(turn) => self.carry_out(turn, now).await,
+            Err(why) => {
+                self.counts.orders_refused += 1;
+                let verb = order.ask.verb().token();
+                tracing::warn!(order = %order.id, verb, by = order.by, why, "order is refused");
+                Ok(self.desk.order_refused(order, &why, now).into_iter().collect())
+            }
+        }
+    }
+
+    /// Makes sure that what is stored is known, and that a switch on this host is heeded.
+    async fn ready(&mut self, context: &Context) -> Result<(), String> {
+        if !self.loaded {
+            self.load().await?;
+        }
+        self.heed_flag(context.now()).await;
+        Ok(())
+    }
+
+    async fn load(&mut self) -> Result<(), String> {
+        let records = self.table.all().await.map_err(|e| e.to_string())?;
+        let read = records.iter().filter_map(|r| Some((r.key.as_str(), r.bytes.as_deref()?)));
+        self.desk.load(read)?;
+        self.revisions = records.into_iter().map(|r| (r.key, r.revision)).collect();
+        self.loaded = true;
+        self.counts.reloads += 1;
+        Ok(())
+    }
+
+    /// Undoes everything while the host's flag is up, whether or not it can be recorded.
+    async fn heed_flag(&mut self, now: Timestamp) -> Vec<Outcome> {
+        let Some(off) = self.flag.read() else { return Vec::new() };
+        if self.desk.off().is_some() {
+            return Vec::new();
+        }
+        tracing::warn!(
+            by = off.by,
+            reason = off.reason,
+            "enforcement is switched off on this host"
+        );
+        let mut turn = self.desk.panicked(&off.by, &off.reason, now);
+        let records = std::mem::take(&mut turn.before);
+        let told = self.carry_out(turn, now).await.unwrap_or_default();
+        if self.store(records).await.is_err() {
+            self.loaded = false;
+        }
+        told
+    }
+
+    /// Carries a turn out.
+    async fn carry_out(&mut self, turn: Turn, now: Timestamp) -> Result<Vec<Outcome>, Unstored> {
+        self.store(turn.before).await?;
+        let failures = self.apply(&turn.changes, now).await;
+        let mut told = Vec::new();
+        for (things, outcome) in turn.tell {
+            match things.iter().find_map(|thing| failures.get(thing)) {
+                None => told.push(outcome),
+                Some(why) => {
+                    told.push(failed(&outcome, why));
+                    self.untold.push((things, outcome));
+                }
+            }
+        }
+        self.store(turn.after).await?;
+        Ok(told)
+    }
+
+    async fn store(&mut self, records: BTreeMap<String, Option<Vec<u8>>>) -> Result<(), Unstored> {
+        for (key, bytes) in records {
+            let before = self.revisions.get(&key).copied().unwrap_or(0);
+            let failed = |e: magsentinel_runtime::bus::Error| Unstored::Failed(e.to_string());
+            match bytes {
+                Some(bytes) => {
+                    let written = self.table.write(&key, bytes, before).await.map_err(failed)?;
+                    self.revisions.insert(key, written.ok_or(Unstored::Taken)?);
+                }
+                None if before == 0 => {}
+                None => {
+                    if !self.table.remove(&key, before).await.map_err(failed)? {
+                        return Err(Unstored::Taken);
+                    }
+                    self.revisions.remove(&key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(
+        &mut self,
+        changes: &BTreeMap<Thing, Option<Timestamp>>,
+        now: Timestamp,
+    ) -> Failures {
+        let mut failures = Failures::new();
+        for effector in &mut self.effectors {
+            let own = changes.iter().filter(|(thing, _)| effector.takes(thing));
+            let own: Vec<Change> =
+                own.map(|(thing, until)| Change { thing: thing.clone(), until: *until }).collect();
+            if own.is_empty() {
+                continue;
+            }
+            let failed = effector.apply(&own, now).await;
+            if let Some((thing, why)) = failed.first_key_value() {
+                let (effector, count) = (effector.name(), failed.len());
+                tracing::warn!(effector, count, %thing, why, "not everything could be changed");
+            }
+            failures.extend(failed);
+        }
+        self.counts.failures += failures.len() as u64;
+        failures
+    }
+
+    /// What is due: called several times a second. What is to be told.
+    pub async fn tend(&mut self, context: &Context) -> Vec<Publish> {
+        let mut told = Vec::new();
+        if !self.loaded
+            && let Err(error) = self.load().await
+        {
+            tracing::warn!(error, "the leases cannot be read: nothing is changed");
+            // What was known before still holds; without that, nothing is.
+            if self.counts.reloads == 0 {
+                return Vec::new();
+            }
+        }
+        let now = context.now();
+        told.extend(self.heed_flag(now).await);
+        told.extend(self.heed_policy(now).await);
+        if self.looked.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
+            self.looked = Some(Instant::now());
+            told.extend(self.look(context).await);
+        }
+        let turn = self.desk.passed(now);
+        told.extend(self.try_turn(turn, now).await);
+        let due = self.config.reconcile_every.get();
+        if self.compared.is_none_or(|at| at.elapsed() >= due) {
+            self.compared = Some(Instant::now());
+            told.extend(self.reconcile(context.now()).await);
+        }
+        context.report("leases", self.report());
+        publishes(told).unwrap_or_default()
+    }
+
+    async fn try_turn(&mut self, turn: Turn, now: Timestamp) -> Vec<Outcome> {
+        match self.carry_out(turn, now).await {
+            Ok(told) => told,
+            Err(unstored) => {
+                if let Unstored::Failed(why) = unstored {
+                    tracing::warn!(why, "a record of leases was not stored");
+                }
+                self.loaded = false;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn heed_policy(&mut self, now: Timestamp) -> Vec<Outcome> {
+        let Some(file) = self.config.policy_file.clone() else { return Vec::new() };
+        match self.watch.changed(&file) {
+            None => Vec::new(),
+            Some(Ok(policy)) => {
+                self.policy_error = None;
+                tracing::info!(file = %file.display(), version = policy.version(), "policy is read");
+                let turn = self.desk.governed(Arc::new(policy), now);
+                self.try_turn(turn, now).await
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "policy is refused, the earlier one goes on");
+                self.policy_error = Some(error.to_string());
+                Vec::new()
+            }
+        }
+    }
+
+    async fn look(&mut self, context: &Context) -> Vec<Outcome> {
+        let ports = &self.desk.policy().never_block.operator_ports;
+        let mut around = Surroundings::look(Path::new("/"), ports);
+        for address in context.bus.server_addresses().await {
+            around.add(address, "a NATS server");
+        }
+        let now = context.now();
+        let turn = self.desk.surrounded(around, now);
+        self.try_turn(turn, now).await
+    }
+
+    /// Compares what is desired with what is real, and makes it so. What can be told now.
+    async fn reconcile(&mut self, now: Timestamp) -> Vec<Outcome> {
+        let desired = self.desk.desired();
+        let mut open = Failures::new();
+        for effector in &mut self.effectors {
+            let real = match effector.real(now).await {
+                Ok(real) => real,
+                Err(why) => {
+                    tracing::warn!(effector = effector.name(), why, "cannot tell what is there");
+                    let own = desired.keys().filter(|thing| effector.takes(thing));
+                    open.extend(own.map(|thing| (thing.clone(), why.clone())));
+                    continue;
+                }
+            };
+            let mut changes = Vec::new();
+            for (thing, until) in desired.iter().filter(|(thing, _)| effector.takes(thing)) {
+                let apart = |real: &Timestamp| real.since(*until).max(until.since(*real));
+                if real.get(thing).is_none_or(|real| apart(real) > TOLERANCE) {
+                    changes.push(Change { thing: thing.clone(), until: Some(*until) });
+                    self.counts.repaired.restored += 1;
+                }
+            }
+            for thing in real.keys().filter(|thing| !desired.contains_key(thing)) {
+                changes.push(Change { thing: thing.clone(), until: None });
+                self.counts.repaired.removed += 1;
+            }
+            if !changes.is_empty() {
+                let (effector, count) = (effector.name(), changes.len());
+                tracing::info!(effector, count, "what is there is made what it should be");
+            }
+            open.extend(effector.apply(&changes, now).await);
+        }
+        let untold = std::mem::take(&mut self.untold);
+        let (still, done): (Vec<_>, Vec<_>) = untold
+            .into_iter()
+            .partition(|(things, _)| things.iter().any(|thing| open.contains_key(thing)));
+        self.untold = still;
+        done.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Figures for `status`.
+    #[must_use]
+    pub fn report(&self) -> serde_json::Value {
+        let figures = self.desk.figures();
+        let policy = self.desk.policy();
+        serde_json::json!({
+            "mode": policy.mode,
+            "policy": policy.version(),
+            "policy_error": self.policy_error,
+            "off": self.desk.off(),
+            "effectors": self.effectors.iter().map(|e| e.name()).collect::<Vec<_>>(),
+            "active": figures.active,
+            "waiting": figures.waiting,
+            "things": figures.things,
+            "records": figures.pages,
+            "restored": self.counts.repaired.restored,
+            "removed": self.counts.repaired.removed,
+            "failures": self.counts.failures,
+            "untold": self.untold.len(),
+            "orders_refused": self.counts.orders_refused,
+        })
+    }
+
+    /// A policy, for tests and tools.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        self.desk.policy()
+    }
+}
+
+/// Why a turn was not carried out.
+enum Unstored {
+    /// Another process has written the record.
+    Taken,
+    Failed(String),
+}
+
+/// What is told of an outcome that could not come about yet.
+fn failed(of: &Outcome, why: &str) -> Outcome {
+    let status = OutcomeStatus::Failed;
+    let detail = format!("{}: {why}; it is tried again", of.detail);
+    // Each that fails is told once, however often it is tried.
+    let id = Id::derived(&["failed", &of.id.to_string()]);
+    debug_assert_ne!(id, outcome_id(of.action, status, 0));
+    Outcome { id, status, detail, ..of.clone() }
+}
+
+fn publishes(told: Vec<Outcome>) -> Result<Vec<Publish>, String> {
+    let one = |outcome: Outcome| {
+        Publish::new(Subject::Outcome(outcome.effect.verb()), outcome.id, &outcome)
+    };
+    told.into_iter().map(one).collect::<Result<_, _>>().map_err(|e| e.to_string())
+}
+
+/// Every lease that is stored, and whether enforcement is off: for tools.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn read(bus: &Bus) -> Result<(Vec<Lease>, Option<lease::Off>), String> {
+    let table = Table::open(bus, BUCKET, ABOUT).await.map_err(|e| e.to_string())?;
+    let (mut leases, mut off) = (Vec::new(), None);
+    for record in table.all().await.map_err(|e| e.to_string())? {
+        let Some(bytes) = record.bytes else { continue };
+        if record.key == lease::SWITCH {
+            off = rmp_serde::from_slice(&bytes).ok();
+        } else {
+            let page = lease::read_page(&bytes).map_err(|e| format!("{}: {e}", record.key))?;
+            leases.extend(page.leases);
+        }
+    }
+    leases.sort_by_key(|lease| (lease.asked, lease.id()));
+    Ok((leases, off))
+}

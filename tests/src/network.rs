@@ -1,0 +1,130 @@
+//! Network namespaces: a test with a firewall has a network of its own, and clients beside it.
+//!
+//! Needs root, and the programs `ip`, `unshare`, `nsenter` and `nft`.
+
+use std::{
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Set in a process that has a network of its own.
+const INSIDE: &str = "MAGSENTINEL_TEST_NETWORK";
+
+/// Whether this process has a network of its own. Where it has none, the test of this name is run
+/// again in a process that has one, with its result for ours; then this is false, and the caller
+/// is done.
+#[must_use]
+pub fn own_network(test: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        run("ip", &["link", "set", "lo", "up"]);
+        return true;
+    }
+    let own = std::env::current_exe().expect("own path");
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--"]).arg(own).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+    let status = command.status().expect("unshare starts: the package util-linux");
+    assert!(status.success(), "{test} failed in its own network (it needs root): {status}");
+    false
+}
+
+/// Runs a program to its end, which must be a good one. What it printed.
+pub fn run(program: &str, args: &[&str]) -> String {
+    let out = output(program, args);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{program} {args:?}: {said}");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn output(program: &str, args: &[&str]) -> Output {
+    let out = Command::new(program).args(args).output();
+    out.unwrap_or_else(|e| panic!("{program}: {e} (apt-get install nftables iproute2)"))
+}
+
+/// Has `nft` do something.
+pub fn nft(text: &str) -> String {
+    run("nft", &[text])
+}
+
+/// All tables but ours, as `nft` lists them.
+#[must_use]
+pub fn foreign_tables() -> String {
+    let tables = nft("list tables");
+    let others = tables.lines().filter(|line| !line.trim().ends_with("inet magsentinel"));
+    others.map(|table| nft(&format!("list {table}"))).collect()
+}
+
+/// A machine beside ours, on a cable of its own. Gone when dropped.
+pub struct Neighbour {
+    process: Child,
+}
+
+/// Our address on the cable.
+pub const HERE: &str = "203.0.113.1";
+
+impl Neighbour {
+    /// A neighbour with these addresses, IPv4 of 203.0.113.0/24 and IPv6 of 2001:db8::/32.
+    #[must_use]
+    pub fn with(addresses: &[&str]) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--", "sleep", "infinity"]).stdin(Stdio::null());
+        let process = command.spawn().expect("unshare starts");
+        let neighbour = Self { process };
+        neighbour.await_network();
+        let pid = neighbour.process.id().to_string();
+        run(
+            "ip",
+            &["link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", &pid],
+        );
+        run("ip", &["address", "add", "203.0.113.1/24", "dev", "cable"]);
+        run("ip", &["-6", "address", "add", "2001:db8::1/32", "dev", "cable", "nodad"]);
+        run("ip", &["link", "set", "cable", "up"]);
+        for address in addresses {
+            let bits = if address.contains(':') { 32 } else { 24 };
+            let address = format!("{address}/{bits}");
+            let mut args = vec!["address", "add", &address, "dev", "cable"];
+            args.extend(address.contains(':').then_some("nodad"));
+            let _added = neighbour.run("ip", &args);
+        }
+        let _up = neighbour.run("ip", &["link", "set", "cable", "up"]);
+        neighbour
+    }
+
+    /// Waits until it has left our network.
+    fn await_network(&self) {
+        let ours = std::fs::read_link("/proc/self/ns/net").expect("a namespace");
+        let theirs = format!("/proc/{}/ns/net", self.process.id());
+        let begun = Instant::now();
+        while std::fs::read_link(&theirs).is_ok_and(|theirs| theirs == ours) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "no namespace");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Runs a program there, which must end well.
+    #[must_use]
+    pub fn run(&self, program: &str, args: &[&str]) -> String {
+        let pid = self.process.id().to_string();
+        let mut all = vec!["--net", "--target", pid.as_str(), "--", program];
+        all.extend(args);
+        run("nsenter", &all)
+    }
+
+    /// Whether it can connect to us from one of its addresses, within half a second.
+    #[must_use]
+    pub fn reaches(&self, from: &str, port: u16) -> bool {
+        let to = if from.contains(':') { "2001:db8::1" } else { HERE };
+        let script = format!(
+            "import socket; s = socket.create_connection(('{to}', {port}), 0.5, ('{from}', 0))"
+        );
+        let pid = self.process.id().to_string();
+        let args = ["--net", "--target", &pid, "--", "python3", "-c", &script];
+        output("nsenter", &args).status.success()
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}

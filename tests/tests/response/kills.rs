@@ -1,0 +1,91 @@
+//! A responder that is killed at any moment: afterwards what is there is what is desired.
+
+use magsentinel_bus_schema::{Id, OutcomeStatus, Stream, subject};
+use magsentinel_responder::{
+    effector::{
+        Effector,
+        nftables::{Config, Nftables},
+    },
+    keeper,
+    lease::{Lease, Life},
+    thing::Thing,
+};
+use magsentinel_runtime::{bus::Bus, clock};
+use magsentinel_tests::{
+    Mesh, held,
+    network::own_network,
+    responses::{ENFORCING, ask, block},
+    wait_for,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+const LEASES: usize = 1000;
+const KILLS: usize = 50;
+
+/// What the store says is to be dropped, by address.
+async fn desired(bus: &Bus) -> BTreeSet<Thing> {
+    let (leases, _) = keeper::read(bus).await.unwrap();
+    let active = leases.iter().filter(|lease| matches!(lease.life, Life::Active { .. }));
+    active.map(|lease| Thing::Dropped(lease.action.target.value.parse().unwrap())).collect()
+}
+
+async fn real() -> BTreeSet<Thing> {
+    let mut nftables = Nftables::open(&Config { enabled: true, ..Config::default() }).unwrap();
+    nftables.real(clock::now()).await.unwrap().into_keys().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_fifty_moments_nothing_is_lost_left_over_or_done_twice() {
+    if !own_network("kills::killed_at_fifty_moments_nothing_is_lost_left_over_or_done_twice") {
+        return;
+    }
+    let mut mesh = Mesh::new();
+    let mut role = mesh.start("responder", ENFORCING);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    // Half of them end while the responder is being killed.
+    let actions: Vec<_> = (0..LEASES)
+        .map(|n| block(&format!("198.18.{}.{}", n / 250, n % 250 + 1), [3600, 8][n % 2]))
+        .collect();
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for chunk in actions.chunks(LEASES / KILLS) {
+        ask(&bus, chunk).await;
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        // From before the responder has read its leases to long after it has answered.
+        let moment = Instant::now() + Duration::from_micros(seed % 400_000);
+        tokio::time::sleep_until(moment.into()).await;
+        mesh.signal(role, "KILL");
+        mesh.wait(role);
+        role = mesh.start("responder", ENFORCING);
+    }
+    let lasting: BTreeSet<Id> = actions.iter().step_by(2).map(|action| action.id).collect();
+    wait_for("everything to be settled", async || {
+        let (desired, real) = (desired(&bus).await, real().await);
+        (desired.len() == LEASES / 2 && desired == real).then_some(())
+    })
+    .await;
+    let (leases, _) = keeper::read(&bus).await.unwrap();
+    let active: BTreeSet<Id> = leases
+        .iter()
+        .filter(|lease| matches!(lease.life, Life::Active { .. }))
+        .map(Lease::id)
+        .collect();
+    assert_eq!(active, lasting);
+    // Each was told once: whatever was told again had the same id.
+    let filter = subject::all_of(bus.tenant(), "outcome");
+    let mut told = HashMap::new();
+    for outcome in held::<magsentinel_bus_schema::Outcome>(&bus, Stream::Decisions, filter).await {
+        let ids: &mut BTreeSet<Id> = told.entry((outcome.action, outcome.status)).or_default();
+        ids.insert(outcome.id);
+    }
+    for (n, action) in actions.iter().enumerate() {
+        let times = |status| told.get(&(action.id, status)).map_or(0, BTreeSet::len);
+        let counts = (times(OutcomeStatus::Applied), times(OutcomeStatus::Reverted));
+        assert_eq!(counts, (1, n % 2), "{}: applied and undone so often", action.target.value);
+    }
+}
