@@ -10,6 +10,7 @@
     reason = "a sandbox reports by panicking, and tells the logs then"
 )]
 
+pub mod ait;
 pub mod network;
 pub mod postgres;
 pub mod proxy;

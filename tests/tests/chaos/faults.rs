@@ -1,7 +1,7 @@
 //! A mesh with replicas of everything, and what happens to it.
 
 use crate::traffic::Numbers;
-use magsentinel_bus_schema::{Lease, Limits, Stream, Token, subject};
+use magsentinel_bus_schema::{Kind, Lease, Limits, Stream, Token, subject};
 use magsentinel_runtime::{bus::Bus, settings::Span, stage::Delivery};
 use magsentinel_tests::{Mesh, proxy::Proxy, wait_for};
 use std::{
@@ -9,6 +9,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
+
+/// The patrols that run, and what they score.
+pub(crate) const PATROLS: [(&str, Kind); 4] = [
+    ("sql-guard", Kind::Sql),
+    ("data-flow", Kind::Data),
+    ("api-watch", Kind::Api),
+    ("auth-sentry", Kind::Auth),
+];
 
 /// Analyzers that run, when none is down.
 const ANALYZERS: usize = 3;
@@ -30,10 +38,12 @@ enum Fault {
     Leader,
 }
 
-const FAULTS: [Fault; 7] = [
+const FAULTS: [Fault; 9] = [
     Fault::Kill("analyzer"),
     Fault::Kill("sql-guard"),
     Fault::Kill("data-flow"),
+    Fault::Kill("api-watch"),
+    Fault::Kill("auth-sentry"),
     Fault::KillTwo,
     Fault::Pause,
     Fault::Cut,
@@ -60,7 +70,8 @@ impl Chaos {
         })
         .await;
         let mut chaos = Self { mesh, bus, running: Vec::new(), proxy, lateness };
-        for role in ["sensor", "sql-guard", "data-flow", "analyzer"] {
+        let patrols = PATROLS.iter().map(|(name, _)| *name);
+        for role in ["sensor", "analyzer"].into_iter().chain(patrols) {
             chaos.run(role);
             chaos.run(role);
         }
@@ -76,7 +87,7 @@ impl Chaos {
     fn run(&mut self, role: &'static str) {
         let mut args = vec!["--set".to_owned(), self.lateness.clone()];
         // Nothing is late here, so nothing is missed.
-        if ["sql-guard", "data-flow"].contains(&role) {
+        if PATROLS.iter().any(|(name, _)| *name == role) {
             let blind_after = self.lateness.replace("analyzer.lateness", "blind_after");
             let section = role.replace('-', "_");
             args.extend(["--set".to_owned(), format!("patrols.{section}.{blind_after}")]);

@@ -1,7 +1,9 @@
-//! Life of a small shop with an attack now and then, the same for the same seed.
+//! Life of a small shop with an attack now and then, the same for the same seed, and among it what
+//! other detectors found in days of real intrusions.
 
+use bytes::Bytes;
 use futures::StreamExt;
-use magsentinel_bus_schema::{Kind, Timestamp};
+use magsentinel_bus_schema::{Kind, Scored, Subject, Tenant, Timestamp, encode};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -38,29 +40,64 @@ impl Numbers {
     }
 }
 
-/// So many events with their kinds, in order of time; the last of them happens at `end`.
-pub(crate) fn events(seed: u64, how_many: u64, end: Duration) -> Vec<(Kind, Value)> {
+/// One message of the traffic.
+pub(crate) enum Item {
+    /// A body that a publisher hands in.
+    Event(Kind, Value),
+    /// What a patrol that is not run here found.
+    Scored(Box<Scored>),
+}
+
+/// So many items in order of time; the last of them happens at `end`. Up to half of them are
+/// `found`, evenly chosen, and moved to the time of the others.
+pub(crate) fn items(seed: u64, how_many: u64, end: Duration, found: &[Scored]) -> Vec<Item> {
     let mut numbers = Numbers(seed);
     let begin = i64::try_from(end.as_micros()).unwrap() - SPAN_US;
     let step = SPAN_US / i64::try_from(how_many.max(1)).unwrap();
-    let mut events = Vec::new();
-    for n in 0..how_many {
-        let at = Timestamp::from_micros(begin + step * i64::try_from(n).unwrap());
-        let user = format!("user-{}", numbers.below(USERS));
-        // One in five users attacks, with every third event.
-        let attacks = user.ends_with(['3', '7']) && numbers.below(3) == 0;
-        let (kind, mut body) = match (attacks, numbers.below(8)) {
-            (true, 0..=3) => (Kind::Sql, json!({ "text": injection(n) })),
-            (true, _) => (Kind::Data, dump(&mut numbers)),
-            (false, 0..=5) => (Kind::Sql, json!({ "text": query(n) })),
-            (false, _) => (Kind::Data, read(&mut numbers)),
-        };
+    let total = usize::try_from(how_many).unwrap();
+    let taken = found.len().min(total / 2);
+    let mut given = 0;
+    let mut item = |n: usize| {
+        let ts = Timestamp::from_micros(begin + step * i64::try_from(n).unwrap());
+        if (n + 1) * taken / total > given {
+            let scored = found[given * found.len() / taken].clone();
+            given += 1;
+            return Item::Scored(Box::new(Scored { ts, ..scored }));
+        }
+        let (kind, mut body) = event(&mut numbers, n as u64);
         body["id"] = json!(format!("chaos-{seed}-{n}"));
-        body["ts"] = json!(at.to_string());
-        body["user"] = json!(user);
-        events.push((kind, body));
-    }
-    events
+        body["ts"] = json!(ts.to_string());
+        Item::Event(kind, body)
+    };
+    (0..total).map(&mut item).collect()
+}
+
+/// What a user of the shop does, of whom one in five attacks, every third time.
+fn event(numbers: &mut Numbers, n: u64) -> (Kind, Value) {
+    let number = numbers.below(USERS);
+    let user = format!("user-{number}");
+    let attacks = user.ends_with(['3', '7']) && numbers.below(3) == 0;
+    let from = format!("203.0.113.{number}");
+    let (kind, mut body) = match (attacks, numbers.below(10)) {
+        (true, 0..=3) => (Kind::Sql, json!({ "text": injection(n) })),
+        (true, 4..=6) => (Kind::Data, dump(numbers)),
+        (true, 7..=8) => (Kind::Api, request(&from, "/../../etc/passwd", "file=..%2f..%2fetc")),
+        (true, _) => (Kind::Auth, login(&from, "failed_password")),
+        (false, 0..=4) => (Kind::Sql, json!({ "text": query(n) })),
+        (false, 5..=6) => (Kind::Data, read(numbers)),
+        (false, 7..=8) => (Kind::Api, request(&from, "/products/17", "sort=price")),
+        (false, _) => (Kind::Auth, login(&from, "accepted_password")),
+    };
+    body["user"] = json!(user);
+    (kind, body)
+}
+
+fn request(from: &str, path: &str, query: &str) -> Value {
+    json!({ "client": from, "method": "GET", "path": path, "query": query, "status": 200 })
+}
+
+fn login(from: &str, event: &str) -> Value {
+    json!({ "src_ip": from, "event": event, "host": "web1", "service": "sshd" })
 }
 
 fn query(n: u64) -> String {
@@ -81,23 +118,25 @@ fn dump(numbers: &mut Numbers) -> Value {
     json!({ "action": "copy_to", "resource": "payments", "rows": rows, "bytes_out": rows * 400 })
 }
 
-/// Publishes events, each until the server has said that it is stored; how many of each kind.
+/// Publishes items, each until the server has said that it is stored; how many events of each
+/// kind.
 pub(crate) async fn publish(
     client: async_nats::Client,
-    events: Vec<(Kind, Value)>,
+    items: Vec<Item>,
     stored: Arc<AtomicU64>,
 ) -> BTreeMap<Kind, u64> {
     let js = async_nats::jetstream::new(client);
     let mut counts = BTreeMap::new();
-    for (kind, _) in &events {
-        *counts.entry(*kind).or_default() += 1;
+    for item in &items {
+        if let Item::Event(kind, _) = item {
+            *counts.entry(*kind).or_default() += 1;
+        }
     }
-    let send = |(kind, body): (Kind, Value)| {
+    let send = |item: Item| {
         let (js, stored) = (js.clone(), Arc::clone(&stored));
         async move {
-            let subject = format!("mag.default.ingest.{}", kind.token());
-            let payload = bytes::Bytes::from(body.to_string());
-            // The body's id makes a repetition harmless.
+            let (subject, payload) = message(&item);
+            // The id makes a repetition harmless.
             loop {
                 if let Ok(ack) = js.publish(subject.clone(), payload.clone()).await
                     && let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(3), ack).await
@@ -108,11 +147,22 @@ pub(crate) async fn publish(
             stored.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let total = u32::try_from(events.len()).unwrap();
+    let total = u32::try_from(items.len()).unwrap();
     let mut pace = tokio::time::interval(FLOW / total);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-    let events = futures::stream::iter(events)
+    let items = futures::stream::iter(items)
         .zip(futures::stream::poll_fn(move |context| pace.poll_tick(context).map(Some)));
-    events.map(|(event, _)| event).map(send).buffer_unordered(ON_THE_WAY).collect::<()>().await;
+    items.map(|(item, _)| item).map(send).buffer_unordered(ON_THE_WAY).collect::<()>().await;
     counts
+}
+
+fn message(item: &Item) -> (String, Bytes) {
+    let tenant = Tenant::default();
+    match item {
+        Item::Event(kind, body) => (Subject::Ingest(*kind).of(&tenant), body.to_string().into()),
+        Item::Scored(scored) => {
+            let subject = Subject::Scored(scored.patrol.clone(), scored.level);
+            (subject.of(&tenant), encode(scored.as_ref()).unwrap().into())
+        }
+    }
 }

@@ -6,49 +6,15 @@
 //! makes incidents of them.
 
 use crate::left_out::Models;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use magsentinel_analyzer::{Config, analyze_with, chain::Book};
-use magsentinel_bus_schema::{
-    Class, Entity, Id, Kind, Level, SCHEMA_VERSION, Scored, Tenant, Timestamp, Token, Trust,
-};
+use magsentinel_bus_schema::{Class, Level, Scored, Timestamp};
 use magsentinel_inference as inference;
-use magsentinel_sensor::replay::rows::Recording;
-use serde::Deserialize;
-use serde_json::Value;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-};
+use magsentinel_tests::ait::{Raw, read};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 /// What the command line and the folders of models call it.
 pub(crate) const NAME: &str = "severity";
-
-const DETECTORS: &str = include_str!("../../../../training/detectors.json");
-const LINE_BYTES_MAX: usize = 1 << 20;
-
-#[derive(Deserialize)]
-struct Detectors {
-    rules: Vec<Rule>,
-    patrols: BTreeMap<Kind, Token>,
-}
-
-#[derive(Deserialize)]
-struct Rule {
-    r#in: String,
-    kind: Kind,
-    category: Token,
-    level: Level,
-    score: f32,
-    techniques: Vec<String>,
-}
-
-/// One alert of another detector.
-struct Raw {
-    scored: Scored,
-    /// The stage of the intrusion in whose time it falls.
-    stage: Option<String>,
-}
 
 /// What became of one scenario.
 pub(crate) struct Scenario {
@@ -76,58 +42,6 @@ pub(crate) fn measure(data: &Path, models: &Models) -> Result<Vec<Scenario>> {
     }
     let scenarios = read(&file)?;
     scenarios.into_iter().map(|(source, raw)| scenario(source, raw, models)).collect()
-}
-
-fn read(file: &Path) -> Result<BTreeMap<String, Vec<Raw>>> {
-    let detectors: Detectors = serde_json::from_str(DETECTORS).context("detectors.json")?;
-    let mut all: BTreeMap<String, Vec<Raw>> = BTreeMap::new();
-    let rows = Recording::File(file.to_owned()).rows(Some(Kind::Host), LINE_BYTES_MAX)?.unshaped();
-    for (number, row) in rows.enumerate() {
-        let row = row?.map_err(|bad| anyhow::anyhow!("{}: {}", file.display(), bad.reason))?;
-        let text = |name: &str| match row.body.0.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-            None => String::new(),
-        };
-        let (name, ts) = (text("name"), text("ts"));
-        let rule = detectors.rules.iter().find(|rule| name.contains(&rule.r#in));
-        let rule = rule.context("detectors.json has no rule for everything else")?;
-        let seconds = ts.parse().with_context(|| format!("{}: ts {ts:?}", file.display()))?;
-        let at = Timestamp::from_seconds(seconds).context("a time out of range")?;
-        let patrol = detectors.patrols.get(&rule.kind).context("a kind without a patrol")?;
-        let scored = scored(number, rule, patrol, (at, text("host")));
-        let stage = (text("label") == "1").then(|| text("phase"));
-        all.entry(text("source")).or_default().push(Raw { scored, stage });
-    }
-    Ok(all)
-}
-
-fn scored(number: usize, rule: &Rule, patrol: &Token, (ts, host): (Timestamp, String)) -> Scored {
-    let entity = Entity { class: Class::Host, value: host, trust: Trust::Observed };
-    Scored {
-        v: SCHEMA_VERSION,
-        id: Id::derived(&["scored", &number.to_string()]),
-        event: Id::derived(&["event", &number.to_string()]),
-        seq: 1,
-        tenant: Tenant::default(),
-        kind: rule.kind,
-        ts,
-        replayed: false,
-        backfilled: false,
-        patrol: patrol.clone(),
-        by_key: None,
-        level: rule.level,
-        score: rule.score,
-        confidence: rule.score,
-        category: rule.category.clone(),
-        techniques: rule.techniques.clone(),
-        reasons: vec![],
-        entities: vec![entity],
-        excerpt: String::new(),
-        model: String::new(),
-        patterns: String::new(),
-        trace: None,
-    }
 }
 
 fn host(scored: &Scored) -> &str {
