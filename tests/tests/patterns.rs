@@ -210,3 +210,51 @@ async fn on_record(mesh: &Mesh, bus: &Bus, id: &str) {
     })
     .await;
 }
+
+/// What one event is, from the streams of a running mesh, and an analysis for whoever asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_explained_and_an_incident_is_analysed_on_request() {
+    let mesh = Mesh::with(&["sensor", "sql-guard", "commander"]).await;
+    let bus = mesh.bus().await;
+    let attack = "SELECT a FROM p WHERE id = '1' UNION SELECT card, cvv FROM pay --'";
+    ingest(&mesh, 0, 20, true).await;
+    let line = json!({"text": attack, "user": "mallory", "id": "attack"}).to_string();
+    mesh.ingest("sql", line).await;
+    let found = wait_for("the attack to be scored", async || {
+        let all: Vec<Scored> =
+            held(&bus, Stream::Scored, subject::all_of(bus.tenant(), "scored")).await;
+        all.into_iter().find(|scored| scored.excerpt == attack)
+    })
+    .await;
+    let explain = |id: &str| -> Value {
+        let out = mesh.output(&["--output", "json", "explain", "event", id]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let told = explain(&found.event.to_string());
+    assert_eq!(
+        (told["what"].as_str(), told["kind"].as_str()),
+        (Some("exploit-attempt"), Some("sql"))
+    );
+    assert_eq!(told["said"][0]["patrol"], "sql-guard", "{told:#}");
+    let odd = explain(&odd_event(&bus).await.id.to_string());
+    assert_eq!((odd["what"].as_str(), &odd["habit"]["alike"]), (Some("legitimate-use"), &json!(1)));
+    let out = mesh.output(&["explain", "event", "ffff0000"]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("no retained event begins"));
+
+    let client = mesh.client().await;
+    let case = magsentinel_tests::repository().join("commander/tests/cases/injection.json");
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Content-Type", "application/json");
+    let asked = std::fs::read(case).unwrap();
+    let answer = client
+        .request_with_headers("mag.default.incident", headers, asked.clone().into())
+        .await
+        .unwrap();
+    let told: Value = serde_json::from_slice(&answer.payload).unwrap();
+    let case: Value = serde_json::from_slice(&asked).unwrap();
+    assert_eq!((&told["incident"], &told["author"]), (&case["incident"], &json!("playbook")));
+    let info = micro::ask_all(&bus, "INFO", Some("commander")).await.unwrap();
+    let served = info[0]["endpoints"].as_array().unwrap();
+    assert!(served.iter().any(|endpoint| endpoint["name"] == "incident"), "{served:?}");
+}
