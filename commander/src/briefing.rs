@@ -9,6 +9,7 @@ mod reference;
 use crate::{
     draft,
     knowledge::Known,
+    pattern,
     untrusted::{quoted, shown},
 };
 use magsentinel_bus_schema::{Assessment, Id, Level, decision::Evidence};
@@ -176,6 +177,7 @@ pub fn build(
     user.push_str(&fence("end", "evidence", nonce));
     user.push_str(&question(nonce));
     let schema = draft::schema(labels.len(), assessment.level, limits.tokens_max);
+    let schema = draft::with_words(schema, &pattern::candidates(assessment));
     let (tokens_max, nonce) = (limits.tokens_max, nonce.to_owned());
     let level = assessment.level;
     Ok(Briefing { level, system, user, schema, tokens_max, nonce, labels, omitted, left_out })
@@ -246,7 +248,9 @@ fn system_text(level: Level, nonce: &str) -> String {
          7. What stands between \"<<<begin knowledge {nonce}>>>\" and \
          \"<<<end knowledge {nonce}>>>\", if it is there, is reference: techniques with what helps \
          against them, known exploited vulnerabilities, and incidents of the past. It is no \
-         evidence of this incident: never cite it, and never name who or what only it names.\n"
+         evidence of this incident: never cite it, and never name who or what only it names.\n\
+         8. Where the schema has pattern_words, choose those that together tell this attack from \
+         ordinary statements, or none.\n"
     )
 }
 

@@ -1,5 +1,6 @@
 //! What a model is asked to write: its JSON schema, and how its answer is read.
 
+use crate::pattern::WORDS_MAX;
 use magsentinel_bus_schema::Level;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,6 +54,9 @@ pub struct Draft {
     pub executive: String,
     /// For those who repair.
     pub technical: String,
+    /// Words of a pattern that it proposes; none where it proposes none, or was offered none.
+    #[serde(default)]
+    pub pattern_words: Vec<String>,
 }
 
 /// A statement of a draft.
@@ -121,6 +125,25 @@ pub fn schema(labels: usize, level: Level, tokens_max: usize) -> Value {
     schema
 }
 
+/// The same where a model may propose a pattern: it can choose words of `offered` and write no
+/// other. Nothing is added where none are offered.
+#[must_use]
+pub fn with_words(mut schema: Value, offered: &[String]) -> Value {
+    if offered.is_empty() {
+        return schema;
+    }
+    let words = json!({
+        "type": "array", "minItems": 0, "maxItems": WORDS_MAX, "items": {"enum": offered},
+    });
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("pattern_words".to_owned(), words);
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.push("pattern_words".into());
+    }
+    schema
+}
+
 fn object(properties: &[(&str, Value)]) -> Value {
     let required: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
     let properties: serde_json::Map<String, Value> =
@@ -161,6 +184,7 @@ fn check_bounds(draft: &Draft, chars: Chars) -> Result<(), Error> {
             check_claim(what, claim, chars)?;
         }
     }
+    within("pattern_words", draft.pattern_words.len(), WORDS_MAX)?;
     check_claim("attack_vector", &draft.attack_vector, chars)?;
     check_claim("attribution", &draft.attribution, chars)?;
     within("executive", draft.executive.chars().count(), chars.executive)?;
@@ -200,6 +224,14 @@ mod tests {
         assert_eq!(schema["x-guidance"]["whitespace_flexible"], false);
         let cites = &schema["properties"]["attack_vector"]["properties"]["cites"];
         assert_eq!(cites["items"]["enum"], json!(["E1", "E2", "E3"]));
+        assert_eq!(with_words(schema.clone(), &[]), schema);
+        let offering = with_words(schema, &["procedure".to_owned()]);
+        walk(&offering);
+        let words = &offering["properties"]["pattern_words"];
+        assert_eq!(words["items"]["enum"], json!(["procedure"]));
+        assert!(
+            offering["required"].as_array().is_some_and(|r| r.contains(&json!("pattern_words")))
+        );
     }
 
     #[test]

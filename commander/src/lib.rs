@@ -6,8 +6,8 @@
 //! deterministic [`playbook`] writes.
 //!
 //! Nothing of what a model says reaches anything but the text of an analysis: this crate
-//! publishes analyses, and proposals of patterns that the playbook makes, so a model that obeys an
-//! attacker can, at worst, write a draft that is thrown away. A proposal is no pattern yet: the
+//! publishes analyses, and proposals of patterns whose words the evidence holds, so a model that
+//! obeys an attacker can, at worst, write a draft that is thrown away. A proposal is no pattern yet: the
 //! patrol tests it, and nothing uses it without a promoter's signature ([`promoter`]).
 //!
 //! [`briefing`], [`draft`], [`grounding`] and [`playbook`] are pure. [`knowledge`] keeps what is
@@ -104,7 +104,7 @@ pub fn endpoints_with(config: &Config, desk: Option<Arc<Desk>>) -> Vec<Endpoint>
         let commander = commander.get_or_insert_with(|| {
             Commander::new(config.clone(), clerk.clone(), Library::open(&config))
         });
-        let analysis = commander.write(&asked, Duration::ZERO, 0)?;
+        let analysis = commander.write(&asked, Duration::ZERO, 0)?.analysis;
         let json = content_type.is_some_and(|kind| kind.starts_with("application/json"));
         let written = if json { encode_json(&analysis) } else { encode(&analysis) };
         written.map_err(|e| e.to_string())

@@ -1,21 +1,26 @@
 //! Patterns that the evidence suggests: rules for what only a model recognised.
 //!
-//! A proposal is made of words that every such event has in common, nothing else, so nothing that
-//! an attacker writes gets further than into a list of words to look for. Whether it is any good
-//! its patrol finds out.
+//! A proposal is made of words that such events have in common, nothing else: the playbook takes the
+//! longest, a model chooses among those that it is offered. So nothing that an attacker or a model
+//! writes gets further than into a list of words to look for. Whether it is any good its patrol
+//! finds out.
 
 use crate::untrusted::shown;
 use magsentinel_bus_schema::{
     Assessment, Id, Kind, Pattern, Timestamp, Token, decision::Evidence, pattern::Origin,
 };
 use magsentinel_pattern::record::{Draft, proposed};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+/// The patrol whose statements are looked at.
+const PATROL: &str = "sql-guard";
 /// Fewest events that suggest anything.
 const EVENTS_MIN: usize = 2;
 /// Words of a proposal.
 const WORDS_MIN: usize = 2;
-const WORDS_MAX: usize = 5;
+pub(crate) const WORDS_MAX: usize = 5;
+/// Words that a model is offered.
+const CANDIDATES_MAX: usize = 32;
 /// Characters of a word.
 const WORD_CHARS_MIN: usize = 4;
 const WORD_CHARS_MAX: usize = 40;
@@ -54,43 +59,86 @@ const COMMON: &[&str] = &[
 ];
 
 /// What the playbook proposes after an incident: a rule over the text of SQL statements that no
-/// pattern named. Nothing where the evidence suggests none.
+/// pattern named, of the longest words that all of them share. Nothing where the evidence suggests
+/// none.
 #[must_use]
 pub fn suggested(assessment: &Assessment, now: Timestamp) -> Option<Pattern> {
-    let patrol = Token::sanitised("sql-guard");
-    let unnamed = |evidence: &&Evidence| {
+    let unnamed = unnamed(assessment);
+    let mut all = unnamed.iter().map(|(_, words)| words);
+    let first = all.next()?.clone();
+    let common = all.fold(first, |common, of| common.intersection(of).cloned().collect());
+    // The longest say most; in the order of the alphabet, so that the same evidence gives the same.
+    let mut best: Vec<String> = common.into_iter().collect();
+    best.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    best.truncate(WORDS_MAX);
+    proposal(assessment, &unnamed, best, Origin::Playbook, now)
+}
+
+/// The words of which a model may choose a rule's: those of at least two statements that no pattern
+/// named. It can write no other.
+#[must_use]
+pub fn candidates(assessment: &Assessment) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, words) in unnamed(assessment) {
+        words.into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
+    }
+    let shared = counts.into_iter().filter(|(_, count)| *count >= EVENTS_MIN);
+    let mut words: Vec<String> = shared.map(|(word, _)| word).collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    words.truncate(CANDIDATES_MAX);
+    words.sort();
+    words
+}
+
+/// What a model proposes by its choice of words. Nothing where any of them was not offered, or too
+/// few events hold all of them.
+#[must_use]
+pub fn chosen(assessment: &Assessment, words: &[String], now: Timestamp) -> Option<Pattern> {
+    let offered = candidates(assessment);
+    let words: BTreeSet<String> = words.iter().cloned().collect();
+    if words.len() > WORDS_MAX || words.iter().any(|word| !offered.contains(word)) {
+        return None;
+    }
+    let mut unnamed = unnamed(assessment);
+    unnamed.retain(|(_, of)| words.is_subset(of));
+    proposal(assessment, &unnamed, words.into_iter().collect(), Origin::Model, now)
+}
+
+/// The statements that only a model recognised, with their words.
+fn unnamed(assessment: &Assessment) -> Vec<(Id, BTreeSet<String>)> {
+    let patrol = Token::sanitised(PATROL);
+    let is_unnamed = |evidence: &&Evidence| {
         evidence.patrol == patrol
             && evidence.kind == Kind::Sql
             && evidence.level.is_flagged()
             && !evidence.reasons.is_empty()
             && evidence.reasons.iter().all(|reason| reason.starts_with("model:"))
     };
-    let unnamed: Vec<&Evidence> = assessment.evidence.iter().filter(unnamed).collect();
-    if unnamed.len() < EVENTS_MIN {
+    let unnamed = assessment.evidence.iter().filter(is_unnamed);
+    unnamed.map(|evidence| (evidence.event, words(&evidence.excerpt))).collect()
+}
+
+fn proposal(
+    assessment: &Assessment,
+    unnamed: &[(Id, BTreeSet<String>)],
+    mut words: Vec<String>,
+    origin: Origin,
+    now: Timestamp,
+) -> Option<Pattern> {
+    if unnamed.len() < EVENTS_MIN || words.len() < WORDS_MIN {
         return None;
     }
-    let mut words = unnamed.iter().map(|evidence| words(&evidence.excerpt));
-    let first = words.next()?;
-    let common = words.fold(first, |common, of| common.intersection(&of).cloned().collect());
-    // The longest say most; in the order of the alphabet, so that the same evidence gives the same.
-    let mut best: Vec<String> = common.into_iter().collect();
-    best.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    best.truncate(WORDS_MAX);
-    if best.len() < WORDS_MIN {
-        return None;
-    }
-    best.sort();
-    let events: Vec<Id> = unnamed.iter().map(|evidence| evidence.event).collect();
-    let title = title(&assessment.attack_type, &best);
+    words.sort();
+    let title = title(&assessment.attack_type, &words);
     let draft = Draft {
-        rule: rule(&title, &best),
+        rule: rule(&title, &words),
         title,
-        patrol,
-        origin: Origin::Playbook,
+        patrol: Token::sanitised(PATROL),
+        origin,
         incident: Some(assessment.incident),
-        events,
+        events: unnamed.iter().map(|(event, _)| *event).collect(),
     };
-    Some(proposed(draft, "playbook", now))
+    Some(proposed(draft, origin.token(), now))
 }
 
 fn title(attack: &Token, words: &[String]) -> String {
@@ -172,6 +220,26 @@ mod tests {
         assert_eq!(suggested(&unnamed(&["procedure analyse", "benchmark md"]), at), None);
         assert_eq!(suggested(&unnamed(&["procedure analyse"]), at), None);
         assert_eq!(suggested(&samples::injection_and_dump(), at), None);
+    }
+
+    #[test]
+    fn a_model_chooses_among_shared_words_and_nothing_else() {
+        let at = Timestamp::from_micros(0);
+        let a = unnamed(&[
+            "select a from products procedure analyse(7)",
+            "select b from products procedure analyse(8)",
+            "select c from invoices procedure benchmark",
+        ]);
+        assert_eq!(candidates(&a), ["analyse", "procedure", "products"]);
+        let choose = |words: &[&str]| {
+            chosen(&a, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), at)
+        };
+        let pattern = choose(&["procedure", "analyse"]).unwrap();
+        assert_eq!((pattern.origin, pattern.events.len()), (Origin::Model, 2));
+        assert!(pattern.rule.contains("['analyse', 'procedure']"), "{}", pattern.rule);
+        for bad in [&["procedure", "benchmark"][..], &["procedure"], &[], &["procedure", "x'"]] {
+            assert_eq!(choose(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-/// Patterns that are known at most; the ended ones are forgotten first.
+/// Patterns that are known at most. Beyond it proposals are passed over, which the report counts.
 const KNOWN_MAX: usize = 4096;
 
 /// The documents of all patrols.
@@ -58,6 +58,7 @@ pub struct Promoter {
     proposals: VecDeque<PatternChange>,
     pending: Option<(String, Stored)>,
     refused: BTreeMap<String, String>,
+    passed_over: u64,
 }
 
 impl Promoter {
@@ -73,6 +74,7 @@ impl Promoter {
             proposals: VecDeque::new(),
             pending: None,
             refused: BTreeMap::new(),
+            passed_over: 0,
         }
     }
 
@@ -80,7 +82,11 @@ impl Promoter {
     fn write_proposal(&mut self) -> Option<Work> {
         while let Some(change) = self.proposals.pop_front() {
             let name = name_of(&change.of);
-            if self.is_had(&change) || self.known.len() >= KNOWN_MAX {
+            if self.is_had(&change) {
+                continue;
+            }
+            if self.known.len() >= KNOWN_MAX {
+                self.passed_over += 1;
                 continue;
             }
             // Whatever else the message says: a proposal begins at the beginning.
@@ -185,6 +191,7 @@ impl Keeper for Promoter {
             "ready": of(State::Ready),
             "live": of(State::Live),
             "refused": self.refused,
+            "proposals_passed_over": self.passed_over,
         })
     }
 }

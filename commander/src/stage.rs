@@ -38,6 +38,13 @@ struct Figures {
     last_fallback: Option<String>,
 }
 
+/// What was written about an incident.
+pub(crate) struct Written {
+    pub(crate) analysis: Analysis,
+    /// What a model chose for a pattern.
+    words: Vec<String>,
+}
+
 /// What makes another analysis of the same incident worth while: another level, or more events.
 /// With a model, which costs a minute, twice as many.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,12 +78,19 @@ impl Commander {
         a: &Assessment,
         delivery: &Delivery,
         now: Timestamp,
-    ) -> Result<Publish, String> {
-        let analysis = self.write(a, now.since(delivery.stored), delivery.attempt)?;
+    ) -> Result<Vec<Publish>, String> {
+        let Written { analysis, words } =
+            self.write(a, now.since(delivery.stored), delivery.attempt)?;
         let subject = Subject::Analysis(a.attack_type.clone());
         let publish = Publish::new(subject, analysis.id, &analysis).map_err(|e| e.to_string())?;
+        let mut all = vec![publish.traced(delivery.trace.clone())];
+        let proposed = pattern::chosen(a, &words, now).or_else(|| pattern::suggested(a, now));
+        if let Some(pattern) = proposed {
+            self.figures.proposed += 1;
+            all.extend(changes(&a.tenant, &pattern));
+        }
         self.remembered.insert(a.incident, a.revision, self.edition(a));
-        Ok(publish.traced(delivery.trace.clone()))
+        Ok(all)
     }
 
     /// The analysis of an assessment that has waited for so long, at the attempt of this number.
@@ -85,11 +99,15 @@ impl Commander {
         a: &Assessment,
         waited: Duration,
         attempt: u64,
-    ) -> Result<Analysis, String> {
+    ) -> Result<Written, String> {
         let edition = self.edition(a);
         let known = self.library.known(a);
+        let mut words = Vec::new();
         let mut analysis = match self.by_model(a, &known, waited, attempt) {
-            Some(Ok(analysis)) => analysis,
+            Some(Ok(written)) => {
+                words = written.words;
+                written.analysis
+            }
             Some(Err(reason)) => {
                 let reason = shown(&reason, REASON_CHARS_MAX);
                 tracing::warn!(incident = %a.incident, error = reason, "playbook writes instead");
@@ -107,7 +125,7 @@ impl Commander {
             Author::Playbook => self.figures.by_playbook += 1,
         }
         analysis.id = id_of(a, edition, analysis.author);
-        Ok(analysis)
+        Ok(Written { analysis, words })
     }
 
     fn by_playbook(&self, a: &Assessment, known: &Known) -> Result<Analysis, String> {
@@ -121,7 +139,7 @@ impl Commander {
         known: &Known,
         waited: Duration,
         attempt: u64,
-    ) -> Option<Result<Analysis, String>> {
+    ) -> Option<Result<Written, String>> {
         let clerk = self.clerk.as_ref()?;
         let most = self.config.queue_wait_max;
         if waited > most.get() {
@@ -140,7 +158,7 @@ impl Commander {
         a: &Assessment,
         known: &Known,
         attempt: u64,
-    ) -> Result<Analysis, String> {
+    ) -> Result<Written, String> {
         let nonce = clerk.nonce(a, attempt);
         let briefing =
             briefing::build(a, known, (&self.config).into(), &nonce).map_err(|e| e.to_string())?;
@@ -158,8 +176,9 @@ impl Commander {
             playbook: &playbook,
             score_min: self.config.grounding_min,
         };
-        grounding::ground(&draft, &grounds, clerk.desk.name())
-            .map_err(|e| format!("the model's draft was refused: {e}"))
+        let analysis = grounding::ground(&draft, &grounds, clerk.desk.name())
+            .map_err(|e| format!("the model's draft was refused: {e}"))?;
+        Ok(Written { analysis, words: draft.pattern_words })
     }
 }
 
@@ -230,12 +249,8 @@ impl Stage for Commander {
                 continue;
             }
             match self.analyse(&a, delivery, batch.now) {
-                Ok(publish) => out.publish(publish),
+                Ok(all) => all.into_iter().for_each(|message| out.publish(message)),
                 Err(reason) => out.fail(index, Failed::Poison(reason)),
-            }
-            if let Some(pattern) = pattern::suggested(&a, batch.now) {
-                self.figures.proposed += 1;
-                changes(&a.tenant, &pattern).into_iter().for_each(|message| out.publish(message));
             }
         }
     }

@@ -341,3 +341,43 @@ fn whoever_asks_about_an_incident_has_the_analysis_that_would_be_published() {
         assert!((endpoint.answer)(junk, None).is_err(), "{junk:?}");
     }
 }
+
+/// A model may choose words of the evidence for a pattern, and nothing comes of any other.
+#[test]
+fn a_models_choice_of_words_is_proposed_and_what_it_makes_up_is_not() {
+    let mut a = assessment();
+    for (n, evidence) in a.evidence.iter_mut().enumerate().take(2) {
+        evidence.patrol = "sql-guard".parse().expect("a token");
+        evidence.kind = magsentinel_bus_schema::Kind::Sql;
+        evidence.level = Level::High;
+        evidence.reasons = vec!["model: SQL injection 0.91".to_owned()];
+        evidence.excerpt = format!("select {n} from products procedure analyse({n})");
+    }
+    let run = |words: serde_json::Value| {
+        let mut draft: serde_json::Value = serde_json::from_str(&good_draft()).expect("JSON");
+        draft["pattern_words"] = words;
+        let mut stage = with_model(Span::s(30), move |_, _| Ok(draft.to_string()));
+        let out = handle(&mut *stage, &[delivery(&a)], a.last);
+        let mut proposed = out.published().iter().filter_map(|p| match &p.subject {
+            Subject::Pattern(_, state) => {
+                assert_eq!(state.as_str(), "proposed");
+                let change: magsentinel_bus_schema::PatternChange =
+                    decode(&p.payload, None, Limits::default()).expect("a step");
+                Some((change.of.origin, change.of.rule))
+            }
+            _ => None,
+        });
+        (proposed.next(), proposed.next())
+    };
+    let (Some((origin, rule)), None) = run(json!(["procedure", "analyse"])) else {
+        panic!("one proposal")
+    };
+    assert_eq!(origin.token(), "model");
+    assert!(rule.contains("['analyse', 'procedure']"), "{rule}");
+    // What was not offered is nothing; the playbook's own suggestion remains.
+    let (Some((origin, rule)), None) = run(json!(["procedure", "drop_everything"])) else {
+        panic!("one proposal")
+    };
+    assert_eq!(origin.token(), "playbook");
+    assert!(!rule.contains("drop"), "{rule}");
+}

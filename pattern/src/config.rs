@@ -31,7 +31,8 @@ pub struct Config {
     /// Directory with recordings of good events, `<kind>.jsonl` each (bodies, one a line), beside
     /// those that are built in. Default: none.
     pub known_good: Option<PathBuf>,
-    /// Retained events that a proposal is tested on, the newest, 0 to 100000000. Default 1000000.
+    /// Retained events that a proposal is tested on, from the oldest on, 0 to 100000000; its own
+    /// events always are. Default 1000000.
     pub backtest_events_max: u64,
     /// Largest rule, in bytes, 256 to 65536. Default 16384.
     pub rule_bytes_max: usize,

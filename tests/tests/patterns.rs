@@ -8,7 +8,13 @@
 )]
 
 use magsentinel_bus_schema::{
-    Event, Level, PatternChange, Scored, Stream, pattern::State, subject,
+    Event, Level, PatternChange, Scored, Stream,
+    pattern::{Origin, State},
+    subject,
+};
+use magsentinel_pattern::{
+    changes,
+    record::{Draft, proposed},
 };
 use magsentinel_runtime::{bus::Bus, micro};
 use magsentinel_tests::{Mesh, held, wait_for};
@@ -209,4 +215,98 @@ async fn on_record(mesh: &Mesh, bus: &Bus, id: &str) {
         (kept.is_settled() && kept.dead_lettered == 0).then_some(())
     })
     .await;
+}
+
+/// What one event is, from the streams of a running mesh, and an analysis for whoever asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_explained_and_an_incident_is_analysed_on_request() {
+    let mesh = Mesh::with(&["sensor", "sql-guard", "commander"]).await;
+    let bus = mesh.bus().await;
+    let attack = "SELECT a FROM p WHERE id = '1' UNION SELECT card, cvv FROM pay --'";
+    ingest(&mesh, 0, 20, true).await;
+    let line = json!({"text": attack, "user": "mallory", "id": "attack"}).to_string();
+    mesh.ingest("sql", line).await;
+    let found = wait_for("the attack to be scored", async || {
+        let all: Vec<Scored> =
+            held(&bus, Stream::Scored, subject::all_of(bus.tenant(), "scored")).await;
+        all.into_iter().find(|scored| scored.excerpt == attack)
+    })
+    .await;
+    let explain = |id: &str| -> Value {
+        let out = mesh.output(&["--output", "json", "explain", "event", id]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let told = explain(&found.event.to_string());
+    assert_eq!(
+        (told["what"].as_str(), told["kind"].as_str()),
+        (Some("exploit-attempt"), Some("sql"))
+    );
+    assert_eq!(told["said"][0]["patrol"], "sql-guard", "{told:#}");
+    let odd = explain(&odd_event(&bus).await.id.to_string());
+    assert_eq!((odd["what"].as_str(), &odd["habit"]["alike"]), (Some("legitimate-use"), &json!(1)));
+    let out = mesh.output(&["explain", "event", "ffff0000"]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("no retained event begins"));
+
+    let client = mesh.client().await;
+    let case = magsentinel_tests::repository().join("commander/tests/cases/injection.json");
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Content-Type", "application/json");
+    let asked = std::fs::read(case).unwrap();
+    let answer = client
+        .request_with_headers("mag.default.incident", headers, asked.clone().into())
+        .await
+        .unwrap();
+    let told: Value = serde_json::from_slice(&answer.payload).unwrap();
+    let case: Value = serde_json::from_slice(&asked).unwrap();
+    assert_eq!((&told["incident"], &told["author"]), (&case["incident"], &json!("playbook")));
+    let info = micro::ask_all(&bus, "INFO", Some("commander")).await.unwrap();
+    let served = info[0]["endpoints"].as_array().unwrap();
+    assert!(served.iter().any(|endpoint| endpoint["name"] == "incident"), "{served:?}");
+}
+
+/// What the commander proposes goes live without anybody's hand where an operator has given it a
+/// key for that; and not before its patrol has tested it and run it in shadow.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proposal_of_the_commander_goes_live_by_policy() {
+    let mut mesh = Mesh::new();
+    let (key, public) = key(&mesh, "promoter.nk");
+    let settings: Vec<String> = [
+        format!("patterns.signers=[\"{public}\"]"),
+        format!("patterns.promoter={key}"),
+        "patterns.shadow_events=50".to_owned(),
+        "patterns.count_every=1s".to_owned(),
+    ]
+    .into_iter()
+    .flat_map(|set| ["--set".to_owned(), set])
+    .collect();
+    let given: Vec<&str> = settings.iter().map(String::as_str).collect();
+    for role in ["sensor", "sql-guard", "commander"] {
+        mesh.start(role, &given);
+    }
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    ingest(&mesh, 0, 20, true).await;
+    let event = odd_event(&bus).await;
+    let draft = Draft {
+        patrol: "sql-guard".parse().unwrap(),
+        origin: Origin::Playbook,
+        incident: Some(event.id),
+        events: vec![event.id],
+        title: "The word kumquat".to_owned(),
+        rule: std::fs::read_to_string(rule(&mesh, "good.yml", "kumquat")).unwrap(),
+    };
+    let proposal = proposed(draft, "playbook", event.ts);
+    bus.publish_all(&changes(bus.tenant(), &proposal)).await.unwrap();
+    let id = proposal.pattern.to_string();
+    wait_for("shadow", async || {
+        let found = pattern(&mesh, &[], &["show", &id]).ok()?;
+        (found["steps"].as_array()?.last()?["state"] == "shadow").then_some(())
+    })
+    .await;
+    ingest(&mesh, 1000, 60, false).await;
+    let live = reaches(&mesh, &id, State::Live).await;
+    assert_eq!(live["steps"][3]["by"], "policy", "{live:#}");
+    assert_eq!(live["seal"]["signer"], public);
+    wait_for("the patrol to use it", async || (told(&bus).await?["live"] == 1).then_some(())).await;
 }

@@ -81,7 +81,8 @@ mod tests {
                 count += 1;
             }
             assert_eq!(count, good.built_in.lines().count());
-            assert!(count >= 100, "{}: {count}", entry.spec.name);
+            // A new kind may come without; then only the operator's recordings are known good.
+            assert!(count >= 100 || count == 0, "{}: {count}", entry.spec.name);
         }
     }
 
