@@ -33,6 +33,8 @@ const ABOUT: &str = "Leases of effects: what the responder holds, and until when
 const TOLERANCE: Duration = Duration::from_secs(2);
 /// How often the responder looks around.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long after it was recorded an effect has surely been told, or its action is delivered again.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 /// Attempts at a turn that meets another process.
 const ATTEMPTS: u32 = 5;
 
@@ -209,19 +211,24 @@ impl Keeper {
     /// Makes sure that what is stored is known, and that a switch on this host is heeded.
     async fn ready(&mut self, context: &Context) -> Result<(), String> {
         if !self.loaded {
-            self.load().await?;
+            self.load(context.now()).await?;
         }
-        self.heed_flag(context.now()).await;
+        let told = self.heed_flag(context.now()).await;
+        // Told with what the keeper tells next.
+        self.untold.extend(told.into_iter().map(|outcome| (Vec::new(), outcome)));
         Ok(())
     }
 
-    async fn load(&mut self) -> Result<(), String> {
+    async fn load(&mut self, now: Timestamp) -> Result<(), String> {
         let records = self.table.all().await.map_err(|e| e.to_string())?;
         let read = records.iter().filter_map(|r| Some((r.key.as_str(), r.bytes.as_deref()?)));
         self.desk.load(read)?;
         self.revisions = records.into_iter().map(|r| (r.key, r.revision)).collect();
         self.loaded = true;
         self.counts.reloads += 1;
+        // Whoever recorded these may have died before it could tell. What was told has the same id.
+        let lately = now.minus(self.config.ack_wait.get().max(TOLD_WITHIN));
+        self.untold.extend(self.desk.lately(lately, now));
         Ok(())
     }
 
@@ -312,7 +319,7 @@ impl Keeper {
     pub async fn tend(&mut self, context: &Context) -> Vec<Publish> {
         let mut told = Vec::new();
         if !self.loaded
-            && let Err(error) = self.load().await
+            && let Err(error) = self.load(context.now()).await
         {
             tracing::warn!(error, "the leases cannot be read: nothing is changed");
             // What was known before still holds; without that, nothing is.
