@@ -35,6 +35,8 @@ const TOLERANCE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long after it was recorded an effect has surely been told, or its action is delivered again.
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
+/// How often what is stored is read again, at most, while another process writes it.
+const RELOAD_EVERY: Duration = Duration::from_secs(2);
 /// Attempts at a turn that meets another process.
 const ATTEMPTS: u32 = 5;
 
@@ -62,8 +64,11 @@ pub struct Keeper {
     table: Table,
     effectors: Vec<Box<dyn Effector>>,
     revisions: BTreeMap<String, u64>,
-    /// What is stored is known.
+    /// Revision of the newest write that is known, whoever made it.
+    newest: u64,
+    /// What is stored is known, as of `newest`.
     loaded: bool,
+    reloaded: Option<Instant>,
     flag: HostFlag,
     watch: Watch,
     policy_error: Option<String>,
@@ -120,7 +125,9 @@ impl Keeper {
             table,
             effectors,
             revisions: BTreeMap::new(),
+            newest: 0,
             loaded: false,
+            reloaded: None,
             flag,
             watch,
             policy_error: None,
@@ -220,10 +227,13 @@ impl Keeper {
     }
 
     async fn load(&mut self, now: Timestamp) -> Result<(), String> {
+        // Asked first: what is written while we read is seen to be newer.
+        let newest = self.table.newest().await.map_err(|e| e.to_string())?;
         let records = self.table.all().await.map_err(|e| e.to_string())?;
         let read = records.iter().filter_map(|r| Some((r.key.as_str(), r.bytes.as_deref()?)));
         self.desk.load(read)?;
         self.revisions = records.into_iter().map(|r| (r.key, r.revision)).collect();
+        (self.newest, self.reloaded) = (newest, Some(Instant::now()));
         self.loaded = true;
         self.counts.reloads += 1;
         // Whoever recorded these may have died before it could tell. What was told has the same id.
@@ -277,7 +287,9 @@ impl Keeper {
             match bytes {
                 Some(bytes) => {
                     let written = self.table.write(&key, bytes, before).await.map_err(failed)?;
-                    self.revisions.insert(key, written.ok_or(Unstored::Taken)?);
+                    let revision = written.ok_or(Unstored::Taken)?;
+                    self.wrote(revision);
+                    self.revisions.insert(key, revision);
                 }
                 None if before == 0 => {}
                 None => {
@@ -285,10 +297,34 @@ impl Keeper {
                         return Err(Unstored::Taken);
                     }
                     self.revisions.remove(&key);
+                    let newest = self.table.newest().await.map_err(failed)?;
+                    self.wrote(newest);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes a write of ours; where another lies between it and the one before, all is to be read
+    /// again.
+    fn wrote(&mut self, revision: u64) {
+        if revision == self.newest + 1 {
+            self.newest = revision;
+        }
+    }
+
+    /// Whether what is known is what is stored: somebody else may have written it. Nothing is
+    /// undone on the word of what is not.
+    async fn is_fresh(&mut self, now: Timestamp) -> Result<bool, String> {
+        if self.loaded && self.table.newest().await.map_err(|e| e.to_string())? == self.newest {
+            return Ok(true);
+        }
+        if self.reloaded.is_some_and(|at| at.elapsed() < RELOAD_EVERY) {
+            return Ok(false);
+        }
+        self.loaded = false;
+        self.load(now).await?;
+        Ok(true)
     }
 
     async fn apply(
@@ -318,21 +354,24 @@ impl Keeper {
     /// What is due: called several times a second. What is to be told.
     pub async fn tend(&mut self, context: &Context) -> Vec<Publish> {
         let mut told = Vec::new();
-        if !self.loaded
-            && let Err(error) = self.load(context.now()).await
-        {
-            tracing::warn!(error, "the leases cannot be read: nothing is changed");
-            // What was known before still holds; without that, nothing is.
-            if self.counts.reloads == 0 {
+        let now = context.now();
+        let fresh = match self.is_fresh(now).await {
+            Ok(fresh) => fresh,
+            // The server is away, and with it everybody else: what is known goes on to hold.
+            Err(_) if self.counts.reloads > 0 => true,
+            Err(error) => {
+                tracing::warn!(error, "the leases cannot be read: nothing is changed");
                 return Vec::new();
             }
-        }
-        let now = context.now();
+        };
         told.extend(self.heed_flag(now).await);
         told.extend(self.heed_policy(now).await);
         if self.looked.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
             self.looked = Some(Instant::now());
             told.extend(self.look(context).await);
+        }
+        if !fresh {
+            return publishes(told).unwrap_or_default();
         }
         let turn = self.desk.passed(now);
         told.extend(self.try_turn(turn, now).await);

@@ -170,13 +170,18 @@ impl Desk {
     }
 
     /// What is to be told of leases that took effect after a time and hold, once what they hold is
-    /// there.
+    /// there; and of those that ended after it.
     #[must_use]
     pub fn lately(&self, after: Timestamp, now: Timestamp) -> Vec<(Vec<Thing>, Outcome)> {
         let mut turn = Turn::default();
         for (id, held) in &self.leases {
-            let holds = held.lease.holds_until().is_some_and(|until| until > now);
-            if holds && held.lease.since > after {
+            let recent = match held.lease.life {
+                Life::Active { until } => until > now && held.lease.since > after,
+                Life::Ended { at, .. } => at > after,
+                // Its action is delivered again, and told then.
+                Life::Waiting { .. } => false,
+            };
+            if recent {
                 self.tell_again(*id, &mut turn);
             }
         }

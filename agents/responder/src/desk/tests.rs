@@ -245,6 +245,9 @@ fn after_a_death_what_was_recorded_is_told_and_what_is_over_is_not() {
     assert_eq!(next.lately(at(0), at(2)), turn.tell);
     assert!(next.lately(at(1), at(2)).is_empty());
     assert!(next.lately(at(0), at(61)).is_empty());
+    let end = next.passed(at(61));
+    assert_eq!(next.lately(at(60), at(62))[0].1, end.tell[0].1);
+    assert!(next.lately(at(61), at(62)).is_empty());
 }
 
 #[test]
