@@ -46,10 +46,11 @@ pub async fn run(global: &Global, command: LeaseCommand) -> Result<()> {
         }
         LeaseCommand::Approve(args) => {
             let lease = find(&leases, &args.id)?;
-            if !matches!(lease.life, Life::Waiting { .. }) {
+            let waits = matches!(lease.life, Life::Waiting { .. });
+            let Some(hash) = lease.hash.clone().filter(|_| waits) else {
                 return Err(BadData("it does not wait for approval".to_owned()).into());
-            }
-            let ask = Ask::Approve { lease: lease.id(), hash: lease.hash.clone() };
+            };
+            let ask = Ask::Approve { lease: lease.id(), hash };
             answer(global, &order(&bus, ask, &args).await?)?;
         }
         LeaseCommand::Extend { order: args, span } => {
@@ -182,7 +183,7 @@ fn told(lease: &Lease) -> String {
         ("reason", action.reason.clone()),
         ("incident", action.incident.to_string()),
         ("events", action.events.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
-        ("hash", lease.hash.clone()),
+        ("hash", lease.hash.clone().unwrap_or_default()),
     ];
     table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
 }

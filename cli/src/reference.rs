@@ -14,6 +14,9 @@ pub fn run(args: &ReferenceArgs) -> Result<()> {
     for (name, schema) in reference::messages() {
         write(&schemas, &format!("{name}.json"), &pretty(&schema)?)?;
     }
+    // A file of its own, for editors to check while it is written.
+    let policy = schemars::schema_for!(magsentinel_responder::Policy);
+    write(&schemas, "policy.json", &pretty(&policy)?)?;
     for (name, schema) in reference::bodies() {
         write(&schemas, &format!("body-{name}.json"), &pretty(&schema)?)?;
     }

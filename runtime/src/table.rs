@@ -71,6 +71,15 @@ impl Table {
         Ok(records)
     }
 
+    /// Revision of the newest write or removal of any key.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn newest(&self) -> Result<u64, Error> {
+        let info = self.0.stream.get_info().await.map_err(failed)?;
+        Ok(info.state.last_sequence)
+    }
+
     /// Writes a record over its revision `before`, 0 where there is none. The new revision, or
     /// none where somebody else has written it meanwhile.
     ///

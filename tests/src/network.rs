@@ -15,15 +15,21 @@ const INSIDE: &str = "MAGSENTINEL_TEST_NETWORK";
 /// is done.
 #[must_use]
 pub fn own_network(test: &str) -> bool {
+    own_network_with(&["--exact", test, "--nocapture"])
+}
+
+/// As [`own_network`], for a program that is run again with these arguments.
+#[must_use]
+pub fn own_network_with(args: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         run("ip", &["link", "set", "lo", "up"]);
         return true;
     }
     let own = std::env::current_exe().expect("own path");
     let mut command = Command::new("unshare");
-    command.args(["--net", "--"]).arg(own).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+    command.args(["--net", "--"]).arg(own).args(args).env(INSIDE, "1");
     let status = command.status().expect("unshare starts: the package util-linux");
-    assert!(status.success(), "{test} failed in its own network (it needs root): {status}");
+    assert!(status.success(), "{args:?} failed in a network of its own (needs root): {status}");
     false
 }
 
@@ -113,11 +119,13 @@ impl Neighbour {
     #[must_use]
     pub fn reaches(&self, from: &str, port: u16) -> bool {
         let to = if from.contains(':') { "2001:db8::1" } else { HERE };
-        let script = format!(
-            "import socket; s = socket.create_connection(('{to}', {port}), 0.5, ('{from}', 0))"
-        );
+        let family = if from.contains(':') { "-6" } else { "-4" };
+        let _routed =
+            self.run("ip", &[family, "route", "replace", to, "dev", "cable", "src", from]);
+        let script = format!("</dev/tcp/{to}/{port}");
         let pid = self.process.id().to_string();
-        let args = ["--net", "--target", &pid, "--", "python3", "-c", &script];
+        let args =
+            ["--net", "--target", &pid, "--", "timeout", "0.5", "bash", "-c", script.as_str()];
         output("nsenter", &args).status.success()
     }
 }

@@ -6,6 +6,7 @@ mod fetch;
 mod helm;
 mod nats_server;
 mod onnxruntime;
+mod packets;
 mod postgres;
 mod schemas;
 
@@ -62,6 +63,7 @@ pub(crate) fn data() -> Option<PathBuf> {
 
 /// Finds or fetches all that the tests need, and says where it is.
 pub(crate) fn all() -> Result<Tools> {
+    packets::ensure()?;
     let tools = Tools {
         nats_server: nats_server()?,
         onnxruntime: onnxruntime()?,

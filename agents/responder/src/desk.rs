@@ -65,6 +65,8 @@ pub struct Desk {
     due: BTreeSet<(Timestamp, Id)>,
     waiting: usize,
     networks: usize,
+    /// How many of the wanted things stand on the decision list.
+    listed: usize,
     spent: Spent,
     off: Option<Off>,
     next_page: u64,
@@ -101,6 +103,7 @@ impl Desk {
             due: BTreeSet::new(),
             waiting: 0,
             networks: 0,
+            listed: 0,
             spent: Spent::default(),
             off: None,
             next_page: 0,
@@ -172,6 +175,11 @@ impl Desk {
         self.wanted.keys().filter_map(until).collect()
     }
 
+    /// How many targets are acted on: one that is dropped here may be listed for others, too.
+    fn targets(&self) -> u64 {
+        self.listed.max(self.wanted.len() - self.listed) as u64
+    }
+
     /// The time at which the last lease ends that wants a thing.
     fn until(&self, thing: &Thing) -> Option<Timestamp> {
         let wants = self.wanted.get(thing)?;
@@ -188,6 +196,9 @@ impl Desk {
             _ => Vec::new(),
         };
         for thing in &things {
+            if !self.wanted.contains_key(thing) {
+                self.listed += usize::from(matches!(thing, Thing::Listed(_)));
+            }
             self.wanted.entry(thing.clone()).or_default().insert(id);
             self.networks += usize::from(is_network(thing));
         }
@@ -215,6 +226,7 @@ impl Desk {
                 wants.remove(&id);
                 if wants.is_empty() {
                     self.wanted.remove(thing);
+                    self.listed -= usize::from(matches!(thing, Thing::Listed(_)));
                 }
             }
         }

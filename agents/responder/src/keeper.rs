@@ -1,21 +1,21 @@
 //! Carries out what the desk decides: records first, then the world, then what is told.
 
+mod carry;
+mod compare;
 mod files;
 
 pub use files::{FLAG, HostFlag};
 
 use crate::{
     Config, Surroundings,
-    desk::{Desk, Turn, outcome_id},
-    effector::{Change, Effector, Failures, decisions::Decisions, nftables::Nftables},
+    desk::{Desk, Turn},
+    effector::{Effector, decisions::Decisions, nftables::Nftables},
     lease::{self, Lease},
     policy::Request,
     rules::{self, Policy, Watch},
     thing::{Reach, Thing},
 };
-use magsentinel_bus_schema::{
-    Action, Id, Order, Outcome, OutcomeStatus, Subject, Tenant, Timestamp, Verb,
-};
+use magsentinel_bus_schema::{Action, Order, Outcome, Subject, Tenant, Timestamp, Verb};
 use magsentinel_runtime::{bus::Bus, context::Context, stage::Publish, table::Table};
 use std::{
     collections::BTreeMap,
@@ -28,11 +28,12 @@ use std::{
 pub const BUCKET: &str = "lease";
 const ABOUT: &str = "Leases of effects: what the responder holds, and until when";
 
-/// Difference between the desired and the real end of a thing that is none: the kernel counts in
-/// ticks, and its clock is not ours.
-const TOLERANCE: Duration = Duration::from_secs(2);
 /// How often the responder looks around.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long after it was recorded an effect has surely been told, or its action is delivered again.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+/// How often what is stored is read again, at most, while another process writes it.
+const RELOAD_EVERY: Duration = Duration::from_secs(2);
 /// Attempts at a turn that meets another process.
 const ATTEMPTS: u32 = 5;
 
@@ -60,8 +61,11 @@ pub struct Keeper {
     table: Table,
     effectors: Vec<Box<dyn Effector>>,
     revisions: BTreeMap<String, u64>,
-    /// What is stored is known.
+    /// Revision of the newest write that is known, whoever made it.
+    newest: u64,
+    /// What is stored is known, as of `newest`.
     loaded: bool,
+    reloaded: Option<Instant>,
     flag: HostFlag,
     watch: Watch,
     policy_error: Option<String>,
@@ -118,7 +122,9 @@ impl Keeper {
             table,
             effectors,
             revisions: BTreeMap::new(),
+            newest: 0,
             loaded: false,
+            reloaded: None,
             flag,
             watch,
             policy_error: None,
@@ -209,19 +215,27 @@ impl Keeper {
     /// Makes sure that what is stored is known, and that a switch on this host is heeded.
     async fn ready(&mut self, context: &Context) -> Result<(), String> {
         if !self.loaded {
-            self.load().await?;
+            self.load(context.now()).await?;
         }
-        self.heed_flag(context.now()).await;
+        let told = self.heed_flag(context.now()).await;
+        // Told with what the keeper tells next.
+        self.untold.extend(told.into_iter().map(|outcome| (Vec::new(), outcome)));
         Ok(())
     }
 
-    async fn load(&mut self) -> Result<(), String> {
+    async fn load(&mut self, now: Timestamp) -> Result<(), String> {
+        // Asked first: what is written while we read is seen to be newer.
+        let newest = self.table.newest().await.map_err(|e| e.to_string())?;
         let records = self.table.all().await.map_err(|e| e.to_string())?;
         let read = records.iter().filter_map(|r| Some((r.key.as_str(), r.bytes.as_deref()?)));
         self.desk.load(read)?;
         self.revisions = records.into_iter().map(|r| (r.key, r.revision)).collect();
+        (self.newest, self.reloaded) = (newest, Some(Instant::now()));
         self.loaded = true;
         self.counts.reloads += 1;
+        // Whoever recorded these may have died before it could tell. What was told has the same id.
+        let lately = now.minus(self.config.ack_wait.get().max(TOLD_WITHIN));
+        self.untold.extend(self.desk.lately(lately, now));
         Ok(())
     }
 
@@ -245,87 +259,41 @@ impl Keeper {
         told
     }
 
-    /// Carries a turn out.
-    async fn carry_out(&mut self, turn: Turn, now: Timestamp) -> Result<Vec<Outcome>, Unstored> {
-        self.store(turn.before).await?;
-        let failures = self.apply(&turn.changes, now).await;
-        let mut told = Vec::new();
-        for (things, outcome) in turn.tell {
-            match things.iter().find_map(|thing| failures.get(thing)) {
-                None => told.push(outcome),
-                Some(why) => {
-                    told.push(failed(&outcome, why));
-                    self.untold.push((things, outcome));
-                }
-            }
+    /// Whether what is known is what is stored: somebody else may have written it. Nothing is
+    /// undone on the word of what is not.
+    async fn is_fresh(&mut self, now: Timestamp) -> Result<bool, String> {
+        if self.loaded && self.table.newest().await.map_err(|e| e.to_string())? == self.newest {
+            return Ok(true);
         }
-        self.store(turn.after).await?;
-        Ok(told)
-    }
-
-    async fn store(&mut self, records: BTreeMap<String, Option<Vec<u8>>>) -> Result<(), Unstored> {
-        for (key, bytes) in records {
-            let before = self.revisions.get(&key).copied().unwrap_or(0);
-            let failed = |e: magsentinel_runtime::bus::Error| Unstored::Failed(e.to_string());
-            match bytes {
-                Some(bytes) => {
-                    let written = self.table.write(&key, bytes, before).await.map_err(failed)?;
-                    self.revisions.insert(key, written.ok_or(Unstored::Taken)?);
-                }
-                None if before == 0 => {}
-                None => {
-                    if !self.table.remove(&key, before).await.map_err(failed)? {
-                        return Err(Unstored::Taken);
-                    }
-                    self.revisions.remove(&key);
-                }
-            }
+        if self.reloaded.is_some_and(|at| at.elapsed() < RELOAD_EVERY) {
+            return Ok(false);
         }
-        Ok(())
-    }
-
-    async fn apply(
-        &mut self,
-        changes: &BTreeMap<Thing, Option<Timestamp>>,
-        now: Timestamp,
-    ) -> Failures {
-        let mut failures = Failures::new();
-        for effector in &mut self.effectors {
-            let own = changes.iter().filter(|(thing, _)| effector.takes(thing));
-            let own: Vec<Change> =
-                own.map(|(thing, until)| Change { thing: thing.clone(), until: *until }).collect();
-            if own.is_empty() {
-                continue;
-            }
-            let failed = effector.apply(&own, now).await;
-            if let Some((thing, why)) = failed.first_key_value() {
-                let (effector, count) = (effector.name(), failed.len());
-                tracing::warn!(effector, count, %thing, why, "not everything could be changed");
-            }
-            failures.extend(failed);
-        }
-        self.counts.failures += failures.len() as u64;
-        failures
+        self.loaded = false;
+        self.load(now).await?;
+        Ok(true)
     }
 
     /// What is due: called several times a second. What is to be told.
     pub async fn tend(&mut self, context: &Context) -> Vec<Publish> {
         let mut told = Vec::new();
-        if !self.loaded
-            && let Err(error) = self.load().await
-        {
-            tracing::warn!(error, "the leases cannot be read: nothing is changed");
-            // What was known before still holds; without that, nothing is.
-            if self.counts.reloads == 0 {
+        let now = context.now();
+        let fresh = match self.is_fresh(now).await {
+            Ok(fresh) => fresh,
+            // The server is away, and with it everybody else: what is known goes on to hold.
+            Err(_) if self.counts.reloads > 0 => true,
+            Err(error) => {
+                tracing::warn!(error, "the leases cannot be read: nothing is changed");
                 return Vec::new();
             }
-        }
-        let now = context.now();
+        };
         told.extend(self.heed_flag(now).await);
         told.extend(self.heed_policy(now).await);
         if self.looked.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
             self.looked = Some(Instant::now());
             told.extend(self.look(context).await);
+        }
+        if !fresh {
+            return publishes(told).unwrap_or_default();
         }
         let turn = self.desk.passed(now);
         told.extend(self.try_turn(turn, now).await);
@@ -380,46 +348,6 @@ impl Keeper {
         self.try_turn(turn, now).await
     }
 
-    /// Compares what is desired with what is real, and makes it so. What can be told now.
-    async fn reconcile(&mut self, now: Timestamp) -> Vec<Outcome> {
-        let desired = self.desk.desired();
-        let mut open = Failures::new();
-        for effector in &mut self.effectors {
-            let real = match effector.real(now).await {
-                Ok(real) => real,
-                Err(why) => {
-                    tracing::warn!(effector = effector.name(), why, "cannot tell what is there");
-                    let own = desired.keys().filter(|thing| effector.takes(thing));
-                    open.extend(own.map(|thing| (thing.clone(), why.clone())));
-                    continue;
-                }
-            };
-            let mut changes = Vec::new();
-            for (thing, until) in desired.iter().filter(|(thing, _)| effector.takes(thing)) {
-                let apart = |real: &Timestamp| real.since(*until).max(until.since(*real));
-                if real.get(thing).is_none_or(|real| apart(real) > TOLERANCE) {
-                    changes.push(Change { thing: thing.clone(), until: Some(*until) });
-                    self.counts.repaired.restored += 1;
-                }
-            }
-            for thing in real.keys().filter(|thing| !desired.contains_key(thing)) {
-                changes.push(Change { thing: thing.clone(), until: None });
-                self.counts.repaired.removed += 1;
-            }
-            if !changes.is_empty() {
-                let (effector, count) = (effector.name(), changes.len());
-                tracing::info!(effector, count, "what is there is made what it should be");
-            }
-            open.extend(effector.apply(&changes, now).await);
-        }
-        let untold = std::mem::take(&mut self.untold);
-        let (still, done): (Vec<_>, Vec<_>) = untold
-            .into_iter()
-            .partition(|(things, _)| things.iter().any(|thing| open.contains_key(thing)));
-        self.untold = still;
-        done.into_iter().map(|(_, outcome)| outcome).collect()
-    }
-
     /// Figures for `status`.
     #[must_use]
     pub fn report(&self) -> serde_json::Value {
@@ -455,16 +383,6 @@ enum Unstored {
     /// Another process has written the record.
     Taken,
     Failed(String),
-}
-
-/// What is told of an outcome that could not come about yet.
-fn failed(of: &Outcome, why: &str) -> Outcome {
-    let status = OutcomeStatus::Failed;
-    let detail = format!("{}: {why}; it is tried again", of.detail);
-    // Each that fails is told once, however often it is tried.
-    let id = Id::derived(&["failed", &of.id.to_string()]);
-    debug_assert_ne!(id, outcome_id(of.action, status, 0));
-    Outcome { id, status, detail, ..of.clone() }
 }
 
 fn publishes(told: Vec<Outcome>) -> Result<Vec<Publish>, String> {

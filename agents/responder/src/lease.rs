@@ -50,8 +50,9 @@ pub struct Lease {
     pub since: Timestamp,
     /// How often it was asked for anew, approved or extended: tells its outcomes apart.
     pub turn: u32,
-    /// What an approval must name.
-    pub hash: String,
+    /// What an approval must name, where it waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
     /// The newest order that changed it.
     #[serde(default)]
     pub order: Option<Id>,
@@ -64,7 +65,8 @@ impl Lease {
     /// A lease for an action, asked for at `now` under a policy.
     #[must_use]
     pub fn new(action: &Action, life: Life, version: &str, now: Timestamp) -> Self {
-        let hash = hash(action, version);
+        let waits = matches!(life, Life::Waiting { .. });
+        let hash = waits.then(|| hash(action, version));
         let mut action = action.clone();
         action.events.truncate(EVENTS_MAX);
         if action.reason.chars().count() > REASON_CHARS_MAX {

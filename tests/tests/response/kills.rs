@@ -1,6 +1,6 @@
 //! A responder that is killed at any moment: afterwards what is there is what is desired.
 
-use magsentinel_bus_schema::{Id, OutcomeStatus, Stream, subject};
+use magsentinel_bus_schema::{Id, Outcome, OutcomeStatus, Stream, subject};
 use magsentinel_responder::{
     effector::{
         Effector,
@@ -77,15 +77,54 @@ async fn killed_at_fifty_moments_nothing_is_lost_left_over_or_done_twice() {
         .collect();
     assert_eq!(active, lasting);
     // Each was told once: whatever was told again had the same id.
+    wait_for("everything to be told", async || {
+        let told = told(&bus).await;
+        let times = |id, status| told.get(&(id, status)).map_or(0, BTreeSet::len);
+        let all = actions.iter().enumerate().all(|(n, action)| {
+            let counts = (
+                times(action.id, OutcomeStatus::Applied),
+                times(action.id, OutcomeStatus::Reverted),
+            );
+            assert!(counts.0 <= 1 && counts.1 <= n % 2, "{}: {counts:?}", action.target.value);
+            counts == (1, n % 2)
+        });
+        all.then_some(())
+    })
+    .await;
+}
+
+/// The ids of the outcomes of each action, by status.
+async fn told(bus: &Bus) -> HashMap<(Id, OutcomeStatus), BTreeSet<Id>> {
     let filter = subject::all_of(bus.tenant(), "outcome");
     let mut told = HashMap::new();
-    for outcome in held::<magsentinel_bus_schema::Outcome>(&bus, Stream::Decisions, filter).await {
+    for outcome in held::<Outcome>(bus, Stream::Decisions, filter).await {
         let ids: &mut BTreeSet<Id> = told.entry((outcome.action, outcome.status)).or_default();
         ids.insert(outcome.id);
     }
-    for (n, action) in actions.iter().enumerate() {
-        let times = |status| told.get(&(action.id, status)).map_or(0, BTreeSet::len);
-        let counts = (times(OutcomeStatus::Applied), times(OutcomeStatus::Reverted));
-        assert_eq!(counts, (1, n % 2), "{}: applied and undone so often", action.target.value);
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_responders_at_once_do_no_harm_to_each_other() {
+    if !own_network("kills::two_responders_at_once_do_no_harm_to_each_other") {
+        return;
+    }
+    let mut mesh = Mesh::new();
+    mesh.start("responder", ENFORCING);
+    mesh.start("responder", ENFORCING);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let name = |n: usize| format!("198.18.{}.{}", n / 250, n % 250 + 1);
+    let actions: Vec<_> = (0..LEASES).map(|n| block(&name(n), 3600)).collect();
+    for chunk in actions.chunks(50) {
+        ask(&bus, chunk).await;
+    }
+    let whole = || async { desired(&bus).await.len() == LEASES && real().await.len() == LEASES };
+    wait_for("everything to be there", async || whole().await.then_some(())).await;
+    // Longer than either takes to compare several times: neither undoes what the other did.
+    let until = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < until {
+        assert_eq!(real().await.len(), LEASES);
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     policy::{Request, Verdict, judge},
     thing::Thing,
 };
-use magsentinel_bus_schema::{Id, Mode, OutcomeStatus, Timestamp};
+use magsentinel_bus_schema::{Id, Mode, Outcome, OutcomeStatus, Timestamp};
 use std::time::Duration;
 
 /// What is to become of an action that may take effect.
@@ -102,7 +102,7 @@ impl Desk {
             let most = budget.targets_per_minute;
             return Way::Wait(format!("{most} new targets in a minute, as many as the budget has"));
         }
-        if self.wanted.len() as u64 >= budget.targets_max {
+        if self.targets() >= budget.targets_max {
             let most = budget.targets_max;
             return Way::Wait(format!("{most} targets at once, as many as the budget has"));
         }
@@ -167,6 +167,25 @@ impl Desk {
         lease.turn = before.map_or(0, |(_, turn)| turn + 1);
         self.put(lease, page);
         id
+    }
+
+    /// What is to be told of leases that took effect after a time and hold, once what they hold is
+    /// there; and of those that ended after it.
+    #[must_use]
+    pub fn lately(&self, after: Timestamp, now: Timestamp) -> Vec<(Vec<Thing>, Outcome)> {
+        let mut turn = Turn::default();
+        for (id, held) in &self.leases {
+            let recent = match held.lease.life {
+                Life::Active { until } => until > now && held.lease.since > after,
+                Life::Ended { at, .. } => at > after,
+                // Its action is delivered again, and told then.
+                Life::Waiting { .. } => false,
+            };
+            if recent {
+                self.tell_again(*id, &mut turn);
+            }
+        }
+        turn.tell
     }
 
     /// An action that was delivered again: what became of it is told again, with the same id.

@@ -91,7 +91,7 @@ impl Desk {
         if now >= *until {
             return Err(format!("it was given up at {until}"));
         }
-        if lease.hash != hash {
+        if lease.hash.as_deref() != Some(hash) {
             return Err("it is not what was approved: look at it again".to_owned());
         }
         // Made under another policy: what is approved may not be what would be done now.

@@ -6,6 +6,7 @@ use magsentinel_bus_schema::{
 use std::time::Duration;
 
 mod any;
+mod forged;
 
 const START: i64 = 1_700_000_000_000_000;
 const REACH: Reach = Reach { nftables: true, decisions: false };
@@ -221,6 +222,32 @@ fn beyond_the_budget_the_rest_asks() {
     let again = Action { id: Id::derived(&["again"]), ..block("203.0.113.1") };
     assert_eq!(told(&ask(&mut desk, &again, at(6))).0, Applied);
     assert_eq!(told(&ask(&mut desk, &block("203.0.113.9"), at(63))).0, Applied);
+}
+
+#[test]
+fn a_target_counts_once_however_many_effectors_act_on_it() {
+    let mut policy = enforcing();
+    policy.budget.targets_max = 2;
+    let reach = Reach { nftables: true, decisions: true };
+    let mut desk = Desk::new(Arc::new(policy), reach, 1000);
+    let mut status = |n: u64| told(&ask(&mut desk, &block(&format!("203.0.113.{n}")), at(n))).0;
+    use OutcomeStatus::{Applied, Pending};
+    assert_eq!([status(1), status(2), status(3)], [Applied, Applied, Pending]);
+}
+
+#[test]
+fn after_a_death_what_was_recorded_is_told_and_what_is_over_is_not() {
+    let mut desk = desk(enforcing());
+    let turn = ask(&mut desk, &block("203.0.113.9"), at(1));
+    let records = turn.before.iter().map(|(k, v)| (k.as_str(), v.as_deref().unwrap()));
+    let mut next = self::desk(enforcing());
+    next.load(records).unwrap();
+    assert_eq!(next.lately(at(0), at(2)), turn.tell);
+    assert!(next.lately(at(1), at(2)).is_empty());
+    assert!(next.lately(at(0), at(61)).is_empty());
+    let end = next.passed(at(61));
+    assert_eq!(next.lately(at(60), at(62))[0].1, end.tell[0].1);
+    assert!(next.lately(at(61), at(62)).is_empty());
 }
 
 #[test]

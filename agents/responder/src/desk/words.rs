@@ -129,7 +129,7 @@ impl Desk {
         let detail = format!("{what}: waits for approval, because {why}");
         Outcome {
             until,
-            hash: Some(lease.hash.clone()),
+            hash: lease.hash.clone(),
             ..of_lease(lease, OutcomeStatus::Pending, (detail, NOTHING.to_owned()), now)
         }
     }

@@ -23,8 +23,8 @@ use netlink::Netlink;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    collections::BTreeMap,
+    time::{Duration, Instant},
 };
 
 /// The table's name, in family `inet`.
@@ -49,6 +49,9 @@ impl Default for Config {
     }
 }
 
+/// How often the kernel's sets are read although nobody else has changed anything.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+
 /// Most changes in one transaction.
 const CHANGES_MAX: usize = 1000;
 
@@ -56,8 +59,11 @@ const CHANGES_MAX: usize = 1000;
 pub struct Nftables {
     config: Config,
     netlink: Netlink,
-    /// What was there when it was looked at or changed last: only this needs to be replaced.
-    known: BTreeSet<Thing>,
+    /// What is there, as far as we have looked at or changed it.
+    known: BTreeMap<Thing, Timestamp>,
+    /// The kernel's generation up to which nobody but us has changed anything.
+    generation: Option<u32>,
+    looked: Option<Instant>,
     /// The rules as they are after the table was made.
     rules: Option<Vec<u8>>,
 }
@@ -69,8 +75,14 @@ impl Nftables {
     /// When netlink or `nft` cannot be used.
     pub fn open(config: &Config) -> Result<Self, String> {
         let netlink = Netlink::open().map_err(|e| format!("netlink cannot be used: {e}"))?;
-        let (known, rules) = (BTreeSet::new(), None);
-        let mut opened = Self { config: config.clone(), netlink, known, rules };
+        let mut opened = Self {
+            config: config.clone(),
+            netlink,
+            known: BTreeMap::new(),
+            generation: None,
+            looked: None,
+            rules: None,
+        };
         opened.make()?;
         Ok(opened)
     }
@@ -87,6 +99,7 @@ impl Nftables {
     fn make(&mut self) -> Result<(), String> {
         ruleset::make(&self.config)?;
         self.rules = Some(self.netlink.rules(TABLE)?);
+        self.generation = None;
         Ok(())
     }
 
@@ -101,7 +114,7 @@ impl Nftables {
             // What is to go, or to have another timeout, is put there and taken away: neither
             // fails, whether it is there or not.
             let stale =
-                of.iter().filter(|(c, _)| c.until.is_none() || self.known.contains(&c.thing));
+                of.iter().filter(|(c, _)| c.until.is_none() || self.known.contains_key(&c.thing));
             let stale: Vec<Element> = stale.map(|(_, n)| Element::lasting(*n)).collect();
             let fresh = of.iter().filter_map(|(change, network)| {
                 Some(Element::until(*network, left(change.until?, now)))
@@ -111,10 +124,15 @@ impl Nftables {
             batch.elements(TABLE, *set, Put::Delete, &stale);
             batch.elements(TABLE, *set, Put::Add, &fresh);
         }
+        let before = self.generation;
+        self.generation = None;
         self.netlink.commit(batch)?;
+        // One more is ours. More than one more is somebody else's too.
+        let ours = |now: &u32| before.is_some_and(|then| now.wrapping_sub(then) <= 1);
+        self.generation = self.netlink.generation().ok().filter(ours);
         for change in changes {
             match change.until {
-                Some(_) => self.known.insert(change.thing.clone()),
+                Some(until) => self.known.insert(change.thing.clone(), until),
                 None => self.known.remove(&change.thing),
             };
         }
@@ -154,6 +172,22 @@ impl Nftables {
     }
 
     fn real_now(&mut self, now: Timestamp) -> Result<BTreeMap<Thing, Timestamp>, String> {
+        let lately = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        if lately && self.generation.is_some() && self.netlink.generation().ok() == self.generation
+        {
+            // Nobody else has changed anything; what is over, the kernel has taken out.
+            self.known.retain(|_, until| *until > now);
+            return Ok(self.known.clone());
+        }
+        let begun = self.netlink.generation()?;
+        let real = self.look(now)?;
+        self.known.clone_from(&real);
+        self.looked = Some(Instant::now());
+        self.generation = self.netlink.generation().ok().filter(|then| *then == begun);
+        Ok(real)
+    }
+
+    fn look(&mut self, now: Timestamp) -> Result<BTreeMap<Thing, Timestamp>, String> {
         let intact = self.netlink.rules(TABLE).ok().filter(|rules| !rules.is_empty());
         if intact.is_none() || intact != self.rules {
             tracing::warn!(table = TABLE, "the rules are not as they were made: making them again");
@@ -176,7 +210,6 @@ impl Nftables {
                 real.insert(thing, now.plus(left.unwrap_or(Duration::MAX)));
             }
         }
-        self.known = real.keys().cloned().collect();
         Ok(real)
     }
 }

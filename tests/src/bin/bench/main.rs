@@ -1,8 +1,8 @@
 //! The figures of the mesh, each beside the bare broker's of the same run.
 //!
 //! `bench [NAME…]` with NAME among `score`, `analyzer`, `commander`, `idle`, `latency`,
-//! `throughput`, `correlate`; all without one. Machines are
-//! noisy: what counts is the ratio within one run.
+//! `throughput`, `correlate`, `response`; all without one. Machines are noisy: what counts is the
+//! ratio within one run.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -17,6 +17,7 @@ mod commander;
 mod correlate;
 mod idle;
 mod latency;
+mod response;
 mod rival;
 mod score;
 mod throughput;
@@ -69,5 +70,8 @@ async fn main() {
     }
     if wants("correlate") {
         correlate::run().await;
+    }
+    if wants("response") {
+        response::run().await;
     }
 }

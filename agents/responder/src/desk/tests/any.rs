@@ -144,7 +144,7 @@ proptest! {
                     turn
                 }
                 Event::Approve(n) => {
-                    let hash = desk.lease(id(n)).map_or_else(String::new, |l| l.hash.clone());
+                    let hash = desk.lease(id(n)).and_then(|l| l.hash.clone()).unwrap_or_default();
                     desk.ordered(&by(Ask::Approve { lease: id(n), hash }), at(now)).unwrap_or_default()
                 }
                 Event::Revoke(n) => {

@@ -15,6 +15,10 @@ const INTERRUPTED: u16 = 0x10;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
+/// The kernel fills its answers as far as the reader has room: 32 KiB is all that it makes use of.
+/// Each goes through the set from its beginning, so few and large ones matter.
+const ANSWER_BYTES: usize = 64 << 10;
+
 const NF_TABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
@@ -23,6 +27,8 @@ const GET_RULE: u16 = NF_TABLES << 8 | 7;
 const NEW_ELEMENTS: u16 = NF_TABLES << 8 | 12;
 const GET_ELEMENTS: u16 = NF_TABLES << 8 | 13;
 const DELETE_ELEMENTS: u16 = NF_TABLES << 8 | 14;
+const GET_GENERATION: u16 = NF_TABLES << 8 | 16;
+const GENERATION_ID: u16 = 1;
 /// Family `inet`: IPv4 and IPv6.
 const INET: u8 = 1;
 
@@ -191,15 +197,32 @@ impl Netlink {
 
     fn send(&mut self, buffer: &[u8]) -> Result<(), String> {
         // What an interrupted request left is of no use to this one.
-        while self.socket.recv_from_full().is_ok() {}
+        while self.receive().is_ok() {}
         let sent = self.socket.send(buffer, 0).map_err(|e| format!("netlink: {e}"))?;
         if sent == buffer.len() { Ok(()) } else { Err("netlink took a part only".to_owned()) }
     }
 
     fn receive(&mut self) -> Result<Vec<u8>, String> {
-        let (bytes, _) =
-            self.socket.recv_from_full().map_err(|e| format!("netlink gave no answer: {e}"))?;
+        let mut bytes = Vec::with_capacity(ANSWER_BYTES);
+        let got = self.socket.recv(&mut bytes, 0);
+        got.map_err(|e| format!("netlink gave no answer: {e}"))?;
         Ok(bytes)
+    }
+
+    /// A number that every change of any table of this network namespace raises by one.
+    pub(super) fn generation(&mut self) -> Result<u32, String> {
+        let seq = self.seq;
+        self.seq = self.seq.wrapping_add(1);
+        let mut buffer = Vec::new();
+        message(&mut buffer, (GET_GENERATION, REQUEST, seq), (0, 0), |_| {});
+        self.send(&buffer)?;
+        let answer = self.receive()?;
+        let told = said(&answer).find(|said| said.seq == seq && said.kind != ERROR);
+        let value = told.and_then(|said| {
+            let found = attributes(said.body.get(4..)?).find(|(kind, _)| *kind == GENERATION_ID);
+            Some(u32::from_be_bytes(found?.1.try_into().ok()?))
+        });
+        value.ok_or_else(|| "the kernel did not tell its generation".to_owned())
     }
 
     /// Asks for all of something, and shows each message of the answer.

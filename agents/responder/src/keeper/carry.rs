@@ -1,0 +1,103 @@
+//! A turn, carried out: records first, then the world, then what is told.
+
+use super::{Keeper, Unstored};
+use crate::{
+    desk::Turn,
+    effector::{Change, Failures},
+    thing::Thing,
+};
+use magsentinel_bus_schema::{Id, Outcome, OutcomeStatus, Timestamp};
+use std::collections::BTreeMap;
+
+impl Keeper {
+    /// Carries a turn out.
+    pub(super) async fn carry_out(
+        &mut self,
+        turn: Turn,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, Unstored> {
+        self.store(turn.before).await?;
+        let failures = self.apply(&turn.changes, now).await;
+        let mut told = Vec::new();
+        for (things, outcome) in turn.tell {
+            match things.iter().find_map(|thing| failures.get(thing)) {
+                None => told.push(outcome),
+                Some(why) => {
+                    told.push(failed(&outcome, why));
+                    self.untold.push((things, outcome));
+                }
+            }
+        }
+        self.store(turn.after).await?;
+        Ok(told)
+    }
+
+    pub(super) async fn store(
+        &mut self,
+        records: BTreeMap<String, Option<Vec<u8>>>,
+    ) -> Result<(), Unstored> {
+        for (key, bytes) in records {
+            let before = self.revisions.get(&key).copied().unwrap_or(0);
+            let failed = |e: magsentinel_runtime::bus::Error| Unstored::Failed(e.to_string());
+            match bytes {
+                Some(bytes) => {
+                    let written = self.table.write(&key, bytes, before).await.map_err(failed)?;
+                    let revision = written.ok_or(Unstored::Taken)?;
+                    self.wrote(revision);
+                    self.revisions.insert(key, revision);
+                }
+                None if before == 0 => {}
+                None => {
+                    if !self.table.remove(&key, before).await.map_err(failed)? {
+                        return Err(Unstored::Taken);
+                    }
+                    self.revisions.remove(&key);
+                    let newest = self.table.newest().await.map_err(failed)?;
+                    self.wrote(newest);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a write of ours; where another lies between it and the one before, all is to be read
+    /// again.
+    fn wrote(&mut self, revision: u64) {
+        if revision == self.newest + 1 {
+            self.newest = revision;
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        changes: &BTreeMap<Thing, Option<Timestamp>>,
+        now: Timestamp,
+    ) -> Failures {
+        let mut failures = Failures::new();
+        for effector in &mut self.effectors {
+            let own = changes.iter().filter(|(thing, _)| effector.takes(thing));
+            let own: Vec<Change> =
+                own.map(|(thing, until)| Change { thing: thing.clone(), until: *until }).collect();
+            if own.is_empty() {
+                continue;
+            }
+            let failed = effector.apply(&own, now).await;
+            if let Some((thing, why)) = failed.first_key_value() {
+                let (effector, count) = (effector.name(), failed.len());
+                tracing::warn!(effector, count, %thing, why, "not everything could be changed");
+            }
+            failures.extend(failed);
+        }
+        self.counts.failures += failures.len() as u64;
+        failures
+    }
+}
+
+/// What is told of an outcome that could not come about yet.
+fn failed(of: &Outcome, why: &str) -> Outcome {
+    let status = OutcomeStatus::Failed;
+    let detail = format!("{}: {why}; it is tried again", of.detail);
+    // Each that fails is told once, however often it is tried.
+    let id = Id::derived(&["failed", &of.id.to_string()]);
+    Outcome { id, status, detail, ..of.clone() }
+}
