@@ -1,7 +1,7 @@
 //! The section `responder` of the configuration.
 
 use crate::{
-    effector::{decisions, nftables},
+    effector::{decisions, nftables, webhook},
     rules::Policy,
 };
 use magsentinel_runtime::settings::{Section, Span};
@@ -22,6 +22,8 @@ pub struct Config {
     pub nftables: nftables::Config,
     /// The decision list, for gateways and applications.
     pub decisions: decisions::Config,
+    /// A webhook, for what neither of them reaches.
+    pub webhook: webhook::Config,
     /// Folder of the switch that `magsentinel panic` puts there. Default (empty)
     /// `$XDG_STATE_HOME/magsentinel`, or below `$HOME/.local/state`.
     pub state_dir: PathBuf,
@@ -47,6 +49,7 @@ impl Default for Config {
             policy_file: None,
             nftables: nftables::Config::default(),
             decisions: decisions::Config::default(),
+            webhook: webhook::Config::default(),
             state_dir: PathBuf::new(),
             reconcile_every: Span::s(2),
             leases_max: 200_000,
@@ -108,6 +111,7 @@ impl Section for Config {
         if self.decisions.listen.is_some() && !self.decisions.enabled {
             problems.push("decisions.listen: needs decisions.enabled".to_owned());
         }
+        problems.extend(self.webhook.problems().into_iter().map(|p| format!("webhook.{p}")));
         problems
     }
 }

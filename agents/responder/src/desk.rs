@@ -17,7 +17,7 @@ use crate::{
     Policy, Surroundings,
     effect::Step,
     lease::{Lease, Life, Off, Page, SWITCH, page_key, page_of, read_page},
-    thing::{Reach, Thing},
+    thing::{Reach, Sort, Thing},
 };
 use budget::Spent;
 use magsentinel_bus_schema::{Id, Outcome, Timestamp};
@@ -65,8 +65,8 @@ pub struct Desk {
     due: BTreeSet<(Timestamp, Id)>,
     waiting: usize,
     networks: usize,
-    /// How many of the wanted things stand on the decision list.
-    listed: usize,
+    /// How many of the wanted things there are of each sort.
+    sorts: BTreeMap<Sort, u64>,
     spent: Spent,
     off: Option<Off>,
     next_page: u64,
@@ -103,7 +103,7 @@ impl Desk {
             due: BTreeSet::new(),
             waiting: 0,
             networks: 0,
-            listed: 0,
+            sorts: BTreeMap::new(),
             spent: Spent::default(),
             off: None,
             next_page: 0,
@@ -131,9 +131,8 @@ impl Desk {
             fresh.next_page = fresh.next_page.max(page + 1);
             fresh.pages.entry(page).or_default();
             for lease in read_page(bytes).map_err(wrong)?.leases {
-                if !matches!(lease.life, Life::Ended { held: false, .. }) {
-                    fresh.spent.note(lease.since);
-                }
+                // Also where it only waited: it may have held before that.
+                fresh.spent.note(lease.id(), lease.since);
                 fresh.put(lease, page);
             }
         }
@@ -175,9 +174,9 @@ impl Desk {
         self.wanted.keys().filter_map(until).collect()
     }
 
-    /// How many targets are acted on: one that is dropped here may be listed for others, too.
+    /// How many targets are acted on: one that is dropped here may be listed or posted for others.
     fn targets(&self) -> u64 {
-        self.listed.max(self.wanted.len() - self.listed) as u64
+        self.sorts.values().copied().max().unwrap_or(0)
     }
 
     /// The time at which the last lease ends that wants a thing.
@@ -197,7 +196,7 @@ impl Desk {
         };
         for thing in &things {
             if !self.wanted.contains_key(thing) {
-                self.listed += usize::from(matches!(thing, Thing::Listed(_)));
+                *self.sorts.entry(thing.sort()).or_default() += 1;
             }
             self.wanted.entry(thing.clone()).or_default().insert(id);
             self.networks += usize::from(is_network(thing));
@@ -226,7 +225,7 @@ impl Desk {
                 wants.remove(&id);
                 if wants.is_empty() {
                     self.wanted.remove(thing);
-                    self.listed -= usize::from(matches!(thing, Thing::Listed(_)));
+                    *self.sorts.entry(thing.sort()).or_default() -= 1;
                 }
             }
         }

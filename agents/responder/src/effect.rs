@@ -81,6 +81,12 @@ pub struct BackendSession {
     pub pid: u32,
 }
 
+impl std::fmt::Display for BackendSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}.{:x}", self.started_s, self.pid)
+    }
+}
+
 impl BackendSession {
     /// Reads a session id.
     ///
@@ -107,6 +113,12 @@ impl BackendSession {
 }
 
 impl Step {
+    /// Whether it is done to a PostgreSQL server.
+    #[must_use]
+    pub fn is_of_postgresql(&self) -> bool {
+        matches!(self, Self::EndBackend { .. } | Self::RefuseRole { .. })
+    }
+
     /// The step of an effect that holds for `ttl_s` seconds.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 pub mod decisions;
 pub mod nftables;
+pub mod webhook;
 
 use crate::thing::Thing;
 use futures::future::BoxFuture;

@@ -9,7 +9,7 @@ pub use files::{FLAG, HostFlag};
 use crate::{
     Config, Surroundings,
     desk::{Desk, Turn},
-    effector::{Effector, decisions::Decisions, nftables::Nftables},
+    effector::{Effector, decisions::Decisions, nftables::Nftables, webhook::Webhook},
     lease::{self, Lease},
     policy::Request,
     rules::{self, Policy, Watch},
@@ -112,8 +112,15 @@ impl Keeper {
             effectors.push(Box::new(decisions));
             view = Some(shown);
         }
-        let reach =
-            Reach { nftables: config.nftables.enabled, decisions: config.decisions.enabled };
+        // Last, because it may take its time.
+        if let Some(url) = &config.webhook.url {
+            effectors.push(Box::new(Webhook::open(&config.webhook, url, bus).await?));
+        }
+        let reach = Reach {
+            nftables: config.nftables.enabled,
+            decisions: config.decisions.enabled,
+            webhook: config.webhook.url.is_some(),
+        };
         let desk = Desk::new(Arc::new(policy), reach, config.leases_max);
         let flag = HostFlag::of(&config.state_dir);
         let keeper = Self {

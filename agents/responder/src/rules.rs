@@ -46,7 +46,8 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
-    /// New targets within any minute, 0 to 10000000. Default 60.
+    /// New targets within any minute, 0 to 10000000: one that ends and is asked for anew within it
+    /// counts once. Default 60.
     pub targets_per_minute: u64,
     /// Targets acted on at the same time, 0 to 1000000. Default 10000.
     pub targets_max: u64,

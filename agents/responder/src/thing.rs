@@ -1,6 +1,9 @@
 //! What a lease holds in the world: the smallest thing that an effector adds, removes and lists.
 
-use crate::{Network, effect::Step};
+use crate::{
+    Network,
+    effect::{POSTGRESQL, Step},
+};
 use std::fmt;
 
 /// A thing that is there or not.
@@ -12,6 +15,8 @@ pub enum Thing {
     Slowed(Network),
     /// A name stands on the decision list.
     Listed(Listing),
+    /// A webhook's receiver was told a decision.
+    Posted(Listing),
 }
 
 /// A name on the decision list.
@@ -34,6 +39,8 @@ pub struct Reach {
     pub nftables: bool,
     /// The decision list.
     pub decisions: bool,
+    /// The webhook.
+    pub webhook: bool,
 }
 
 impl Thing {
@@ -42,37 +49,77 @@ impl Thing {
     /// # Errors
     /// A sentence that says which effector is missing.
     pub fn of(step: &Step, reach: Reach) -> Result<Vec<Self>, String> {
-        let mut things = Vec::new();
-        let listed = |network: &Network, state| {
-            let name = network.to_string();
-            Self::Listed(Listing { what: "client", name, system: None, state })
+        let packets = match step {
+            Step::DropPackets { network, .. } => Some(Self::Dropped(*network)),
+            Step::SlowPackets { network, .. } => Some(Self::Slowed(*network)),
+            _ => None,
         };
-        match step {
-            Step::DropPackets { network, .. } => {
-                things.extend(reach.nftables.then_some(Self::Dropped(*network)));
-                things.extend(reach.decisions.then(|| listed(network, "blocked")));
-            }
-            Step::SlowPackets { network, .. } => {
-                things.extend(reach.nftables.then_some(Self::Slowed(*network)));
-                things.extend(reach.decisions.then(|| listed(network, "limited")));
-            }
-            Step::Decide { what, name, system, state, .. } => {
-                let listing = Listing { what, name: name.clone(), system: system.clone(), state };
-                things.extend(reach.decisions.then_some(Self::Listed(listing)));
-            }
-            Step::EndBackend { .. }
-            | Step::RefuseRole { .. }
-            | Step::Preserve
-            | Step::Tell { .. } => {
-                return Err("no effector of this responder carries it out".to_owned());
-            }
-        }
+        let Some(listing) = Listing::of(step) else {
+            return Err("no effector of this responder carries it out".to_owned());
+        };
+        // What is done to a database is for whoever holds its credentials, not for gateways.
+        let gateways = reach.decisions && !step.is_of_postgresql();
+        let mut things = Vec::new();
+        things.extend(packets.filter(|_| reach.nftables));
+        things.extend(gateways.then(|| Self::Listed(listing.clone())));
+        things.extend(reach.webhook.then_some(Self::Posted(listing)));
         if things.is_empty() {
             return Err("no effector that carries it out is switched on: set \
-                        responder.nftables.enabled or responder.decisions.enabled"
+                        responder.nftables.enabled (addresses and networks), \
+                        responder.decisions.enabled (what gateways may refuse) or \
+                        responder.webhook.url"
                 .to_owned());
         }
         Ok(things)
+    }
+
+    /// The sort of a thing: one target may be a thing of each.
+    #[must_use]
+    pub fn sort(&self) -> Sort {
+        match self {
+            Self::Dropped(_) | Self::Slowed(_) => Sort::Packets,
+            Self::Listed(_) => Sort::List,
+            Self::Posted(_) => Sort::Post,
+        }
+    }
+}
+
+/// By which sort of effector a thing is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sort {
+    /// Packets.
+    Packets,
+    /// The decision list.
+    List,
+    /// The webhook.
+    Post,
+}
+
+impl Listing {
+    /// What a step decides about whom; none where it is no decision about a name.
+    #[must_use]
+    pub fn of(step: &Step) -> Option<Self> {
+        let client = |network: &Network, state| {
+            let name = network.to_string();
+            Self { what: "client", name, system: None, state }
+        };
+        let postgresql = || Some(POSTGRESQL.to_owned());
+        Some(match step {
+            Step::DropPackets { network, .. } => client(network, "blocked"),
+            Step::SlowPackets { network, .. } => client(network, "limited"),
+            Step::Decide { what, name, system, state, .. } => {
+                Self { what, name: name.clone(), system: system.clone(), state }
+            }
+            Step::EndBackend { session, .. } => {
+                let name = session.to_string();
+                Self { what: "session", name, system: postgresql(), state: "suspended" }
+            }
+            Step::RefuseRole { role } => {
+                let name = role.clone();
+                Self { what: "user", name, system: postgresql(), state: "suspended" }
+            }
+            Step::Preserve | Step::Tell { .. } => return None,
+        })
     }
 }
 
@@ -84,6 +131,10 @@ impl fmt::Display for Thing {
             Self::Listed(listing) => {
                 let Listing { what, name, state, .. } = listing;
                 write!(f, "{what} {name:?} {state}")
+            }
+            Self::Posted(listing) => {
+                let Listing { what, name, state, .. } = listing;
+                write!(f, "{what} {name:?} {state}, posted")
             }
         }
     }

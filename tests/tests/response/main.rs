@@ -11,3 +11,4 @@
 mod kills;
 mod orders;
 mod packets;
+mod posts;

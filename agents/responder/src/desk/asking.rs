@@ -144,7 +144,7 @@ impl Desk {
         let until = now.plus(Duration::from_secs(action.ttl_s));
         let held = self.leases.get(&action.id).and_then(|held| held.lease.holds_until());
         if held.is_none() {
-            self.spent.note(now);
+            self.spent.note(action.id, now);
         }
         let status = if held.is_some() { OutcomeStatus::Renewed } else { OutcomeStatus::Applied };
         let until = held.map_or(until, |before| before.max(until));

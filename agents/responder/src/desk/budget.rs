@@ -1,31 +1,44 @@
 //! How much was done lately.
 
-use magsentinel_bus_schema::Timestamp;
-use std::{collections::VecDeque, time::Duration};
+use magsentinel_bus_schema::{Id, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// New targets of the last minute, by second.
+/// The leases that came to hold within the last minute, by the newest time at which each did: what
+/// ends and is asked for anew is still one target, whoever counts it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spent {
-    seconds: VecDeque<(i64, u64)>,
+    newest: BTreeMap<Id, Timestamp>,
+    by_time: BTreeSet<(Timestamp, Id)>,
 }
 
 impl Spent {
-    /// Counts a target.
-    pub(super) fn note(&mut self, at: Timestamp) {
-        let second = at.micros().div_euclid(1_000_000);
-        match self.seconds.iter_mut().find(|(s, _)| *s == second) {
-            Some((_, count)) => *count += 1,
-            None => self.seconds.push_back((second, 1)),
+    /// Counts a lease.
+    pub(super) fn note(&mut self, lease: Id, at: Timestamp) {
+        let before = self.newest.get(&lease).copied();
+        if before >= Some(at) {
+            return;
         }
+        if let Some(before) = before {
+            self.by_time.remove(&(before, lease));
+        }
+        self.newest.insert(lease, at);
+        self.by_time.insert((at, lease));
     }
 
-    /// New targets within the minute before `now`, and in the second of `now`.
+    /// Leases that came to hold within the minute before `now`, or later.
     pub(super) fn within_a_minute(&mut self, now: Timestamp) -> u64 {
-        // A whole second more than a minute: never less than what a minute holds.
-        let oldest = now.minus(MINUTE).micros().div_euclid(1_000_000);
-        self.seconds.retain(|(second, _)| *second >= oldest);
-        self.seconds.iter().map(|(_, count)| count).sum()
+        let oldest = now.minus(MINUTE);
+        while let Some((at, lease)) = self.by_time.first().copied()
+            && at < oldest
+        {
+            self.by_time.pop_first();
+            self.newest.remove(&lease);
+        }
+        self.newest.len() as u64
     }
 }

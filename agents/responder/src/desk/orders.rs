@@ -109,7 +109,7 @@ impl Desk {
             return Err(why.join("; "));
         }
         let until = now.plus(Duration::from_secs(action.ttl_s));
-        self.spent.note(now);
+        self.spent.note(id, now);
         self.change(id, |lease| {
             lease.life = Life::Active { until };
             lease.since = now;

@@ -9,7 +9,7 @@ mod any;
 mod forged;
 
 const START: i64 = 1_700_000_000_000_000;
-const REACH: Reach = Reach { nftables: true, decisions: false };
+const REACH: Reach = Reach { nftables: true, decisions: false, webhook: false };
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(START).plus(Duration::from_secs(seconds))
@@ -228,7 +228,7 @@ fn beyond_the_budget_the_rest_asks() {
 fn a_target_counts_once_however_many_effectors_act_on_it() {
     let mut policy = enforcing();
     policy.budget.targets_max = 2;
-    let reach = Reach { nftables: true, decisions: true };
+    let reach = Reach { nftables: true, decisions: true, webhook: true };
     let mut desk = Desk::new(Arc::new(policy), reach, 1000);
     let mut status = |n: u64| told(&ask(&mut desk, &block(&format!("203.0.113.{n}")), at(n))).0;
     use OutcomeStatus::{Applied, Pending};
@@ -314,13 +314,13 @@ fn what_no_effector_carries_out_is_refused() {
     revoke.target.class = Class::Key;
     let refused = ask(&mut desk(enforcing()), &revoke, at(1));
     assert!(told(&refused).1.contains("responder.decisions.enabled"), "{}", told(&refused).1);
-    let reach = Reach { nftables: true, decisions: true };
+    let reach = Reach { nftables: true, decisions: true, webhook: true };
     let mut desk = Desk::new(Arc::new(enforcing()), reach, 1000);
     let turn = ask(&mut desk, &revoke, at(1));
     assert_eq!(told(&turn).0, OutcomeStatus::Applied);
     assert!(matches!(turn.changes.keys().next(), Some(Thing::Listed(_))));
-    // An address is dropped here, and listed for the gateways elsewhere.
-    assert_eq!(ask(&mut desk, &block("203.0.113.9"), at(1)).changes.len(), 2);
+    // An address is dropped here, and listed and posted for those elsewhere.
+    assert_eq!(ask(&mut desk, &block("203.0.113.9"), at(1)).changes.len(), 3);
 }
 
 #[test]

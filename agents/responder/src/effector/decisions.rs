@@ -70,19 +70,19 @@ fn word(words: &'static [&'static str], text: &str) -> Option<&'static str> {
 }
 
 impl Decision {
-    fn of(listing: &Listing, until: Timestamp) -> Self {
+    pub(super) fn of(listing: &Listing, until: Timestamp) -> Self {
         let Listing { what, name, system, state } = listing.clone();
         Self { what: what.to_owned(), name, system, state: state.to_owned(), until }
     }
 
-    fn listing(&self) -> Option<Listing> {
+    pub(super) fn listing(&self) -> Option<Listing> {
         let (what, state) = (word(WHATS, &self.what)?, word(STATES, &self.state)?);
         Some(Listing { what, name: self.name.clone(), system: self.system.clone(), state })
     }
 }
 
 /// The key of a listing.
-fn key(listing: &Listing) -> String {
+pub(super) fn key(listing: &Listing) -> String {
     let Listing { what, name, system, state } = listing;
     let system = system.as_deref().map_or_else(String::new, |s| format!(".{}", base32(s)));
     format!("{what}.{}.{state}{system}", base32(name))
@@ -103,12 +103,15 @@ fn base32(text: &str) -> String {
     out
 }
 
+/// Listings with the times until which they hold.
+type Held = BTreeMap<Listing, Timestamp>;
+
 /// The list as this process sees it: what stands in the bucket.
 #[derive(Clone, Debug, Default)]
 pub struct View(Arc<RwLock<BTreeMap<String, Option<Decision>>>>);
 
 impl View {
-    fn note(&self, key: String, bytes: Option<&[u8]>) {
+    pub(super) fn note(&self, key: String, bytes: Option<&[u8]>) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match bytes {
             Some(bytes) => {
@@ -124,6 +127,26 @@ impl View {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let found = held.get(&key(listing));
         found.is_some_and(|d| d.as_ref().is_some_and(|d| d.until > now))
+    }
+
+    /// What is held, and the keys of what is no decision.
+    pub(super) fn read(&self) -> (Held, Vec<String>) {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut real, mut strange) = (Held::new(), Vec::new());
+        for (key, decision) in &*held {
+            let read = decision.as_ref().and_then(|d| Some((d.listing()?, d.until)));
+            match read.filter(|(listing, _)| self::key(listing) == *key) {
+                Some((listing, until)) => drop(real.insert(listing, until)),
+                None => strange.push(key.clone()),
+            }
+        }
+        (real, strange)
+    }
+
+    /// Until when a listing is held.
+    pub(super) fn until(&self, listing: &Listing) -> Option<Timestamp> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.get(&key(listing))?.as_ref().map(|decision| decision.until)
     }
 
     /// How many decisions there are.
@@ -193,7 +216,7 @@ impl Decisions {
 }
 
 /// Follows for as long as the process lives.
-async fn follow(table: Table, view: View) {
+pub(super) async fn follow(table: Table, view: View) {
     loop {
         match table.follow().await {
             Ok(mut changes) => {
@@ -201,7 +224,7 @@ async fn follow(table: Table, view: View) {
                     view.note(record.key, record.bytes.as_deref());
                 }
             }
-            Err(error) => tracing::debug!(%error, "the decision list is followed again"),
+            Err(error) => tracing::debug!(%error, "decisions are followed again"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -242,30 +265,15 @@ impl Effector for Decisions {
         _now: Timestamp,
     ) -> BoxFuture<'_, Result<BTreeMap<Thing, Timestamp>, String>> {
         Box::pin(async move {
-            let (mut real, mut strange) = (BTreeMap::new(), BTreeMap::new());
-            {
-                let held = self.view.0.read().unwrap_or_else(PoisonError::into_inner);
-                for (key, decision) in &*held {
-                    let read = decision.as_ref().and_then(|d| Some((d.listing()?, d.until)));
-                    match read.filter(|(listing, _)| self::key(listing) == *key) {
-                        Some((listing, until)) => {
-                            real.insert(Thing::Listed(listing), until);
-                        }
-                        None => {
-                            strange.insert(key.clone(), None);
-                        }
-                    }
-                }
-            }
+            let (real, strange) = self.view.read();
             if !strange.is_empty() {
-                let keys: Vec<&String> = strange.keys().collect();
+                let keys = &strange;
                 tracing::warn!(?keys, "the decision list holds what is no decision: removing it");
-                self.table.put_all(strange.clone()).await.map_err(|e| e.to_string())?;
-                for key in strange.into_keys() {
-                    self.view.note(key, None);
-                }
+                let none = strange.iter().map(|key| (key.clone(), None)).collect();
+                self.table.put_all(none).await.map_err(|e| e.to_string())?;
+                strange.into_iter().for_each(|key| self.view.note(key, None));
             }
-            Ok(real)
+            Ok(real.into_iter().map(|(listing, until)| (Thing::Listed(listing), until)).collect())
         })
     }
 }

@@ -219,7 +219,7 @@ fn network(thing: &Thing, set: &str) -> Option<Network> {
     let (network, of) = match thing {
         Thing::Dropped(network) => (network, set_of(network)),
         Thing::Slowed(network) => (network, slowed_set_of(network)),
-        Thing::Listed(_) => return None,
+        Thing::Listed(_) | Thing::Posted(_) => return None,
     };
     (of == set).then_some(*network)
 }

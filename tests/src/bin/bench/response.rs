@@ -120,7 +120,7 @@ async fn in_process() {
     let mut nftables = Nftables::open(&config).expect("nftables");
     let mut policy = Policy { mode: Mode::Enforce, ..Policy::default() };
     (policy.budget.targets_per_minute, policy.budget.targets_max) = (10_000_000, 1_000_000);
-    let reach = Reach { nftables: true, decisions: false };
+    let reach = Reach { nftables: true, ..Reach::default() };
     let mut desk = Desk::new(Arc::new(policy), reach, 1_000_000);
     let actions: Vec<Action> = (0..MANY).map(|n| block(&address(3, n), 3600)).collect();
     let begun = Instant::now();

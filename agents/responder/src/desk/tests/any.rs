@@ -125,7 +125,7 @@ proptest! {
         let policy = policy();
         let (mut desk, mut world) = (desk(policy.clone()), World::default());
         let (mut now, mut orders) = (10_u64, 0_u64);
-        let mut grants: Vec<u64> = Vec::new();
+        let mut grants: BTreeMap<Thing, u64> = BTreeMap::new();
         let mut steps = 3;
         for event in events {
             orders += 1;
@@ -140,7 +140,8 @@ proptest! {
                     let before = desk.desired();
                     let turn = ask(&mut desk, &action, at(now));
                     let new = turn.changes.keys().filter(|thing| !before.contains_key(thing));
-                    grants.extend(new.map(|_| now));
+                    // What was never recorded never took effect, and is not spent.
+                    grants.extend(new.cloned().map(|thing| (thing, now)).filter(|_| steps > 0));
                     turn
                 }
                 Event::Approve(n) => {
@@ -178,7 +179,7 @@ proptest! {
                 prop_assert!(!protected, "{} is on the never-block list", network);
             }
             // Approvals are a person's: only what took effect by itself has a budget.
-            let lately = grants.iter().filter(|then| **then + 60 > now).count() as u64;
+            let lately = grants.values().filter(|then| **then + 60 > now).count() as u64;
             prop_assert!(lately <= policy.budget.targets_per_minute);
         }
         // In the end everything is undone.

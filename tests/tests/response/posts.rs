@@ -1,0 +1,191 @@
+//! A webhook's receiver: what it is told, under which signature, how often, and what becomes of
+//! actions while it is away.
+
+use hmac::{Hmac, Mac};
+use magsentinel_bus_schema::{Action, Class, Effect, OutcomeStatus};
+use magsentinel_tests::{
+    Mesh,
+    responses::{action, ask, block, outcome, outcomes},
+    wait_for,
+};
+use serde_json::Value;
+use sha2::Sha256;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+const KEY: &[u8] = b"a key of the test, of thirty-two bytes or more";
+
+/// One request.
+#[derive(Clone, Debug)]
+struct Seen {
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Seen {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Checked as a receiver would.
+    fn is_signed(&self) -> bool {
+        let mut mac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
+        mac.update(self.headers["x-magsentinel-timestamp"].as_bytes());
+        mac.update(b".");
+        mac.update(&self.body);
+        let hex: String =
+            mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.headers["x-magsentinel-signature"] == format!("v1={hex}")
+    }
+}
+
+/// A receiver that refuses so many requests, and then takes all.
+#[derive(Clone, Default)]
+struct Receiver {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    refuses: Arc<AtomicU32>,
+}
+
+impl Receiver {
+    /// Listens on a free port.
+    fn start(&self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let receiver = self.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let receiver = receiver.clone();
+                std::thread::spawn(move || while receiver.answer(&stream).is_some() {});
+            }
+        });
+        port
+    }
+
+    fn answer(&self, stream: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+        assert!(line.starts_with("POST /hook?team=red HTTP/1.1"), "{line}");
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            let Some((name, value)) = line.trim().split_once(": ") else { break };
+            headers.insert(name.to_lowercase(), value.to_owned());
+        }
+        let mut body = vec![0; headers["content-length"].parse().unwrap()];
+        reader.read_exact(&mut body).ok()?;
+        self.seen.lock().unwrap().push(Seen { headers, body });
+        let less = |left: u32| left.checked_sub(1);
+        let refused = self.refuses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        let status = if refused { "503 Service Unavailable" } else { "204 No Content" };
+        let mut stream = stream;
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").ok()
+    }
+
+    /// What came about a name.
+    fn about(&self, name: &str) -> Vec<Seen> {
+        let seen = self.seen.lock().unwrap().clone();
+        seen.into_iter().filter(|seen| seen.json()["name"] == name).collect()
+    }
+}
+
+fn settings(mesh: &Mesh, port: u16) -> Vec<String> {
+    let file = mesh.dir().join("hook.key");
+    std::fs::write(&file, [KEY, b"\n"].concat()).unwrap();
+    vec![
+        "responder.policy.mode=enforce".to_owned(),
+        "responder.policy.approval.verbs=[]".to_owned(),
+        format!("responder.webhook.url=http://127.0.0.1:{port}/hook?team=red"),
+        format!("responder.webhook.key_file={}", file.display()),
+    ]
+}
+
+fn start(mesh: &mut Mesh, settings: &[String]) -> usize {
+    let args: Vec<&str> = settings.iter().flat_map(|set| ["--set", set]).collect();
+    mesh.start("responder", &args)
+}
+
+/// What the shop's intrusion leads to: a session and a role of a database.
+fn suspend(user: &str, ttl_s: u64) -> Action {
+    let (user, system) = (user.to_owned(), "postgresql".to_owned());
+    let target = user.clone();
+    action(Effect::SuspendUser { user, system }, Class::User, &target, ttl_s)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_is_told_what_holds_and_what_is_over_signed_and_under_one_key() {
+    let receiver = Receiver::default();
+    receiver.refuses.store(2, Ordering::Relaxed);
+    let port = receiver.start();
+    let mut mesh = Mesh::new();
+    let settings = settings(&mesh, port);
+    let first = start(&mut mesh, &settings);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let asked = suspend("shop_app", 8);
+    ask(&bus, std::slice::from_ref(&asked)).await;
+    let failed = outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Failed).await;
+    assert!(failed.detail.contains("503") && failed.detail.contains("tried again"), "{failed:?}");
+    assert!(!failed.detail.contains("team=red"), "{failed:?}");
+    outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Applied).await;
+    let told = receiver.about("shop_app");
+    assert_eq!(told.len(), 3, "refused twice, then taken: {told:?}");
+    assert!(told.iter().all(Seen::is_signed));
+    let keys: BTreeSet<&String> =
+        told.iter().map(|seen| &seen.headers["idempotency-key"]).collect();
+    assert_eq!(keys.len(), 1, "every attempt has the same key");
+    let body = told[2].json();
+    assert_eq!(body["id"], **keys.first().unwrap());
+    let words = ["what", "system", "state", "tenant"].map(|key| body[key].as_str().unwrap());
+    assert_eq!(
+        (words, body["holds"].as_bool()),
+        (["user", "postgresql", "suspended", "default"], Some(true))
+    );
+
+    // Whoever comes after a responder that was killed does not tell it anew, and tells the end.
+    mesh.signal(first, "KILL");
+    mesh.wait(first);
+    start(&mut mesh, &settings);
+    outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Reverted).await;
+    let told = receiver.about("shop_app");
+    let over: Vec<&Seen> = told.iter().filter(|seen| seen.json()["holds"] == false).collect();
+    assert_eq!((told.len(), over.len()), (4, 1), "{told:?}");
+    assert_ne!(over[0].headers["idempotency-key"], told[0].headers["idempotency-key"]);
+    assert!(over[0].is_signed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_away_keeps_nothing_else_from_being_done() {
+    let away = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = away.local_addr().unwrap().port();
+    drop(away);
+    let mut mesh = Mesh::new();
+    let mut settings = settings(&mesh, port);
+    settings.push("responder.decisions.enabled=true".to_owned());
+    start(&mut mesh, &settings);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let asked = block("198.51.100.7", 600);
+    ask(&bus, std::slice::from_ref(&asked)).await;
+    let failed = outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Failed).await;
+    assert!(failed.detail.contains("receiver"), "{failed:?}");
+    let js = async_nats::jetstream::new(mesh.client().await);
+    let listed = js.get_key_value("mag-default-decision").await.unwrap();
+    let key = wait_for("the decision list", async || {
+        let watch = listed.status().await.ok()?;
+        (watch.values() > 0).then_some(())
+    });
+    key.await;
+    assert!(
+        outcomes(&bus, asked.id).await.iter().all(|o| o.status != OutcomeStatus::Applied),
+        "it is not told as done while a part of it is not"
+    );
+}
