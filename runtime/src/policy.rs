@@ -76,7 +76,9 @@ pub async fn list(bus: &Bus, prefix: &str) -> Result<Vec<Document>, Error> {
     let store = store(bus).await?;
     let mut keys: Vec<String> =
         store.keys().await.map_err(failed)?.try_collect().await.map_err(failed)?;
+    // A key that is written while they are listed is listed twice.
     keys.sort();
+    keys.dedup();
     let mut found = Vec::new();
     for key in keys.into_iter().filter(|key| key.starts_with(prefix)) {
         let entry = store.entry(&key).await.map_err(failed)?;

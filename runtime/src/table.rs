@@ -6,7 +6,7 @@
 use crate::bus::{Bus, Error};
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, Store, UpdateErrorKind};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests under way at once where many keys are read or written.
 const AT_ONCE: usize = 256;
@@ -60,7 +60,8 @@ impl Table {
     /// # Errors
     /// When the server cannot be asked.
     pub async fn all(&self) -> Result<Vec<Record>, Error> {
-        let keys: Vec<String> =
+        // A set: a key that is written while they are listed is listed twice.
+        let keys: BTreeSet<String> =
             self.0.keys().await.map_err(failed)?.try_collect().await.map_err(failed)?;
         let entries = futures::stream::iter(keys)
             .map(|key| async move { self.0.entry(key).await.map_err(failed) });

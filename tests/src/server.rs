@@ -69,6 +69,13 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// SIGSTOP: connections stay, and nothing is answered.
+    pub fn freeze(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-STOP", &pid]).status();
+        assert!(sent.is_ok_and(|s| s.success()), "cannot stop the server");
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("a running server");

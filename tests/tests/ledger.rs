@@ -9,10 +9,12 @@
     reason = "a test reports by panicking"
 )]
 
-use magsentinel_bus_schema::{Id, Kind, Token};
+use magsentinel_bus_schema::{Id, Kind, Level, Receipt, SCHEMA_VERSION, Subject, Tenant, Token};
 use magsentinel_runtime::{
-    bus::Bus,
+    bus::{Bus, BusConfig},
     ledger::{self, Audit, Row},
+    settings::Span,
+    stage::Publish,
 };
 use magsentinel_tests::{Mesh, wait_for};
 use std::{
@@ -163,4 +165,39 @@ async fn a_server_killed_under_load_comes_back_and_nothing_is_missing() {
     assert!(audit.received < 3100, "{audit:?}");
     let rows = settled(&bus, &["ingest", "sql-guard", "analyzer-router"]).await;
     assert!(rows.iter().all(|r| r.dead_lettered == 0), "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_a_server_took_with_it_are_missed_once_not_one_by_one() {
+    const MESSAGES: u64 = 200;
+    let mut mesh = Mesh::new();
+    mesh.bus().await;
+    let config = BusConfig { url: mesh.url(), timeout: Span::s(1), ..BusConfig::default() };
+    let bus = magsentinel_runtime::bus::connect(&config, "test").await.unwrap();
+    let messages: Vec<Publish> = (0..MESSAGES).map(receipt).collect();
+    mesh.server.freeze();
+    let mut publishing = tokio::spawn(async move { bus.publish_all(&messages).await });
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut publishing).await;
+    assert!(early.is_err(), "a frozen server answers nobody: {early:?}");
+    mesh.server.kill();
+    mesh.server.restart();
+    // One wait after the other would be over three minutes: longer than a test may take.
+    let done = tokio::time::timeout(magsentinel_tests::DEADLINE, publishing).await;
+    done.expect("two spans, not one for each message").unwrap().unwrap();
+}
+
+fn receipt(n: u64) -> Publish {
+    let (patrol, id): (Token, _) = ("test".parse().unwrap(), Id::derived(&[&n.to_le_bytes()]));
+    let receipt = Receipt {
+        v: SCHEMA_VERSION,
+        id,
+        tenant: Tenant::default(),
+        patrol: patrol.clone(),
+        model: String::new(),
+        patterns: String::new(),
+        events: vec![id],
+        seqs: vec![n],
+        backfilled: false,
+    };
+    Publish::new(Subject::Scored(patrol, Level::None), id, &receipt).unwrap()
 }

@@ -123,41 +123,42 @@ fn gap() -> Gap {
     }
 }
 
+/// One event for each of the two patrols, one pair after the other: within a pair either may be
+/// stored first.
+async fn a_pair(mesh: &Mesh, n: u64) {
+    let sql = json!({"text": format!("SELECT {n}"), "client": "203.0.113.9"});
+    let data = json!({"user": "ann", "action": "select", "resource": "t", "rows": n});
+    mesh.ingest("sql", sql.to_string()).await;
+    mesh.ingest("data", data.to_string()).await;
+    let stream = stream(mesh, Stream::Events).await;
+    wait_for("the pair", async || {
+        let info = stream.get_info().await.ok()?;
+        (info.state.last_sequence == 2 * (n + 1)).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_stream_lost_while_a_patrol_was_down_is_told() {
     let mut mesh = Mesh::with(&["sensor", "sql-guard", "data-flow"]).await;
     let bus = mesh.bus().await;
-    let both = |n: usize| {
-        let sql = json!({"text": format!("SELECT {n}"), "client": "203.0.113.9"});
-        let data = json!({"user": "ann", "action": "select", "resource": "t", "rows": n});
-        (sql.to_string(), data.to_string())
-    };
-    let send = async |n| {
-        let (sql, data) = both(n);
-        mesh.ingest("sql", sql).await;
-        mesh.ingest("data", data).await;
-    };
-    send(0).await;
+    a_pair(&mesh, 0).await;
     let handled = async |least: u64| {
         let rows = magsentinel_runtime::ledger::rows(&bus).await.ok()?;
         let guard = rows.into_iter().find(|r| r.consumer == "sql-guard")?;
         let flow = leases(&bus, "data-flow").await;
         let position = flow.iter().map(|l| l.position).max()?;
-        (guard.handled >= least && position >= 2 * least).then_some(())
+        (guard.handled >= least && position >= 2 * least - 1).then_some(())
     };
     wait_for("both to have handled the first", async || handled(1).await).await;
     for role in [1, 2] {
         mesh.signal(role, "KILL");
+        mesh.wait(role);
     }
     for n in 1..=4 {
-        send(n).await;
+        a_pair(&mesh, n).await;
     }
     let stream = stream(&mesh, Stream::Events).await;
-    wait_for("all events", async || {
-        let info = stream.get_info().await.ok()?;
-        (info.state.last_sequence == 10).then_some(())
-    })
-    .await;
     // What a limit does to those that are too long away; the roles lift it when they start.
     let mut config = stream.cached_info().config.clone();
     config.max_messages = 4;
@@ -172,7 +173,8 @@ async fn what_the_stream_lost_while_a_patrol_was_down_is_told() {
     .await;
     for gap in gaps {
         assert_eq!((gap.to_seq, gap.count), (6, 6 - gap.from_seq + 1), "{gap:?}");
-        assert!(gap.from_seq <= 3, "{gap:?}");
+        // Either may also know that the other's event of the next pair was not for it.
+        assert!((2..=4).contains(&gap.from_seq), "{gap:?}");
     }
     // What is left is scored all the same.
     wait_for("the rest to be scored", async || handled(2).await).await;

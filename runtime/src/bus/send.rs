@@ -2,8 +2,10 @@
 
 use super::{Bus, Error};
 use crate::stage::Publish;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::context::{
+    PublishAckFuture, PublishError, PublishErrorKind, traits::TimeoutProvider,
+};
+use async_nats::jetstream::{message::PublishMessage, publish::PublishAck};
 use magsentinel_bus_schema::{Stream, codec::MESSAGEPACK};
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ pub struct Fence {
     /// Sequence of the newest lease message that the owner has written.
     pub seq: u64,
 }
+
+/// What was handed to the connection, or why it could not be.
+pub(crate) type Sent = Result<PublishAckFuture, PublishError>;
 
 /// Longest pause between two attempts to publish.
 const RETRY_MAX: Duration = Duration::from_secs(2);
@@ -61,18 +66,22 @@ impl Bus {
         fences: &[Option<Fence>],
         open: Vec<usize>,
     ) -> Result<Vec<usize>, Error> {
-        let mut sent = Vec::with_capacity(open.len());
-        for index in open {
+        let (mut sent, mut acks) = (Vec::with_capacity(open.len()), Vec::new());
+        let mut open = open.into_iter();
+        for index in open.by_ref() {
             let Some(message) = messages.get(index) else { continue };
             let fence = fences.get(index).and_then(Option::as_ref);
-            sent.push((index, message, fence, self.send(message, fence).await));
+            sent.push((index, message, fence));
+            acks.push(self.send(message, fence).await);
+            // The connection takes nothing more now: each of the others would wait in vain too.
+            if let Some(Err(e)) = acks.last()
+                && e.kind() == PublishErrorKind::TimedOut
+            {
+                break;
+            }
         }
-        let mut again = Vec::new();
-        for (index, message, fence, ack) in sent {
-            let stored = match ack {
-                Ok(ack) => ack.await.map(|_| ()),
-                Err(e) => Err(e),
-            };
+        let mut again: Vec<usize> = open.collect();
+        for ((index, message, fence), stored) in sent.into_iter().zip(self.confirmed(acks).await) {
             let Err(error) = stored else { continue };
             match (error.kind(), fence) {
                 (PublishErrorKind::WrongLastSequence, Some(fence)) => {
@@ -94,11 +103,27 @@ impl Bus {
         Ok(again)
     }
 
-    async fn send(
-        &self,
-        message: &Publish,
-        fence: Option<&Fence>,
-    ) -> Result<PublishAckFuture, PublishError> {
+    /// The server's word on each of what was sent together. All of them have one span for it.
+    /// Each future has its own, which begins only when it is waited for: one after the other, a
+    /// batch whose answers a dying server took with it would be waited for so many times.
+    pub(crate) async fn confirmed(&self, sent: Vec<Sent>) -> Vec<Result<PublishAck, PublishError>> {
+        let patience = tokio::time::sleep(self.js.timeout());
+        tokio::pin!(patience);
+        let mut told = Vec::with_capacity(sent.len());
+        for one in sent {
+            told.push(match one {
+                Ok(ack) => tokio::select! {
+                    biased;
+                    ack = ack.into_future() => ack,
+                    () = &mut patience => Err(PublishError::new(PublishErrorKind::TimedOut)),
+                },
+                Err(error) => Err(error),
+            });
+        }
+        told
+    }
+
+    async fn send(&self, message: &Publish, fence: Option<&Fence>) -> Sent {
         let mut out = PublishMessage::build()
             .payload(message.payload.clone())
             .message_id(message.id.to_string())

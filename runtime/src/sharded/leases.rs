@@ -91,11 +91,7 @@ impl Leases {
             sent.push(self.bus.js().send_publish(subject, message).await);
         }
         let mut written = Vec::with_capacity(leases.len());
-        for (ack, (lease, _)) in sent.into_iter().zip(leases) {
-            let stored = match ack {
-                Ok(ack) => ack.await,
-                Err(e) => Err(e),
-            };
+        for (stored, (lease, _)) in self.bus.confirmed(sent).await.into_iter().zip(leases) {
             written.push(match stored {
                 Ok(ack) => {
                     let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
