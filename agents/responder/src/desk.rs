@@ -16,7 +16,7 @@ pub use words::outcome_id;
 use crate::{
     Policy, Surroundings,
     effect::Step,
-    lease::{Lease, Life, Off, Page, SWITCH, page_key, page_of, read_page},
+    lease::{Lease, Life, Off, Page, Record, Records, SWITCH, page_key, page_of, read_page},
     thing::{Reach, Sort, Thing},
 };
 use budget::Spent;
@@ -33,13 +33,13 @@ const PAGE_LEASES_MAX: usize = 512;
 #[derive(Debug, Default)]
 pub struct Turn {
     /// Records to store before anything else, by key; none removes one.
-    pub before: BTreeMap<String, Option<Vec<u8>>>,
+    pub before: Records,
     /// What is to be there, and until when; none: what is not to be there.
     pub changes: BTreeMap<Thing, Option<Timestamp>>,
     /// What to tell once the changes are made, with the things that it depends on.
     pub tell: Vec<(Vec<Thing>, Outcome)>,
     /// Records to store after that.
-    pub after: BTreeMap<String, Option<Vec<u8>>>,
+    pub after: Records,
 }
 
 /// A lease, and the record that holds it.
@@ -268,8 +268,8 @@ impl Desk {
     }
 
     /// The records of everything that changed since the last one.
-    fn records(&mut self) -> BTreeMap<String, Option<Vec<u8>>> {
-        let mut records = BTreeMap::new();
+    fn records(&mut self) -> Records {
+        let mut records = Records::new();
         for page in std::mem::take(&mut self.dirty) {
             let ids = self.pages.get(&page).cloned().unwrap_or_default();
             if ids.is_empty() {
@@ -279,9 +279,7 @@ impl Desk {
             }
             let leases = ids.iter().filter_map(|id| self.leases.get(id)).map(|h| h.lease.clone());
             let page_now = Page { v: 1, leases: leases.collect() };
-            // What was read from a message is always written.
-            let bytes = rmp_serde::to_vec_named(&page_now).unwrap_or_default();
-            records.insert(page_key(page), Some(bytes));
+            records.insert(page_key(page), Some(Record::Leases(page_now)));
         }
         // The next batch begins a record of its own.
         if self.pages.contains_key(&self.next_page) {

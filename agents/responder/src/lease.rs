@@ -1,8 +1,9 @@
 //! A lease: what was asked, what became of it, and until when.
 
-use magsentinel_bus_schema::{Action, Id, Timestamp};
+use magsentinel_bus_schema::{Action, CodecError, Id, Timestamp, encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// Cited events that a lease keeps; the outcome names the incident, which has them all.
 const EVENTS_MAX: usize = 64;
@@ -96,8 +97,9 @@ impl Lease {
 #[must_use]
 pub fn hash(action: &Action, version: &str) -> String {
     let bound = (&action.id, &action.tenant, &action.effect, &action.target, action.ttl_s, version);
-    // A tuple of plain values is always written.
-    let bytes = rmp_serde::to_vec_named(&bound).unwrap_or_default();
+    // Told apart in any case: what cannot be written must not all have one hash.
+    let told = |e: rmp_serde::encode::Error| format!("{e}: {bound:?}").into_bytes();
+    let bytes = rmp_serde::to_vec_named(&bound).unwrap_or_else(told);
     Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -120,6 +122,31 @@ pub struct Off {
     /// Since when.
     pub since: Timestamp,
 }
+
+/// A record of the store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// Some leases.
+    Leases(Page),
+    /// Enforcement is off.
+    Switch(Off),
+}
+
+impl Record {
+    /// As it is stored.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing of it may be stored.
+    pub fn bytes(&self) -> Result<Vec<u8>, CodecError> {
+        match self {
+            Self::Leases(page) => encode(page),
+            Self::Switch(off) => encode(off),
+        }
+    }
+}
+
+/// Records to store, by key; none removes one.
+pub type Records = BTreeMap<String, Option<Record>>;
 
 /// Key of the record that says whether enforcement is off.
 pub const SWITCH: &str = "switch";

@@ -161,7 +161,8 @@ impl Policy {
     #[must_use]
     pub fn version(&self) -> String {
         // Fields are written in the order of the type, so equal policies have equal text.
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        let told = |e: serde_json::Error| format!("{e}: {self:?}").into_bytes();
+        let text = serde_json::to_vec(self).unwrap_or_else(told);
         let digest = Sha256::digest(&text);
         digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
     }

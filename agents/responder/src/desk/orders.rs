@@ -3,7 +3,7 @@
 use super::{Desk, Turn};
 use crate::{
     effect::Step,
-    lease::{Life, Off, SWITCH},
+    lease::{Life, Off, Record, SWITCH},
     policy::{Request, Verdict, judge, ttl},
 };
 use magsentinel_bus_schema::{Ask, Id, Order, OutcomeStatus, Timestamp};
@@ -54,9 +54,7 @@ impl Desk {
     pub fn panicked(&mut self, by: &str, reason: &str, now: Timestamp) -> Turn {
         let mut turn = Turn::default();
         let off = Off { by: by.to_owned(), reason: reason.to_owned(), since: now };
-        // What was read from an order is always written.
-        let bytes = rmp_serde::to_vec_named(&off).unwrap_or_default();
-        turn.before.insert(SWITCH.to_owned(), Some(bytes));
+        turn.before.insert(SWITCH.to_owned(), Some(Record::Switch(off.clone())));
         self.off = Some(off);
         let why = format!("panic, by {by:?}: {reason}");
         let open: Vec<Id> = self.due.iter().map(|(_, id)| *id).collect();

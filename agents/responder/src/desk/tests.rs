@@ -235,13 +235,18 @@ fn a_target_counts_once_however_many_effectors_act_on_it() {
     assert_eq!([status(1), status(2), status(3)], [Applied, Applied, Pending]);
 }
 
+fn stored(records: &Records) -> BTreeMap<&str, Vec<u8>> {
+    let bytes = |record: &Option<Record>| record.as_ref().unwrap().bytes().unwrap();
+    records.iter().map(|(key, record)| (key.as_str(), bytes(record))).collect()
+}
+
 #[test]
 fn after_a_death_what_was_recorded_is_told_and_what_is_over_is_not() {
     let mut desk = desk(enforcing());
     let turn = ask(&mut desk, &block("203.0.113.9"), at(1));
-    let records = turn.before.iter().map(|(k, v)| (k.as_str(), v.as_deref().unwrap()));
+    let records: BTreeMap<&str, Vec<u8>> = stored(&turn.before);
     let mut next = self::desk(enforcing());
-    next.load(records).unwrap();
+    next.load(records.iter().map(|(key, bytes)| (*key, bytes.as_slice()))).unwrap();
     assert_eq!(next.lately(at(0), at(2)), turn.tell);
     assert!(next.lately(at(1), at(2)).is_empty());
     assert!(next.lately(at(0), at(61)).is_empty());

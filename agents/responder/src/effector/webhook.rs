@@ -194,7 +194,10 @@ impl Webhook {
         left.map(|change| (change.thing.clone(), why.to_owned())).collect()
     }
 
-    async fn send(&self, post: &Post, now: Timestamp) -> Result<(), String> {
+    /// Posts. What is to be noted of it: none where what was posted is over.
+    async fn send(&self, post: &Post, now: Timestamp) -> Result<Option<Vec<u8>>, String> {
+        let noted = post.holds.then(|| serde_json::to_vec(&post.decision)).transpose();
+        let noted = noted.map_err(|e| e.to_string())?;
         let body = serde_json::to_vec(post).map_err(|e| e.to_string())?;
         let seconds = (now.micros() / 1_000_000).to_string();
         let request = self
@@ -208,7 +211,7 @@ impl Webhook {
         // The URL may hold a token: it is told nowhere.
         let answer = request.send().await.map_err(|e| reasons(&e.without_url()))?;
         match answer.status() {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => Ok(noted),
             status => Err(format!("the webhook's receiver answered {status}")),
         }
     }
@@ -219,11 +222,12 @@ impl Webhook {
         let mut sent = futures::stream::iter(sent).buffer_unordered(AT_ONCE);
         let mut accepted = Accepted::new();
         while let Some((answer, post)) = sent.next().await {
-            if let Err(why) = answer {
-                return (accepted, Some(why));
+            match answer {
+                Ok(noted) => {
+                    accepted.extend(post.decision.listing().map(|of| (key(&of), noted)));
+                }
+                Err(why) => return (accepted, Some(why)),
             }
-            let bytes = post.holds.then(|| serde_json::to_vec(&post.decision).unwrap_or_default());
-            accepted.extend(post.decision.listing().map(|listing| (key(&listing), bytes)));
         }
         (accepted, None)
     }

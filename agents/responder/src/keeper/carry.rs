@@ -4,6 +4,7 @@ use super::{Keeper, Unstored};
 use crate::{
     desk::Turn,
     effector::{Change, Failures},
+    lease::Records,
     thing::Thing,
 };
 use magsentinel_bus_schema::{Id, Outcome, OutcomeStatus, Timestamp};
@@ -32,15 +33,13 @@ impl Keeper {
         Ok(told)
     }
 
-    pub(super) async fn store(
-        &mut self,
-        records: BTreeMap<String, Option<Vec<u8>>>,
-    ) -> Result<(), Unstored> {
-        for (key, bytes) in records {
+    pub(super) async fn store(&mut self, records: Records) -> Result<(), Unstored> {
+        for (key, record) in records {
             let before = self.revisions.get(&key).copied().unwrap_or(0);
             let failed = |e: magsentinel_runtime::bus::Error| Unstored::Failed(e.to_string());
-            match bytes {
-                Some(bytes) => {
+            match record {
+                Some(record) => {
+                    let bytes = record.bytes().map_err(|e| Unstored::Failed(e.to_string()))?;
                     let written = self.table.write(&key, bytes, before).await.map_err(failed)?;
                     let revision = written.ok_or(Unstored::Taken)?;
                     self.wrote(revision);

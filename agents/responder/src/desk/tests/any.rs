@@ -57,10 +57,10 @@ struct World {
 impl World {
     /// Carries out so many steps of a turn. What has an effect must have a record by then.
     fn carry_out(&mut self, turn: &Turn, steps: u8) {
-        let mut store = |records: &BTreeMap<String, Option<Vec<u8>>>| {
-            for (key, bytes) in records {
-                match bytes {
-                    Some(bytes) => self.records.insert(key.clone(), bytes.clone()),
+        let mut store = |records: &Records| {
+            for (key, record) in records {
+                match record {
+                    Some(record) => self.records.insert(key.clone(), record.bytes().unwrap()),
                     None => self.records.remove(key),
                 };
             }
