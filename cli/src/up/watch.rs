@@ -5,7 +5,7 @@ use crate::{args::Global, output::Format};
 use anyhow::Result;
 use futures::{Stream, StreamExt};
 use magsentinel_bus_schema::{
-    Alert, Analysis, Id, Level, Limits, Outcome, Response, Status, Subject, subject,
+    Alert, Analysis, Author, Id, Level, Limits, Outcome, Response, Status, Subject, subject,
 };
 use magsentinel_runtime::{bus::Bus, stage::Delivery};
 use std::{
@@ -30,7 +30,8 @@ pub struct Follow {
 #[derive(Default)]
 struct Open {
     shown: Option<Level>,
-    analysis: bool,
+    /// Level and author of the analysis that was shown last.
+    analysed: Option<(Level, Author)>,
     escalated: bool,
     outcome: bool,
     blocked: bool,
@@ -38,7 +39,7 @@ struct Open {
 
 impl Open {
     fn is_done(&self) -> bool {
-        (!self.escalated || self.analysis) && (!self.blocked || self.outcome)
+        (!self.escalated || self.analysed.is_some()) && (!self.blocked || self.outcome)
     }
 }
 
@@ -67,14 +68,7 @@ impl Follow {
             }
             Subject::Analysis(_) => {
                 if let Ok(analysis) = delivery.decode::<Analysis>(self.limits) {
-                    self.open.entry(analysis.incident).or_default().analysis = true;
-                    let author = format!("{:?}", analysis.author).to_lowercase();
-                    self.line(
-                        &analysis,
-                        "analysis",
-                        analysis.incident,
-                        &format!("by the {author}: {}", cut(&analysis.executive, 120)),
-                    );
+                    self.analysis(&analysis);
                 }
             }
             Subject::Outcome(verb) => {
@@ -104,6 +98,21 @@ impl Follow {
             let text = format!("{} ({} events)", cut(&alert.title, 140), alert.count);
             self.line(alert, alert.level.token(), alert.id, &text);
         }
+    }
+
+    /// The first of an incident, and one of a higher level or by another author: a growing
+    /// incident is analysed again and again, to the same effect.
+    fn analysis(&mut self, analysis: &Analysis) {
+        let open = self.open.entry(analysis.incident).or_default();
+        let shown = open.analysed;
+        let is_same = |(level, author)| analysis.level <= level && analysis.author == author;
+        if shown.is_some_and(is_same) {
+            return;
+        }
+        open.analysed = Some((analysis.level, analysis.author));
+        let author = format!("{:?}", analysis.author).to_lowercase();
+        let text = format!("by the {author}: {}", cut(&analysis.executive, 120));
+        self.line(analysis, "analysis", analysis.incident, &text);
     }
 
     fn line<T: serde::Serialize>(&self, value: &T, what: &str, incident: Id, text: &str) {
