@@ -1,4 +1,8 @@
-//! What the process holds in memory, and giving back what only its start needed.
+//! What the process holds in memory, and giving back what it does not use.
+
+#[cfg(target_os = "linux")]
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Resident memory of a process (`VmRSS`), in bytes; none where the system does not tell.
 #[must_use]
@@ -38,56 +42,91 @@ pub fn small_pages() {
     }
 }
 
-/// Lets go of program pages in memory. Reading a configuration, compiling patterns and preparing
-/// a model run through some 20 MB of program that scoring never touches again; what it does touch
+/// How often program pages that were not used meanwhile are let go of.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Lets go of program pages in memory, now and every minute from then on. Reading a configuration,
+/// compiling patterns and preparing a model run through some 20 MB of program that scoring never
+/// touches again, and the system brings in sixteen pages for each that is touched; what is in use
 /// comes back from the page cache at once. Called when a service has started.
+pub(crate) async fn forget_unused_program() {
+    let mut tick = tokio::time::interval(FORGET_EVERY);
+    loop {
+        tick.tick().await;
+        forget_program();
+    }
+}
+
 #[cfg(target_os = "linux")]
-pub(crate) fn forget_program() {
+fn forget_program() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/smaps") else { return };
-    for (start, length) in program(&maps) {
-        forget(start, length);
+    for mapping in program(&maps) {
+        forget(&mapping);
     }
 }
 
 /// Other systems have no word for it.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn forget_program() {}
+fn forget_program() {}
 
-/// Executable mappings of files, address and length, of which this process has written nothing:
-/// their pages are the file's, whatever becomes of the mapping. See `proc_pid_smaps(5)`.
+/// A part of the address space that holds a file. See `proc_pid_smaps(5)`.
 #[cfg(target_os = "linux")]
-fn program(smaps: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
+#[derive(Debug, PartialEq)]
+struct Mapping<'a> {
+    start: usize,
+    length: usize,
+    rights: &'a str,
+    file: &'a str,
+}
+
+#[cfg(target_os = "linux")]
+impl<'a> Mapping<'a> {
+    /// From the first line of a mapping; none for the other lines, and where there is no file.
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let end = usize::from_str_radix(end, 16).ok()?;
+        let rights = words.next()?;
+        let file = line.get(line.find('/')?..)?;
+        Some(Self { start, length: end.checked_sub(start)?, rights, file })
+    }
+}
+
+/// Code and constants of the program and its libraries, of which this process has written
+/// nothing: their pages are the file's, whatever becomes of the mapping.
+#[cfg(target_os = "linux")]
+fn program(smaps: &str) -> Vec<Mapping<'_>> {
+    let mut found: Vec<Mapping<'_>> = Vec::new();
     let mut open = None;
     for line in smaps.lines() {
-        if let Some(mapping) = executable(line) {
-            open = mapping;
+        if is_first(line) {
+            open = Mapping::parse(line);
         } else if let Some(own) = kib(line, "Anonymous:") {
             found.extend(open.take().filter(|_| own == 0));
         }
     }
+    let code = |of: &&Mapping<'_>| of.rights == "r-xp";
+    let files: BTreeSet<&str> = found.iter().filter(code).map(|of| of.file).collect();
+    found.retain(|of| matches!(of.rights, "r-xp" | "r--p") && files.contains(of.file));
     found
 }
 
-/// For the first line of a mapping: its place, if it holds a file's program. None for the others.
+/// Whether a line of `smaps` begins a mapping: those that tell of one begin with a name.
 #[cfg(target_os = "linux")]
-fn executable(line: &str) -> Option<Option<(usize, usize)>> {
-    let mut words = line.split_ascii_whitespace();
-    let (start, end) = words.next()?.split_once('-')?;
-    let start = usize::from_str_radix(start, 16).ok()?;
-    let end = usize::from_str_radix(end, 16).ok()?;
-    let is_program = words.next()? == "r-xp" && words.nth(2)? != "0";
-    Some(is_program.then_some((start, end - start)))
+fn is_first(line: &str) -> bool {
+    line.split(' ').next().is_some_and(|word| !word.ends_with(':'))
 }
 
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the one call by which a process speaks of its own pages")]
-fn forget(start: usize, length: usize) {
-    let address = std::ptr::without_provenance_mut(start);
+fn forget(mapping: &Mapping<'_>) {
+    let address = std::ptr::without_provenance_mut(mapping.start);
     // SAFETY: the range is a mapping of a file that this process can only read and execute, and
     // has no page of its own in (`Anonymous` is 0): for such a mapping `MADV_DONTNEED` means
-    // that the next access reads the same bytes from the file again. See `madvise(2)`.
-    let failed = unsafe { libc::madvise(address, length, libc::MADV_DONTNEED) } != 0;
+    // that the next access reads the same bytes from the file again. See `madvise(2)`. It is still
+    // that mapping: the file is the program or a library, and none is ever unloaded here.
+    let failed = unsafe { libc::madvise(address, mapping.length, libc::MADV_DONTNEED) } != 0;
     if failed {
         let error = std::io::Error::last_os_error();
         tracing::debug!(%error, "program pages stay in memory");
@@ -99,21 +138,29 @@ mod tests {
     use super::*;
 
     const MAPS: &str = "\
-5500-5600 r--p 00000000 fe:00 11 /bin/magsentinel
+5500-5600 r--p 00000000 fe:00 11                         /bin/magsentinel
 Private_Dirty: 4 kB
 Anonymous: 0 kB
-5600-5900 r-xp 00001000 fe:00 11 /bin/magsentinel
+5600-5900 r-xp 00001000 fe:00 11                         /bin/magsentinel
 Private_Dirty: 4 kB
 Anonymous:         0 kB
-5900-6000 r-xp 00001000 fe:00 12 /lib/patched.so
+5900-6000 r--p 00001000 fe:00 11                         /bin/magsentinel
 Anonymous:         4 kB
-6000-6100 r-xp 00000000 00:00 0 [vdso]
+6000-6100 r-xp 00000000 00:00 0                          [vdso]
+Anonymous:         0 kB
+6100-6200 r--p 00000000 fe:00 12                         /var/lib/data
+Anonymous:         0 kB
+6200-6300 rw-p 00000000 fe:00 11                         /bin/magsentinel
+Anonymous:         0 kB
+6300-6400 rw-p 00000000 00:00 0
 Anonymous:         0 kB
 ";
 
     #[test]
-    fn only_unwritten_program_of_files_is_let_go() {
-        assert_eq!(program(MAPS), [(0x5600, 0x300)]);
+    fn only_unwritten_program_is_let_go() {
+        let found: Vec<(usize, usize)> =
+            program(MAPS).iter().map(|of| (of.start, of.length)).collect();
+        assert_eq!(found, [(0x5500, 0x100), (0x5600, 0x300)]);
     }
 
     #[test]

@@ -226,10 +226,10 @@ pub async fn run(
     let plans = plans(service, &context, &mut permits);
     let (supervisor, ended) =
         Actor::spawn(None, Supervisor, plans).await.map_err(|e| Error::Start(e.to_string()))?;
-    memory::forget_program();
     let mut ended = std::pin::pin!(ended);
     tokio::select! {
         _ = &mut ended => {}
+        () = memory::forget_unused_program() => {}
         () = context.stopping() => {
             let drained = tokio::time::timeout(std::time::Duration::from_secs(15), &mut ended);
             if drained.await.is_err() {
