@@ -203,6 +203,13 @@ impl Core {
         self.joiner.counters()
     }
 
+    /// Whether silence up to `now` tells something that events alone do not. An owner that reads
+    /// late must settle then before it takes what ended the silence: another may have told it.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        [&self.live, &self.replayed, &self.backfilled].iter().any(|lane| lane.is_due(now))
+    }
+
     /// The revisions that are due: one for each incident that changed since the last call, and
     /// one for each that is to be closed.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Revision> {

@@ -30,6 +30,11 @@ impl Agenda {
         }
     }
 
+    /// Whether the time of any key lies before `clock`.
+    pub(super) fn is_due(&self, clock: Timestamp) -> bool {
+        self.by_time.first().is_some_and(|(time, _)| *time < clock)
+    }
+
     /// The next key whose time lies before `clock`; it is put down no longer.
     pub(super) fn next(&mut self, clock: Timestamp) -> Option<Slot> {
         let (_, slot) = *self.by_time.first().filter(|(time, _)| *time < clock)?;

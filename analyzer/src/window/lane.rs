@@ -184,15 +184,25 @@ impl Lane {
         }
     }
 
-    /// Lets time pass up to `now`: where no event has come for the closing lag, everything that
-    /// waits is judged.
-    fn pass(&mut self, now: Timestamp) -> Clock {
+    /// How far the silence up to `now` lets windows be judged: where no event has come for the
+    /// closing lag, everything that waits is.
+    fn judging_at(&self, now: Timestamp) -> Option<Timestamp> {
         let silence = now.since(self.arrived);
-        if let Some(newest) = self.newest.filter(|_| silence >= self.limits.closing_lag) {
-            let judging = newest.minus(self.limits.closing_lag).plus(silence);
-            self.judging = self.judging.max(Some(judging));
-        }
+        let newest = self.newest.filter(|_| silence >= self.limits.closing_lag)?;
+        Some(newest.minus(self.limits.closing_lag).plus(silence))
+    }
+
+    /// Lets time pass up to `now`.
+    fn pass(&mut self, now: Timestamp) -> Clock {
+        self.judging = self.judging.max(self.judging_at(now));
         self.clock()
+    }
+
+    /// Whether a settling at `now` may judge what only silence lets it judge.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let judging = self.judging_at(now).filter(|judging| Some(*judging) > self.judging);
+        judging.is_some_and(|judging| !self.dirty.is_empty() || self.to_judge.is_due(judging))
     }
 
     /// Takes it that no event will come any more: the next settling judges all that waits.
