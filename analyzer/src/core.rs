@@ -10,23 +10,38 @@ use crate::{
 };
 use magsentinel_bus_schema::{Class, Id, Keyed, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
-/// Form of [`Snapshot`]: rises when its meaning changes.
-const SNAPSHOT_VERSION: u16 = 3;
+/// Form of [`Snapshot`]: rises when form or meaning change. One of another form is refused: what it
+/// held is found again by reading the stream.
+const SNAPSHOT_VERSION: u16 = 4;
 
-/// The state of a shard, for its next owner.
+/// The state of a shard, for its next owner: as it is written, and as it is read.
 #[derive(Serialize, Deserialize)]
-struct Snapshot {
+struct Snapshot<L, J> {
     v: u16,
     /// The chains under which the windows were kept.
     book: Id,
-    live: Saved,
-    replayed: Saved,
-    #[serde(default)]
-    backfilled: Saved,
-    #[serde(default)]
-    joins: Joins,
+    live: L,
+    replayed: L,
+    backfilled: L,
+    joins: J,
+}
+
+/// As much of a snapshot as every form has.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u16,
+}
+
+/// What is wrong with the form of a snapshot.
+fn other_form(v: u16) -> Option<String> {
+    let than = match v.cmp(&SNAPSHOT_VERSION) {
+        Ordering::Less => "older",
+        Ordering::Equal => return None,
+        Ordering::Greater => "newer",
+    };
+    Some(format!("its version {v} is {than} than {SNAPSHOT_VERSION}"))
 }
 
 /// Windows and decisions of one shard.
@@ -119,12 +134,17 @@ impl Core {
     /// Takes over the state of a former owner.
     ///
     /// # Errors
-    /// When it cannot be read, is of a newer form, or was kept under other chains: their windows
+    /// When it cannot be read, is of another form, or was kept under other chains: their windows
     /// are found again by reading the stream.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let read: Snapshot = rmp_serde::from_slice(bytes).map_err(|e| e.to_string())?;
-        if read.v > SNAPSHOT_VERSION {
-            return Err(format!("its version {} is newer than {SNAPSHOT_VERSION}", read.v));
+        let read: Result<Snapshot<Saved, Joins>, _> = rmp_serde::from_slice(bytes);
+        let read = read.map_err(|error| {
+            // The version says it better, where there is one.
+            let versioned: Option<Versioned> = rmp_serde::from_slice(bytes).ok();
+            versioned.and_then(|of| other_form(of.v)).unwrap_or_else(|| error.to_string())
+        })?;
+        if let Some(wrong) = other_form(read.v) {
+            return Err(wrong);
         }
         if read.book != self.book.digest() {
             return Err("it was kept under other chains".to_owned());
@@ -181,6 +201,13 @@ impl Core {
     #[must_use]
     pub fn joins(&self) -> (usize, u64) {
         self.joiner.counters()
+    }
+
+    /// Whether silence up to `now` tells something that events alone do not. An owner that reads
+    /// late must settle then before it takes what ended the silence: another may have told it.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        [&self.live, &self.replayed, &self.backfilled].iter().any(|lane| lane.is_due(now))
     }
 
     /// The revisions that are due: one for each incident that changed since the last call, and

@@ -278,7 +278,7 @@ proptest! {
 }
 
 #[test]
-fn a_snapshot_of_other_chains_or_a_newer_form_is_refused() {
+fn a_snapshot_of_other_chains_or_another_form_is_refused() {
     let config = Arc::new(Config::default());
     let (one, other) = (book("temporal_ordered", 2, 5, ""), book("temporal_ordered", 2, 6, ""));
     let bytes = Core::new(config.clone(), one.clone()).snapshot().unwrap();
@@ -288,9 +288,18 @@ fn a_snapshot_of_other_chains_or_a_newer_form_is_refused() {
     assert_eq!(restore(&one, &bytes), "");
     assert!(restore(&other, &bytes).contains("other chains"));
     assert!(!restore(&one, &bytes[..bytes.len() / 2]).is_empty());
-    let mut newer = bytes.clone();
     // The version follows the name of its field.
-    let at = newer.windows(2).position(|pair| pair == b"\xa1v").unwrap();
-    newer[at + 2] += 1;
-    assert!(restore(&one, &newer).contains("newer"));
+    let at = bytes.windows(2).position(|pair| pair == b"\xa1v").unwrap() + 2;
+    let of_version = |v: u8| [&bytes[..at], &[v], &bytes[at + 1..]].concat();
+    let version = bytes[at];
+    assert!(restore(&one, &of_version(version + 1)).contains("newer"));
+    assert!(restore(&one, &of_version(version - 1)).contains("older"));
+    // Said also where nothing else of it can be read.
+    #[derive(serde::Serialize)]
+    struct Former {
+        v: u8,
+        windows: [u8; 3],
+    }
+    let former = rmp_serde::to_vec_named(&Former { v: 1, windows: [1, 2, 3] }).unwrap();
+    assert_eq!(restore(&one, &former), format!("its version 1 is older than {version}"));
 }

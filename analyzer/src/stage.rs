@@ -166,6 +166,10 @@ fn messages(revision: &Revision) -> Result<Vec<Publish>, CodecError> {
 impl Stage for Analyzer {
     fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
         for (index, delivery) in batch.deliveries.iter().enumerate() {
+            // What a former owner told in the silence before it may be contradicted by it.
+            if self.core.is_due(delivery.stored) {
+                self.settle(delivery.stored, out);
+            }
             // What is read again did not just arrive: idle time counts from when it was stored.
             let arrived = if batch.rebuilding { delivery.stored } else { batch.now };
             match self.take(delivery, arrived) {

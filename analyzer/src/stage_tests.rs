@@ -4,7 +4,7 @@ use crate::{
     Config, analyze,
     router::Router,
     stage::Analyzer,
-    testing::{Naming, at, scored, shipped},
+    testing::{Naming, at, book, scored, shipped},
 };
 use magsentinel_bus_schema::{
     Action, Alert, Assessment, Class, Effect, Keyed, Level, Limits, Message, Response, Scored,
@@ -327,6 +327,32 @@ fn what_the_silence_since_brings_is_told_when_the_rebuild_is_over() {
     stage.tick(at(1e4), &mut out);
     let closed: Vec<_> = of_chain(&out, CHAIN).iter().map(|a| a.status).collect();
     assert_eq!(closed, [Status::Closed]);
+}
+
+#[test]
+fn what_a_former_owner_told_in_a_silence_is_withdrawn_without_its_snapshot() {
+    let few = book("event_count", 1, 60, "  condition: {lte: 1}");
+    let owner = || Analyzer::new(Arc::new(config()), few.clone(), Shard(0));
+    let of = |name, stored| -> Vec<Delivery> {
+        let event = scored(name, "p0", Level::High, 10.0).user("ann");
+        routed(&[event]).into_iter().map(|one| Delivery { stored: at(stored), ..one }).collect()
+    };
+    let (before, after) = (of("a", 10.0), of("b", 60.0));
+    let mut former = owner();
+    handle(&mut former, &before, at(10.0), false);
+    let mut told = Output::default();
+    former.tick(at(50.0), &mut told);
+    let [opened] = of_chain(&told, "tested").try_into().unwrap();
+    assert_eq!((opened.status, opened.count), (Status::Opened, 1));
+    // Nobody held the shard when the event came that tells otherwise.
+    let mut next = owner();
+    handle(&mut next, &before, at(100.0), true);
+    let found = of_chain(&handle(&mut next, &after, at(100.0), false), "tested");
+    let last = found.iter().rfind(|a| a.incident == opened.incident).unwrap();
+    assert_eq!(last.status, Status::Closed);
+    let words = &last.reasoning;
+    assert!(words.iter().any(|line| line.starts_with("Withdrawn")), "{words:?}");
+    assert_eq!(found[0].id, opened.id, "what was told is told under the same id");
 }
 
 #[test]

@@ -22,15 +22,17 @@ use super::{
     agenda::Agenda,
     followed::{Followed, Key, Tell, Turn},
     member::{At, Packed},
+    saved::{Keys, Saved, Saving},
+    slots::{Slot, Slots},
     tally::Bounds,
-    track::Clock,
+    track::{Clock, Incident},
 };
 use crate::chain::{Book, Chain, Part, Parts};
 use magsentinel_bus_schema::{Scored, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+    cmp::Reverse,
+    collections::{BinaryHeap, binary_heap::PeekMut},
     time::Duration,
 };
 
@@ -87,33 +89,22 @@ pub enum Given {
 #[derive(Debug)]
 pub struct Lane {
     limits: Limits,
-    keys: HashMap<Arc<Key>, Box<Followed>>,
+    keys: Slots,
     /// By the time of the newest event, or an earlier one: put right when it matters.
-    by_age: BTreeSet<(Timestamp, Arc<Key>)>,
-    by_due: BTreeSet<(Timestamp, Arc<Key>)>,
+    by_age: BinaryHeap<Reverse<(Timestamp, Slot)>>,
+    by_due: Agenda,
     /// Keys with windows that wait to be judged, by the end of the first.
     to_judge: Agenda,
     /// How far windows were judged.
     judging: Option<Timestamp>,
     /// Keys that had events since the last settling, in the order of the first.
-    dirty: Vec<Arc<Key>>,
+    dirty: Vec<Slot>,
     /// With the clock at which they were.
-    given_up: Vec<(Followed, Clock)>,
+    given_up: Vec<(Key, Followed, Clock)>,
     newest: Option<Timestamp>,
     arrived: Timestamp,
     counters: Counters,
     buffer: Vec<u8>,
-}
-
-/// What a lane knows between two batches, when everything is settled.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Saved {
-    keys: Vec<Followed>,
-    newest: Option<Timestamp>,
-    arrived: Timestamp,
-    #[serde(default)]
-    judging: Option<Timestamp>,
-    counters: Counters,
 }
 
 impl Lane {
@@ -125,24 +116,21 @@ impl Lane {
         lane.judging = saved.judging;
         let judging = lane.clock().judging;
         lane.counters = saved.counters;
-        for followed in saved.keys {
-            let key = &followed.key;
-            lane.by_age.insert((followed.aged, key.clone()));
-            if let Some(due) = followed.due {
-                lane.by_due.insert((due, key.clone()));
-            }
-            lane.to_judge.set(key, followed.next_end(chains, judging));
-            lane.keys.insert(key.clone(), Box::new(followed));
+        for (key, followed) in saved.keys {
+            let (newest, next_end) = (followed.newest(), followed.next_end(chains, judging));
+            let Some(slot) = lane.keys.follow(key, followed) else { continue };
+            lane.by_age.push(Reverse((newest, slot)));
+            lane.to_judge.set(slot, next_end);
+            lane.plan(slot, chains);
         }
         lane
     }
 
     /// What the lane knows. Called between two batches.
     #[must_use]
-    pub fn save(&self) -> Saved {
-        let keys = self.by_age.iter().filter_map(|(_, key)| self.keys.get(key));
-        Saved {
-            keys: keys.map(|followed| Followed::clone(followed)).collect(),
+    pub fn save(&self) -> Saving<'_> {
+        Saving {
+            keys: Keys(&self.keys),
             newest: self.newest,
             arrived: self.arrived,
             judging: self.judging,
@@ -155,9 +143,9 @@ impl Lane {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            keys: HashMap::new(),
-            by_age: BTreeSet::new(),
-            by_due: BTreeSet::new(),
+            keys: Slots::default(),
+            by_age: BinaryHeap::new(),
+            by_due: Agenda::default(),
             to_judge: Agenda::default(),
             judging: None,
             dirty: Vec::new(),
@@ -196,15 +184,25 @@ impl Lane {
         }
     }
 
-    /// Lets time pass up to `now`: where no event has come for the closing lag, everything that
-    /// waits is judged.
-    fn pass(&mut self, now: Timestamp) -> Clock {
+    /// How far the silence up to `now` lets windows be judged: where no event has come for the
+    /// closing lag, everything that waits is.
+    fn judging_at(&self, now: Timestamp) -> Option<Timestamp> {
         let silence = now.since(self.arrived);
-        if let Some(newest) = self.newest.filter(|_| silence >= self.limits.closing_lag) {
-            let judging = newest.minus(self.limits.closing_lag).plus(silence);
-            self.judging = self.judging.max(Some(judging));
-        }
+        let newest = self.newest.filter(|_| silence >= self.limits.closing_lag)?;
+        Some(newest.minus(self.limits.closing_lag).plus(silence))
+    }
+
+    /// Lets time pass up to `now`.
+    fn pass(&mut self, now: Timestamp) -> Clock {
+        self.judging = self.judging.max(self.judging_at(now));
         self.clock()
+    }
+
+    /// Whether a settling at `now` may judge what only silence lets it judge.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let judging = self.judging_at(now).filter(|judging| Some(*judging) > self.judging);
+        judging.is_some_and(|judging| !self.dirty.is_empty() || self.to_judge.is_due(judging))
     }
 
     /// Takes it that no event will come any more: the next settling judges all that waits.
@@ -220,7 +218,8 @@ impl Lane {
 
     /// Whether an event of a key is kept, which then counts as a duplicate.
     pub fn knows(&mut self, key: &Key, at: At) -> bool {
-        let known = self.keys.get(key).is_some_and(|followed| followed.knows(at));
+        let place = self.keys.find(key).and_then(|slot| self.keys.get(slot));
+        let known = place.is_some_and(|place| place.followed.knows(at));
         self.counters.duplicates += u64::from(known);
         known
     }
@@ -284,151 +283,156 @@ impl Lane {
     /// Takes an event under a key; whether any chain keeps it.
     fn take(&mut self, book: &Book, key: Key, event: (At, &Packed, &[Part])) -> bool {
         let clock = self.clock();
-        let counters = &mut self.counters;
-        match self.keys.get_mut(&key) {
-            Some(known) => {
-                let kept = known.take(book, event, clock, &self.limits, counters);
-                if !std::mem::replace(&mut known.dirty, true) {
-                    self.dirty.push(known.key.clone());
-                }
-                kept
+        if let Some(slot) = self.keys.find(&key)
+            && let Some(place) = self.keys.get_mut(slot)
+        {
+            let (limits, counters) = (&self.limits, &mut self.counters);
+            let kept = place.followed.take(book, event, clock, limits, counters);
+            if !std::mem::replace(&mut place.dirty, true) {
+                self.dirty.push(slot);
             }
-            None => {
-                let mut new = Box::new(Followed::new(key, event.0.0));
-                let kept = new.take(book, event, clock, &self.limits, counters);
-                self.follow(new);
-                kept
-            }
+            return kept;
         }
+        let mut new = Followed::new(event.0.0);
+        let kept = new.take(book, event, clock, &self.limits, &mut self.counters);
+        self.follow(key, new);
+        kept
     }
 
     /// Follows a key, if need be in place of the one whose newest event is oldest.
-    fn follow(&mut self, mut new: Box<Followed>) {
+    fn follow(&mut self, key: Key, new: Followed) {
         if self.keys.len() >= self.limits.keys_max {
             self.give_up_oldest();
         }
-        new.dirty = true;
-        self.dirty.push(new.key.clone());
-        self.by_age.insert((new.aged, new.key.clone()));
-        self.keys.insert(new.key.clone(), new);
+        let newest = new.newest();
+        let Some(slot) = self.keys.follow(key, new) else {
+            self.counters.keys_given_up += 1;
+            return;
+        };
+        if let Some(place) = self.keys.get_mut(slot) {
+            place.dirty = true;
+            self.dirty.push(slot);
+        }
+        self.by_age.push(Reverse((newest, slot)));
     }
 
     fn give_up_oldest(&mut self) {
-        if let Some((_, oldest)) = self.oldest()
-            && let Some(followed) = self.remove(&oldest)
+        if self.oldest().is_some()
+            && let Some((key, followed)) = self.remove_oldest()
         {
             self.counters.keys_given_up += 1;
-            self.given_up.push((*followed, self.clock()));
+            self.given_up.push((key, followed, self.clock()));
         }
     }
 
-    /// The key whose newest event is oldest.
-    fn oldest(&mut self) -> Option<(Timestamp, Arc<Key>)> {
+    /// Brings the key whose newest event is oldest to the top of the heap; when that event was.
+    fn oldest(&mut self) -> Option<Timestamp> {
         loop {
-            let (aged, key) = self.by_age.first().cloned()?;
-            let followed = self.keys.get_mut(&key)?;
-            if followed.newest == aged {
-                return Some((aged, key));
+            let mut top = self.by_age.peek_mut()?;
+            let Reverse((aged, slot)) = *top;
+            match self.keys.get(slot).map(|place| place.followed.newest()) {
+                Some(newest) if newest == aged => return Some(newest),
+                Some(newest) => *top = Reverse((newest, slot)),
+                None => drop(PeekMut::pop(top)),
             }
-            followed.aged = followed.newest;
-            self.by_age.pop_first();
-            self.by_age.insert((followed.newest, key));
         }
     }
 
-    fn remove(&mut self, key: &Arc<Key>) -> Option<Box<Followed>> {
-        let followed = self.keys.remove(key)?;
-        self.by_age.remove(&(followed.aged, key.clone()));
-        if let Some(due) = followed.due {
-            self.by_due.remove(&(due, key.clone()));
-        }
-        self.to_judge.set(key, None);
-        Some(followed)
+    /// Follows the key at the top of the heap no longer.
+    fn remove_oldest(&mut self) -> Option<(Key, Followed)> {
+        let Reverse((_, slot)) = self.by_age.pop()?;
+        self.by_due.set(slot, None);
+        self.to_judge.set(slot, None);
+        self.keys.remove(slot)
     }
 
     /// Tells what has changed since the last call: grown, superseded and given-up incidents, and
     /// those that are due to be closed at `now`.
     pub fn settle(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
-        for (mut followed, clock) in std::mem::take(&mut self.given_up) {
-            self.counters.superseded += followed.grown(chains, clock, &self.limits, tell);
-            followed.each_incident(chains, |key, chain, incident| {
+        for (key, mut followed, clock) in std::mem::take(&mut self.given_up) {
+            let mut of_it = |chain: &Chain, incident: &mut Incident, turn| {
+                tell(&key, chain, incident, turn);
+            };
+            self.counters.superseded += followed.grown(chains, clock, &self.limits, &mut of_it);
+            followed.each_incident(chains, |chain, incident| {
                 if !incident.closed {
-                    tell(key, chain, incident, Turn::GivenUp);
+                    of_it(chain, incident, Turn::GivenUp);
                 }
             });
         }
         let clock = self.pass(now);
-        while let Some(key) = self.to_judge.next(clock.judging) {
-            if let Some(followed) = self.keys.get_mut(&key)
-                && !std::mem::replace(&mut followed.dirty, true)
+        while let Some(slot) = self.to_judge.next(clock.judging) {
+            if let Some(place) = self.keys.get_mut(slot)
+                && !std::mem::replace(&mut place.dirty, true)
             {
-                self.dirty.push(key);
+                self.dirty.push(slot);
             }
         }
         let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.retain(|key| {
-            let Some(followed) = self.keys.get_mut(key) else { return false };
-            followed.dirty = false;
-            self.counters.superseded += followed.grown(chains, clock, &self.limits, tell);
-            self.to_judge.set(key, followed.next_end(chains, clock.judging));
-            let quiet = followed.forget_quiet(chains, clock.watermark);
-            if !quiet {
-                self.plan(key, chains);
-            }
-            !quiet
-        });
+        dirty.retain(|slot| self.grown(*slot, chains, clock, tell));
         self.close(chains, now, tell);
         self.forget(chains, &dirty);
     }
 
+    /// Tells what is new of a key; whether there is anything to close and forget.
+    fn grown(&mut self, slot: Slot, chains: &[Chain], clock: Clock, tell: &mut Tell<'_>) -> bool {
+        let Some(place) = self.keys.get_mut(slot) else { return false };
+        place.dirty = false;
+        let Some((name, followed)) = self.keys.named(slot) else { return false };
+        let mut of_it = |chain: &Chain, incident: &mut Incident, turn| {
+            tell(&name.key(), chain, incident, turn);
+        };
+        self.counters.superseded += followed.grown(chains, clock, &self.limits, &mut of_it);
+        self.to_judge.set(slot, followed.next_end(chains, clock.judging));
+        let quiet = followed.forget_quiet(chains, clock.watermark);
+        if !quiet {
+            self.plan(slot, chains);
+        }
+        !quiet
+    }
+
     /// Puts a key down for its next closing.
-    fn plan(&mut self, key: &Arc<Key>, chains: &[Chain]) {
-        let Some(followed) = self.keys.get_mut(key) else { return };
+    fn plan(&mut self, slot: Slot, chains: &[Chain]) {
+        let Some(place) = self.keys.get_mut(slot) else { return };
         let mut due: Option<Timestamp> = None;
-        followed.each_incident(chains, |_, chain, incident| {
+        place.followed.each_incident(chains, |chain, incident| {
             if !incident.closed {
                 let at = incident.end.plus(chain.reach());
                 due = Some(due.map_or(at, |d| d.min(at)));
             }
         });
-        if let Some(before) = std::mem::replace(&mut followed.due, due) {
-            self.by_due.remove(&(before, key.clone()));
-        }
-        if let Some(due) = due {
-            self.by_due.insert((due, key.clone()));
-        }
+        self.by_due.set(slot, due);
     }
 
     fn close(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
         let Some(newest) = self.newest else { return };
         let clock = newest.minus(self.limits.closing_lag).plus(now.since(self.arrived));
-        while self.by_due.first().is_some_and(|(due, _)| *due < clock) {
-            let Some((_, key)) = self.by_due.pop_first() else { break };
-            if let Some(followed) = self.keys.get_mut(&key) {
-                followed.each_incident(chains, |key, chain, incident| {
+        while let Some(slot) = self.by_due.next(clock) {
+            if let Some((name, followed)) = self.keys.named(slot) {
+                followed.each_incident(chains, |chain, incident| {
                     if !incident.closed && incident.end.plus(chain.reach()) < clock {
-                        tell(key, chain, incident, Turn::Closed);
+                        tell(&name.key(), chain, incident, Turn::Closed);
                         incident.closed = true;
                     }
                 });
             }
-            self.plan(&key, chains);
+            self.plan(slot, chains);
         }
     }
 
     /// Forgets what no event that is in time can meet any more: a key when its newest event has
     /// left the longest window, older incidents of a key whenever it has a new event.
-    fn forget(&mut self, chains: &[Chain], dirty: &[Arc<Key>]) {
+    fn forget(&mut self, chains: &[Chain], dirty: &[Slot]) {
         let Some(watermark) = self.watermark() else { return };
         let longest = chains.iter().map(Chain::reach).max().unwrap_or_default();
         let horizon = watermark.minus(longest);
-        while let Some((_, key)) = self.oldest().filter(|(newest, _)| *newest < horizon) {
-            self.remove(&key);
+        while self.oldest().is_some_and(|newest| newest < horizon) {
+            self.remove_oldest();
         }
-        for key in dirty {
-            let Some(followed) = self.keys.get_mut(key) else { continue };
-            followed.forget(chains, watermark);
-            self.plan(key, chains);
+        for slot in dirty {
+            let Some(place) = self.keys.get_mut(*slot) else { continue };
+            place.followed.forget(chains, watermark);
+            self.plan(*slot, chains);
         }
     }
 }

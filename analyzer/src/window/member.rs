@@ -1,5 +1,7 @@
 //! What is kept of a scored event: as much as an assessment can say of it, and no more.
 
+mod brief;
+
 use magsentinel_bus_schema::{
     Entity, Id, Kind, Level, Scored, Timestamp, Token, decision::Evidence,
 };
@@ -26,15 +28,17 @@ pub type At = (Timestamp, Id);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     /// The event.
-    #[serde(with = "number")]
+    #[serde(with = "brief::id")]
     pub event: Id,
     /// Its kind.
+    #[serde(with = "brief::kind")]
     pub kind: Kind,
     /// It was played back or back-filled.
     pub replayed: bool,
     /// Who scored.
     pub patrol: Token,
     /// Its level.
+    #[serde(with = "brief::level")]
     pub level: Level,
     /// Its score, 0..=1.
     pub score: f32,
@@ -47,13 +51,13 @@ pub struct Member {
     /// Its reasons, those that are cited.
     pub reasons: Vec<String>,
     /// Who and what, all of it.
+    #[serde(with = "brief::entities")]
     pub entities: Vec<Entity>,
     /// Untrusted text of its body.
     pub excerpt: String,
     /// W3C trace context.
     pub trace: Option<String>,
     /// It was back-filled.
-    #[serde(default)]
     pub backfilled: bool,
 }
 
@@ -78,19 +82,6 @@ impl Member {
     }
 }
 
-/// An id as a number: half as long as its text.
-mod number {
-    use super::{Deserialize, Deserializer, Id, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(id: &Id, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_u128(id.as_u128())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Id, D::Error> {
-        u128::deserialize(d).map(Id::from_u128)
-    }
-}
-
 /// A text of at most so many characters.
 fn cut(text: &str, chars_max: usize) -> &str {
     if text.len() <= chars_max {
@@ -102,17 +93,20 @@ fn cut(text: &str, chars_max: usize) -> &str {
 /// [`Member`], of a scored event that is not taken apart for it.
 #[derive(Serialize)]
 struct MemberRef<'s> {
-    #[serde(with = "number")]
+    #[serde(with = "brief::id")]
     event: Id,
+    #[serde(with = "brief::kind")]
     kind: Kind,
     replayed: bool,
     patrol: &'s Token,
+    #[serde(with = "brief::level")]
     level: Level,
     score: f32,
     confidence: f32,
     category: &'s Token,
     techniques: &'s [String],
     reasons: SmallVec<[&'s str; REASONS_MAX.0]>,
+    #[serde(with = "brief::entities")]
     entities: &'s [Entity],
     excerpt: &'s str,
     trace: Option<&'s str>,

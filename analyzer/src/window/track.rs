@@ -72,7 +72,7 @@ impl Incident {
 }
 
 /// An event as a chain sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Its place in time.
     pub at: At,
@@ -84,13 +84,16 @@ pub struct Event {
     pub packed: Packed,
 }
 
+/// An event that is kept, with what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Entry {
-    event: Event,
+pub(super) struct Entry {
+    pub(super) at: At,
+    value: u64,
+    packed: Packed,
+    mask: Mask,
     /// It was found in a satisfied window; for a judged condition in one that nothing can change.
     member: bool,
     /// No window that ends with it is to be judged any more. So it is for all before it.
-    #[serde(default)]
     judged: bool,
 }
 
@@ -107,9 +110,12 @@ pub struct Clock {
 type New = (At, Mask, Arc<Member>);
 
 impl Entry {
+    fn new(Event { at, mask, value, packed }: Event) -> Self {
+        Self { at, value, packed, mask, member: false, judged: false }
+    }
+
     fn unpacked(&self) -> Option<New> {
-        let event = &self.event;
-        Some((event.at, event.mask, Arc::new(event.packed.member()?)))
+        Some((self.at, self.mask, Arc::new(self.packed.member()?)))
     }
 }
 
@@ -129,11 +135,10 @@ pub enum Taken {
     Refused,
 }
 
-/// Events kept, and incidents found, for one key under one chain. Small while nothing is found,
-/// because that is what nearly all keys are.
+/// Events kept, and incidents found, for one key under one chain. Small while nothing is found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Track {
-    /// In order of time. Room for one in place: most keys never have a second event.
+    /// In order of time. Room for one in place: most have no second.
     events: SmallVec<[Entry; 1]>,
     /// Events were taken since the last evaluation.
     stale: bool,
@@ -168,6 +173,21 @@ impl More {
 }
 
 impl Track {
+    /// A track of one event.
+    pub(super) fn one(entry: Entry, stale: bool) -> Self {
+        Self { events: SmallVec::from_buf([entry]), stale, more: None }
+    }
+
+    /// That one event, and whether it was taken since the last evaluation, where there is nothing
+    /// else.
+    pub(super) fn into_one(mut self) -> Result<(Entry, bool), Self> {
+        if self.more.is_some() || self.events.len() > 1 {
+            return Err(self);
+        }
+        let stale = self.stale;
+        self.events.pop().map(|entry| (entry, stale)).ok_or(self)
+    }
+
     /// The incidents, in order of time.
     pub fn incidents(&mut self) -> &mut [Incident] {
         self.more.as_mut().map_or(&mut [], |more| &mut more.incidents)
@@ -210,7 +230,7 @@ impl Track {
             }
         }
         let (Ok(place) | Err(place)) = self.place(event.at);
-        self.events.insert(place, Entry { event, member: false, judged: false });
+        self.events.insert(place, Entry::new(event));
         self.stale = true;
         Taken::New(gone)
     }
@@ -218,8 +238,8 @@ impl Track {
     /// Where the event of this time is, or belongs. Nearly always it is the newest.
     fn place(&self, at: At) -> Result<usize, usize> {
         match self.events.last() {
-            Some(newest) if newest.event.at >= at => {
-                self.events.binary_search_by_key(&at, |entry| entry.event.at)
+            Some(newest) if newest.at >= at => {
+                self.events.binary_search_by_key(&at, |entry| entry.at)
             }
             _ => Err(self.events.len()),
         }
@@ -235,15 +255,15 @@ impl Track {
     fn let_go_oldest(&mut self, how_many: usize) -> usize {
         let mut counts: BTreeMap<Mask, usize> = BTreeMap::new();
         for entry in &self.events {
-            *counts.entry(entry.event.mask).or_default() += 1;
+            *counts.entry(entry.mask).or_default() += 1;
         }
         let Some((mask, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else { return 0 };
         let (mut gone, mut newest) = (0, None);
         self.events.retain(|entry| {
-            let goes = gone < how_many && entry.event.mask == mask;
+            let goes = gone < how_many && entry.mask == mask;
             if goes {
                 gone += 1;
-                newest = Some(entry.event.at);
+                newest = Some(entry.at);
             }
             !goes
         });
@@ -261,7 +281,7 @@ impl Track {
             self.judge(chain, (*measure, range), clock, bounds);
             return;
         }
-        if !stale || !self.may_satisfy(chain) {
+        if !stale || !may_satisfy(chain, &self.events) {
             return;
         }
         let found = search(chain, &self.points());
@@ -276,11 +296,8 @@ impl Track {
     }
 
     fn points(&self) -> Vec<Point> {
-        let point = |entry: &Entry| Point {
-            at: entry.event.at.0.micros(),
-            mask: entry.event.mask,
-            value: entry.event.value,
-        };
+        let point =
+            |entry: &Entry| Point { at: entry.at.0.micros(), mask: entry.mask, value: entry.value };
         self.events.iter().map(point).collect()
     }
 
@@ -293,28 +310,6 @@ impl Track {
                 entry.unpacked()
             })
             .collect()
-    }
-
-    /// False where no window can satisfy the condition, however the kept events lie: most keys,
-    /// most of the time, and found without looking at windows.
-    fn may_satisfy(&self, chain: &Chain) -> bool {
-        if !chain.links.is_empty() {
-            return true;
-        }
-        match &chain.condition {
-            Condition::Ordered | Condition::Together => {
-                let met = self.events.iter().fold(0, |met, entry| met | entry.event.mask);
-                met.count_ones() as usize == chain.rules.len()
-            }
-            Condition::Count { at_least } | Condition::Distinct { at_least, .. } => {
-                self.events.len() as u64 >= *at_least
-            }
-            Condition::Sum { at_least, .. } => {
-                let values = self.events.iter().map(|entry| entry.event.value);
-                values.fold(0, u64::saturating_add) >= *at_least
-            }
-            Condition::Judged { .. } => true,
-        }
     }
 
     /// Forgets what no event at or after `watermark` can meet: events before
@@ -333,7 +328,35 @@ impl Track {
     }
 
     fn forget_events(&mut self, horizon: Timestamp) {
-        let old = self.events.partition_point(|entry| entry.event.at.0 < horizon);
+        let old = self.events.partition_point(|entry| entry.at.0 < horizon);
         self.events.drain(..old);
     }
+}
+
+/// False where no window can satisfy the condition, however the kept events lie: most keys,
+/// most of the time, and found without looking at windows.
+pub(super) fn may_satisfy(chain: &Chain, events: &[Entry]) -> bool {
+    if !chain.links.is_empty() {
+        return true;
+    }
+    match &chain.condition {
+        Condition::Ordered | Condition::Together => {
+            let met = events.iter().fold(0, |met, entry| met | entry.mask);
+            met.count_ones() as usize == chain.rules.len()
+        }
+        Condition::Count { at_least } | Condition::Distinct { at_least, .. } => {
+            events.len() as u64 >= *at_least
+        }
+        Condition::Sum { at_least, .. } => {
+            let values = events.iter().map(|entry| entry.value);
+            values.fold(0, u64::saturating_add) >= *at_least
+        }
+        Condition::Judged { .. } => true,
+    }
+}
+
+/// When the next window ends that the judging clock has not passed.
+pub(super) fn next_end(events: &[Entry], judging: Timestamp) -> Option<Timestamp> {
+    let next = events.partition_point(|entry| entry.at.0 < judging);
+    events.get(next).map(|entry| entry.at.0)
 }

@@ -5,7 +5,7 @@
 //! watermark and the judging clock are looked at again whenever an event comes, and what they
 //! make is set beside what was told.
 
-use super::{Clock, Entry, Incident, More, New, Track, merge, micros};
+use super::{Clock, Incident, More, New, Track, merge, micros, next_end};
 use crate::{
     chain::{Chain, Measure, Range},
     window::{Bounds, Ends, judged},
@@ -24,7 +24,7 @@ impl Track {
     ) {
         let first = self.events.partition_point(|entry| entry.judged);
         let since = match self.events.get(first) {
-            Some(entry) if entry.event.at.0 < clock.judging => entry.event.at.0.micros(),
+            Some(entry) if entry.at.0 < clock.judging => entry.at.0.micros(),
             // Nothing waits for this time, and what comes later changes nothing before it.
             _ => return,
         };
@@ -39,7 +39,7 @@ impl Track {
         let firm = ending(since, clock.watermark);
         let new = self.new_members(&firm.member);
         self.events.iter_mut().skip(first).for_each(|entry| {
-            entry.judged = entry.event.at.0 < clock.watermark;
+            entry.judged = entry.at.0 < clock.watermark;
         });
         if !new.is_empty() {
             let more = self.more.get_or_insert_default();
@@ -61,9 +61,7 @@ impl Track {
 
     /// When the next window ends that the judging clock has not passed.
     pub fn next_end(&self, judging: Timestamp) -> Option<Timestamp> {
-        let waiting = |entry: &&Entry| entry.event.at.0 >= judging;
-        let next = self.events.partition_point(|entry| entry.event.at.0 < judging);
-        self.events.get(next).filter(waiting).map(|entry| entry.event.at.0)
+        next_end(&self.events, judging)
     }
 }
 
