@@ -25,6 +25,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 pub async fn run(global: &Global, command: LeaseCommand) -> Result<()> {
     let settings = Settings::load(global)?;
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "lease").await?;
+    if let LeaseCommand::Evidence { id, out } = &command {
+        return crate::evidence::fetch(global, &bus, id, out).await;
+    }
     let (leases, off) = keeper::read(&bus).await.map_err(|e| anyhow!(e))?;
     match command {
         LeaseCommand::List { all } => {
@@ -36,6 +39,8 @@ pub async fn run(global: &Global, command: LeaseCommand) -> Result<()> {
             let lease = find(&leases, &id)?;
             global.output.print(lease, || told(lease));
         }
+        // Of leases that are long forgotten, too.
+        LeaseCommand::Evidence { .. } => {}
         LeaseCommand::Revoke(args) => {
             let lease = find(&leases, &args.id)?;
             if let Life::Ended { at, why, .. } = &lease.life {

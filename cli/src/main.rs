@@ -6,6 +6,7 @@ mod args;
 mod backtest;
 mod bundle;
 mod check;
+mod evidence;
 mod exit;
 mod explain;
 mod incident;

@@ -7,6 +7,7 @@ mod send;
 mod streams;
 
 pub use connect::{BusConfig, TlsConfig, connect};
+pub use read::Extent;
 pub use send::Fence;
 pub use streams::{StreamConfig, StreamLimits};
 

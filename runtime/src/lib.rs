@@ -26,6 +26,7 @@ pub mod settings;
 mod sharded;
 pub mod shutdown;
 pub mod stage;
+pub mod store;
 mod supervisor;
 pub mod table;
 mod task;

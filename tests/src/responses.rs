@@ -7,12 +7,15 @@ use magsentinel_bus_schema::{
 };
 use magsentinel_runtime::{bus::Bus, clock, stage::Publish};
 
-/// Settings of a responder that acts on packets, with no budget in the way.
+/// Settings of a responder that acts on packets, with no budget in the way. What these actions cite
+/// never was, so no evidence of it is looked for.
 pub const ENFORCING: &[&str] = &[
     "--set",
     "responder.policy.mode=enforce",
     "--set",
     "responder.nftables.enabled=true",
+    "--set",
+    "responder.evidence.enabled=false",
     "--set",
     "responder.policy.budget.targets_per_minute=10000000",
     "--set",

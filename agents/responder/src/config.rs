@@ -2,6 +2,7 @@
 
 use crate::{
     effector::{decisions, nftables, webhook},
+    evidence,
     rules::Policy,
 };
 use magsentinel_runtime::settings::{Section, Span};
@@ -24,6 +25,8 @@ pub struct Config {
     pub decisions: decisions::Config,
     /// A webhook, for what neither of them reaches.
     pub webhook: webhook::Config,
+    /// What is kept of what led to an effect.
+    pub evidence: evidence::Config,
     /// Folder of the switch that `magsentinel panic` puts there. Default (empty)
     /// `$XDG_STATE_HOME/magsentinel`, or below `$HOME/.local/state`.
     pub state_dir: PathBuf,
@@ -50,6 +53,7 @@ impl Default for Config {
             nftables: nftables::Config::default(),
             decisions: decisions::Config::default(),
             webhook: webhook::Config::default(),
+            evidence: evidence::Config::default(),
             state_dir: PathBuf::new(),
             reconcile_every: Span::s(2),
             leases_max: 200_000,
@@ -112,6 +116,7 @@ impl Section for Config {
             problems.push("decisions.listen: needs decisions.enabled".to_owned());
         }
         problems.extend(self.webhook.problems().into_iter().map(|p| format!("webhook.{p}")));
+        problems.extend(self.evidence.problems().into_iter().map(|p| format!("evidence.{p}")));
         problems
     }
 }
@@ -139,6 +144,10 @@ mod tests {
             },
             "batch_max": 0, "max_deliver": 0,
             "decisions": {"listen": "127.0.0.1:0", "client_header": "X Y"},
+            "evidence": {
+                "before": "2h", "after": "11m", "events_max": 0, "bytes_max": 1, "scan_max": 1,
+                "store_bytes_max": 1, "store_age_max": "1s",
+            },
         }))
         .unwrap();
         let keys: Vec<_> =
@@ -152,6 +161,13 @@ mod tests {
             "max_deliver",
             "decisions.client_header",
             "decisions.listen",
+            "evidence.before",
+            "evidence.after",
+            "evidence.store_age_max",
+            "evidence.events_max",
+            "evidence.bytes_max",
+            "evidence.scan_max",
+            "evidence.store_bytes_max",
         ];
         assert_eq!(keys, want);
     }

@@ -11,6 +11,7 @@ mod ending;
 mod orders;
 mod words;
 
+pub(crate) use words::NOTHING;
 pub use words::outcome_id;
 
 use crate::{

@@ -120,6 +120,7 @@ impl Keeper {
             nftables: config.nftables.enabled,
             decisions: config.decisions.enabled,
             webhook: config.webhook.url.is_some(),
+            evidence: config.evidence.enabled,
         };
         let desk = Desk::new(Arc::new(policy), reach, config.leases_max);
         let flag = HostFlag::of(&config.state_dir);

@@ -1,6 +1,6 @@
 //! A lease: what was asked, what became of it, and until when.
 
-use magsentinel_bus_schema::{Action, CodecError, Id, Timestamp, encode};
+use magsentinel_bus_schema::{Action, CodecError, Effect, Id, Timestamp, encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -81,6 +81,15 @@ impl Lease {
     #[must_use]
     pub fn id(&self) -> Id {
         self.action.id
+    }
+
+    /// Whether what it did stays although its time is up: evidence is not undone, and to tell so
+    /// would be wrong.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        matches!(self.action.effect, Effect::PreserveEvidence {})
+            && matches!(self.life, Life::Ended { held: true, .. })
+            && self.order.is_none()
     }
 
     /// When it ends by itself, if it holds.

@@ -4,7 +4,8 @@
 //! effect; [`effect`] says exactly what is done and exactly how it is undone. What may take
 //! effect becomes a [`lease`]: recorded before the effect, bounded in time, undone at its end.
 //! [`desk`] decides all of it, purely; [`keeper`] carries it out through [`effector`]s, and
-//! compares what is there with what should be, at the start and every few seconds.
+//! compares what is there with what should be, at the start and every few seconds. What led to an
+//! effect is kept as [`evidence`] after it.
 //!
 //! By default nothing is done: in mode `dry-run` an outcome says what would be.
 
@@ -12,6 +13,7 @@ pub mod config;
 pub mod desk;
 pub mod effect;
 pub mod effector;
+pub mod evidence;
 mod gate;
 pub mod keeper;
 pub mod lease;
@@ -35,7 +37,7 @@ use magsentinel_runtime::{
     stage::Stage,
 };
 use stage::Shared;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Why the responder cannot start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub enum Error {
 
 /// What the responder is made of.
 pub struct Parts {
-    /// The consumer of actions and orders.
+    /// The consumer of actions and orders, and that of outcomes, for their evidence.
     pub pools: Vec<Pool>,
     /// What is done before anything is consumed: what is stored is read, effectors are made ready.
     pub first: Task,
@@ -59,7 +61,7 @@ pub struct Parts {
 }
 
 /// The responder's parts. Its consumer is the durable `responder`: every action and order of the
-/// stream DECISIONS.
+/// stream DECISIONS. That of evidence is the durable `evidence`: every outcome.
 ///
 /// # Errors
 /// Everything that is wrong with the configuration, or the policy file.
@@ -70,10 +72,11 @@ pub fn parts(config: &Config) -> Result<Parts, Error> {
     if !problems.is_empty() {
         return Err(Error::Config(problems));
     }
-    let mut mode = config.policy.mode;
-    if let Some(file) = &config.policy_file {
-        mode = rules::read(file)?.mode;
-    }
+    let policy = match &config.policy_file {
+        Some(file) => rules::read(file)?,
+        None => config.policy.clone(),
+    };
+    let mode = policy.mode;
     if mode != Mode::DryRun && !config.nftables.enabled && !config.decisions.enabled {
         tracing::warn!(?mode, "no effector is switched on: every action will be refused");
     }
@@ -95,7 +98,17 @@ pub fn parts(config: &Config) -> Result<Parts, Error> {
         make: Arc::new(move || Ok(Box::new(Responder::new(made.clone())) as Box<dyn Stage>)),
     };
     let tasks = tasks.into_iter().chain(gate).collect();
-    Ok(Parts { pools: vec![pool], first: shared.opening(), tasks })
+    let evidence = config.evidence.enabled;
+    let evidence = evidence.then(|| evidence::stage::pool(config, look_back(&policy)));
+    let pools = std::iter::once(pool).chain(evidence).collect();
+    Ok(Parts { pools, first: shared.opening(), tasks })
+}
+
+/// How long before its outcome an action may have been asked for: it may have waited until it was
+/// too old, and then for an approval.
+fn look_back(policy: &Policy) -> Duration {
+    let Policy { max_action_age, clock_skew_max, approval, .. } = policy;
+    max_action_age.get() + clock_skew_max.get() + approval.expires_after.get()
 }
 
 fn asked(tenant: &Tenant) -> Vec<String> {

@@ -41,14 +41,21 @@ pub struct Reach {
     pub decisions: bool,
     /// The webhook.
     pub webhook: bool,
+    /// The store of evidence.
+    pub evidence: bool,
 }
 
 impl Thing {
-    /// What a step holds, with the effectors that there are.
+    /// What a step holds, with the effectors that there are. Evidence is no thing: it is kept after
+    /// the outcome that says so, and stays when the lease is over.
     ///
     /// # Errors
     /// A sentence that says which effector is missing.
     pub fn of(step: &Step, reach: Reach) -> Result<Vec<Self>, String> {
+        if *step == Step::Preserve {
+            let off = "evidence is not kept: set responder.evidence.enabled".to_owned();
+            return if reach.evidence { Ok(Vec::new()) } else { Err(off) };
+        }
         let packets = match step {
             Step::DropPackets { network, .. } => Some(Self::Dropped(*network)),
             Step::SlowPackets { network, .. } => Some(Self::Slowed(*network)),

@@ -1,6 +1,7 @@
 //! What can be typed about leases.
 
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 /// What to do with leases.
 #[derive(Subcommand)]
@@ -15,6 +16,16 @@ pub enum LeaseCommand {
     Show {
         /// Id, or an unambiguous beginning of at least four characters
         id: String,
+    },
+    /// What led to it, as it was kept: fetched, checked, and written to a file
+    ///
+    /// A bundle that is not as it was stored, in any byte, is not written: exit code 65.
+    Evidence {
+        /// Id of a lease or an incident, or an unambiguous beginning of at least four characters
+        id: String,
+        /// Where to
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// End one now, and undo its effect
     Revoke(OrderArgs),

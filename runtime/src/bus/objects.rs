@@ -48,6 +48,11 @@ impl Bus {
         self.streams.replicas
     }
 
+    /// Whether this role makes what is missing, and adjusts the limits of what is there.
+    pub(crate) fn manages(&self) -> bool {
+        self.streams.manage
+    }
+
     /// Stores an object under a name, in place of an earlier one of that name.
     ///
     /// # Errors

@@ -5,10 +5,20 @@ use crate::{delivery, stage::Delivery};
 use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, pull},
     message::Message,
+    stream::RawMessageErrorKind,
 };
 use futures::{Stream as Items, StreamExt};
 use magsentinel_bus_schema::{Stream, Timestamp};
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
+
+/// How far a stretch of a stream was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// To its end.
+    Whole,
+    /// As many messages as were allowed; more may be there.
+    Bounded,
+}
 
 impl Bus {
     fn unread(stream: Stream, why: String) -> Error {
@@ -39,7 +49,55 @@ impl Bus {
         filters: Vec<String>,
         show: impl FnMut(&Delivery),
     ) -> Result<u64, Error> {
-        self.read(stream, filters, DeliverPolicy::All, show).await
+        self.read(stream, filters, DeliverPolicy::All, always(show)).await
+    }
+
+    /// Shows what a stream stored from a time to another, both included, at most `messages_max`
+    /// messages, or until told to break off.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn read_stretch(
+        &self,
+        (stream, filters): (Stream, Vec<String>),
+        (since, until): (Timestamp, Timestamp),
+        messages_max: u64,
+        mut show: impl FnMut(&Delivery) -> ControlFlow<()>,
+    ) -> Result<Extent, Error> {
+        let (mut seen, mut extent) = (0, Extent::Whole);
+        let bounded = |delivery: &Delivery| {
+            if delivery.stored > until {
+                return ControlFlow::Break(());
+            }
+            if seen >= messages_max {
+                extent = Extent::Bounded;
+                return ControlFlow::Break(());
+            }
+            seen += 1;
+            show(delivery)
+        };
+        let from = Self::from_time(stream, since)?;
+        self.read(stream, filters, from, bounded).await?;
+        Ok(extent)
+    }
+
+    /// The message of a sequence; none where it is gone.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn read_one(&self, stream: Stream, seq: u64) -> Result<Option<Delivery>, Error> {
+        match self.stream(stream).await?.get_raw_message(seq).await {
+            Ok(message) => Ok(Some(delivery::stored(message))),
+            Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(e) => Err(Self::unread(stream, e.to_string())),
+        }
+    }
+
+    fn from_time(stream: Stream, since: Timestamp) -> Result<DeliverPolicy, Error> {
+        let nanos = i128::from(since.micros()).saturating_mul(1000);
+        let start_time = async_nats::datetime::from_nanos(nanos);
+        let start_time = start_time.map_err(|e| Self::unread(stream, e.to_string()))?;
+        Ok(DeliverPolicy::ByStartTime { start_time })
     }
 
     /// As [`Bus::read_all`], but only what was stored at a time or later.
@@ -50,10 +108,8 @@ impl Bus {
         since: Timestamp,
         show: impl FnMut(&Delivery),
     ) -> Result<u64, Error> {
-        let nanos = i128::from(since.micros()).saturating_mul(1000);
-        let start_time = async_nats::datetime::from_nanos(nanos);
-        let start_time = start_time.map_err(|e| Self::unread(stream, e.to_string()))?;
-        self.read(stream, filters, DeliverPolicy::ByStartTime { start_time }, show).await
+        let from = Self::from_time(stream, since)?;
+        self.read(stream, filters, from, always(show)).await
     }
 
     /// As [`Bus::read_all`], but only from this stream sequence on.
@@ -65,7 +121,7 @@ impl Bus {
         show: impl FnMut(&Delivery),
     ) -> Result<u64, Error> {
         let from = DeliverPolicy::ByStartSequence { start_sequence: seq.max(1) };
-        self.read(stream, filters, from, show).await
+        self.read(stream, filters, from, always(show)).await
     }
 
     async fn read(
@@ -73,7 +129,7 @@ impl Bus {
         stream: Stream,
         filters: Vec<String>,
         deliver_policy: DeliverPolicy,
-        mut show: impl FnMut(&Delivery),
+        mut show: impl FnMut(&Delivery) -> ControlFlow<()>,
     ) -> Result<u64, Error> {
         let unread = |why: String| Self::unread(stream, why);
         let held = self.stream(stream).await?;
@@ -89,7 +145,7 @@ impl Bus {
         let consumer = held.create_consumer(config).await.map_err(|e| unread(e.to_string()))?;
         let mut left = consumer.cached_info().num_pending;
         let mut read = 0;
-        while left > 0 {
+        'reading: while left > 0 {
             let fetched = consumer.fetch().max_messages(1000).messages().await;
             let mut fetched = fetched.map_err(|e| unread(e.to_string()))?;
             let before = read;
@@ -97,8 +153,10 @@ impl Bus {
                 let message = message.map_err(|e| unread(e.to_string()))?;
                 left = message.info().map_or(0, |i| i.pending);
                 if let Some(delivery) = delivery::of(&message) {
-                    show(&delivery);
                     read += 1;
+                    if show(&delivery).is_break() {
+                        break 'reading;
+                    }
                 }
             }
             if read == before {
@@ -142,5 +200,13 @@ impl Bus {
             message.ok().as_ref().and_then(delivery::of)
         };
         Ok(Box::pin(messages.filter_map(read)))
+    }
+}
+
+/// Shows everything.
+fn always(mut show: impl FnMut(&Delivery)) -> impl FnMut(&Delivery) -> ControlFlow<()> {
+    move |delivery| {
+        show(delivery);
+        ControlFlow::Continue(())
     }
 }

@@ -24,7 +24,9 @@ pub(crate) fn backoff(attempt: u64) -> Duration {
 pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, output: Output) {
     let Output { mut publish, failed, late, deed } = output;
     if let Some(deed) = deed {
-        match deed(context.clone()).await {
+        let done = deed(context.clone());
+        let done = if pool.slow { telling(pool, &held, done).await } else { done.await };
+        match done {
             Ok(more) => publish.extend(more),
             Err(reason) => {
                 tracing::warn!(consumer = %pool.durable, reason, "batch is tried again");
@@ -69,6 +71,23 @@ pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, outp
     }
     context.metrics.handled.get_or_create(&label).inc_by(done as u64);
     context.metrics.retried.get_or_create(&label).inc_by(again as u64);
+}
+
+/// Waits for slow work, and tells the server meanwhile that it goes on.
+async fn telling<T>(pool: &Pool, held: &[Held], work: impl Future<Output = T>) -> T {
+    let every = pool.ack_wait.get() / 3;
+    let mut told = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = told.tick() => {
+                for one in held {
+                    acknowledge(one, AckKind::Progress).await;
+                }
+            }
+        }
+    }
 }
 
 /// Stores everything, under an open gap where it is late. False when a message can never be

@@ -8,6 +8,7 @@
     reason = "a test reports by panicking"
 )]
 
+mod evidence;
 mod kills;
 mod orders;
 mod packets;

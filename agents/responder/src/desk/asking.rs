@@ -194,7 +194,8 @@ impl Desk {
         let lease = &held.lease;
         let outcome = match &lease.life {
             Life::Waiting { .. } => self.pending(lease, lease.since),
-            Life::Active { .. } => {
+            Life::Ended { at, why, .. } if !lease.stays() => self.ended(lease, why, *at),
+            Life::Active { .. } | Life::Ended { .. } => {
                 let Ok(step) = Step::of(&lease.action.effect, lease.action.ttl_s) else { return };
                 let status = match lease.turn {
                     0 => OutcomeStatus::Applied,
@@ -203,7 +204,6 @@ impl Desk {
                 self.changes(&held.things, &mut turn.changes);
                 self.applied(lease, &step, status, lease.since)
             }
-            Life::Ended { at, why, .. } => self.ended(lease, why, *at),
         };
         turn.tell.push((held.things.clone(), outcome));
     }

@@ -1,7 +1,11 @@
 //! What ends: by time, by order, by a policy that protects it now.
 
 use super::{Desk, Turn};
-use crate::{Policy, Surroundings, lease::Life, policy::protected};
+use crate::{
+    Policy, Surroundings,
+    lease::{Lease, Life},
+    policy::protected,
+};
 use magsentinel_bus_schema::{Id, Timestamp};
 use std::{sync::Arc, time::Duration};
 
@@ -42,6 +46,9 @@ impl Desk {
             lease.order = order.or(lease.order);
         });
         self.changes(&things, &mut turn.changes);
+        if self.lease(id).is_some_and(Lease::stays) {
+            return;
+        }
         turn.tell.extend(self.lease(id).map(|lease| (things, self.ended(lease, why, now))));
     }
 

@@ -9,7 +9,7 @@ mod any;
 mod forged;
 
 const START: i64 = 1_700_000_000_000_000;
-const REACH: Reach = Reach { nftables: true, decisions: false, webhook: false };
+const REACH: Reach = Reach { nftables: true, decisions: false, webhook: false, evidence: true };
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(START).plus(Duration::from_secs(seconds))
@@ -228,7 +228,7 @@ fn beyond_the_budget_the_rest_asks() {
 fn a_target_counts_once_however_many_effectors_act_on_it() {
     let mut policy = enforcing();
     policy.budget.targets_max = 2;
-    let reach = Reach { nftables: true, decisions: true, webhook: true };
+    let reach = Reach { nftables: true, decisions: true, webhook: true, evidence: true };
     let mut desk = Desk::new(Arc::new(policy), reach, 1000);
     let mut status = |n: u64| told(&ask(&mut desk, &block(&format!("203.0.113.{n}")), at(n))).0;
     use OutcomeStatus::{Applied, Pending};
@@ -319,7 +319,7 @@ fn what_no_effector_carries_out_is_refused() {
     revoke.target.class = Class::Key;
     let refused = ask(&mut desk(enforcing()), &revoke, at(1));
     assert!(told(&refused).1.contains("responder.decisions.enabled"), "{}", told(&refused).1);
-    let reach = Reach { nftables: true, decisions: true, webhook: true };
+    let reach = Reach { nftables: true, decisions: true, webhook: true, evidence: true };
     let mut desk = Desk::new(Arc::new(enforcing()), reach, 1000);
     let turn = ask(&mut desk, &revoke, at(1));
     assert_eq!(told(&turn).0, OutcomeStatus::Applied);
@@ -361,4 +361,29 @@ fn a_record_that_cannot_be_read_stops_everything() {
         assert!(desk.load([(key, bytes)]).is_err(), "{key}");
         assert_eq!(desk.desired().len(), 1);
     }
+}
+
+#[test]
+fn evidence_that_is_asked_for_holds_nothing_and_is_not_undone() {
+    let preserve = action(Effect::PreserveEvidence {}, "203.0.113.9");
+    let mut desk = desk(enforcing());
+    let turn = ask(&mut desk, &preserve, at(1));
+    assert_eq!(told(&turn).0, OutcomeStatus::Applied);
+    assert!(turn.changes.is_empty() && turn.before.len() == 1);
+    assert!(desk.passed(at(61)).tell.is_empty(), "to tell that it is undone would be wrong");
+    // Delivered again after that, it is told as before.
+    let again = ask(&mut desk, &preserve, at(62));
+    assert_eq!(told(&again).0, OutcomeStatus::Applied);
+    assert_eq!(again.tell[0].1.id, turn.tell[0].1.id);
+    // Revoked by somebody, it answers.
+    let mut desk = self::desk(enforcing());
+    ask(&mut desk, &preserve, at(1));
+    let revoked = desk.ordered(&order(Ask::Revoke { lease: preserve.id }, 2), at(2)).unwrap();
+    assert_eq!(told(&revoked).0, OutcomeStatus::Reverted);
+    // Where no evidence is kept, that is said.
+    let reach = Reach { evidence: false, ..REACH };
+    let mut desk = Desk::new(Arc::new(enforcing()), reach, 1000);
+    let turn = ask(&mut desk, &preserve, at(1));
+    let (status, why) = told(&turn);
+    assert!(status == OutcomeStatus::Refused && why.contains("responder.evidence.enabled"));
 }

@@ -29,7 +29,7 @@ pub fn outcome_id(action: Id, status: OutcomeStatus, turn: u32) -> Id {
     }
 }
 
-const NOTHING: &str = "none: nothing was changed";
+pub(crate) const NOTHING: &str = "none: nothing was changed";
 
 fn outcome(
     request: Request<'_>,
