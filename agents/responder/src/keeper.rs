@@ -301,7 +301,7 @@ impl Keeper {
             told.extend(self.look(context).await);
         }
         if !fresh {
-            return publishes(told).unwrap_or_default();
+            return writable(told);
         }
         let turn = self.desk.passed(now);
         told.extend(self.try_turn(turn, now).await);
@@ -311,7 +311,7 @@ impl Keeper {
             told.extend(self.reconcile(context.now()).await);
         }
         context.report("leases", self.report());
-        publishes(told).unwrap_or_default()
+        writable(told)
     }
 
     async fn try_turn(&mut self, turn: Turn, now: Timestamp) -> Vec<Outcome> {
@@ -391,6 +391,14 @@ enum Unstored {
     /// Another process has written the record.
     Taken,
     Failed(String),
+}
+
+/// What is told by itself, of nobody's asking: one that cannot be written does not hold up the
+/// others.
+fn writable(told: Vec<Outcome>) -> Vec<Publish> {
+    let one = |outcome| publishes(vec![outcome]);
+    let failed = |error: &String| tracing::error!(error, "an outcome cannot be written");
+    told.into_iter().filter_map(|told| one(told).inspect_err(failed).ok()).flatten().collect()
 }
 
 fn publishes(told: Vec<Outcome>) -> Result<Vec<Publish>, String> {
