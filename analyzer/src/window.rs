@@ -30,6 +30,7 @@
 //! kept events is not judged, because its number is not known.
 
 mod agenda;
+mod ages;
 mod chained;
 mod followed;
 mod gauge;

@@ -20,6 +20,7 @@
 
 use super::{
     agenda::Agenda,
+    ages::Ages,
     followed::{Followed, Key, Tell, Turn},
     member::{At, Packed},
     saved::{Keys, Saved, Saving},
@@ -30,11 +31,7 @@ use super::{
 use crate::chain::{Book, Chain, Part, Parts};
 use magsentinel_bus_schema::{Scored, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, binary_heap::PeekMut},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// What a lane is bounded by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +87,7 @@ pub enum Given {
 pub struct Lane {
     limits: Limits,
     keys: Slots,
-    /// By the time of the newest event, or an earlier one: put right when it matters.
-    by_age: BinaryHeap<Reverse<(Timestamp, Slot)>>,
+    by_age: Ages,
     by_due: Agenda,
     /// Keys with windows that wait to be judged, by the end of the first.
     to_judge: Agenda,
@@ -119,7 +115,7 @@ impl Lane {
         for (key, followed) in saved.keys {
             let (newest, next_end) = (followed.newest(), followed.next_end(chains, judging));
             let Some(slot) = lane.keys.follow(key, followed) else { continue };
-            lane.by_age.push(Reverse((newest, slot)));
+            lane.by_age.add(newest, slot);
             lane.to_judge.set(slot, next_end);
             lane.plan(slot, chains);
         }
@@ -144,7 +140,7 @@ impl Lane {
         Self {
             limits,
             keys: Slots::default(),
-            by_age: BinaryHeap::new(),
+            by_age: Ages::default(),
             by_due: Agenda::default(),
             to_judge: Agenda::default(),
             judging: None,
@@ -313,7 +309,7 @@ impl Lane {
             place.dirty = true;
             self.dirty.push(slot);
         }
-        self.by_age.push(Reverse((newest, slot)));
+        self.by_age.add(newest, slot);
     }
 
     fn give_up_oldest(&mut self) {
@@ -325,22 +321,24 @@ impl Lane {
         }
     }
 
-    /// Brings the key whose newest event is oldest to the top of the heap; when that event was.
+    /// Puts the key whose newest event is oldest first; when that event was.
     fn oldest(&mut self) -> Option<Timestamp> {
         loop {
-            let mut top = self.by_age.peek_mut()?;
-            let Reverse((aged, slot)) = *top;
-            match self.keys.get(slot).map(|place| place.followed.newest()) {
-                Some(newest) if newest == aged => return Some(newest),
-                Some(newest) => *top = Reverse((newest, slot)),
-                None => drop(PeekMut::pop(top)),
+            let (aged, slot) = self.by_age.first()?;
+            let newest = self.keys.get(slot).map(|place| place.followed.newest());
+            if newest == Some(aged) {
+                return newest;
+            }
+            self.by_age.pop();
+            if let Some(newest) = newest {
+                self.by_age.add(newest, slot);
             }
         }
     }
 
-    /// Follows the key at the top of the heap no longer.
+    /// Follows the first key no longer.
     fn remove_oldest(&mut self) -> Option<(Key, Followed)> {
-        let Reverse((_, slot)) = self.by_age.pop()?;
+        let (_, slot) = self.by_age.pop()?;
         self.by_due.set(slot, None);
         self.to_judge.set(slot, None);
         self.keys.remove(slot)
