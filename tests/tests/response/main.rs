@@ -9,6 +9,7 @@
 )]
 
 mod evidence;
+mod forged;
 mod kills;
 mod orders;
 mod packets;
