@@ -9,7 +9,11 @@ use async_nats::jetstream::{
     object_store::{self, GetErrorKind, InfoErrorKind, ObjectStore},
     stream::StorageType,
 };
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
+
+/// How long the next bytes of an object may take before they are taken to be gone.
+const QUIET_MAX: Duration = Duration::from_secs(10);
 
 /// Bounds of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +105,19 @@ impl Store {
             Err(e) if e.kind() == GetErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed(e)),
         };
-        let mut found = Vec::new();
-        match object.take(bytes_max.saturating_add(1)).read_to_end(&mut found).await {
-            Ok(_) => Ok(Some(found)),
-            // The digest that the store holds beside it is another one.
-            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => Ok(Some(found)),
-            Err(e) => Err(failed(format!("{name}: {e}"))),
+        let (mut object, mut found) = (object.take(bytes_max.saturating_add(1)), Vec::new());
+        loop {
+            // The server says nothing of chunks that are gone: they do not come.
+            let read = tokio::time::timeout(QUIET_MAX, object.read_buf(&mut found)).await;
+            match read {
+                Ok(Ok(0)) | Err(_) => return Ok(Some(found)),
+                Ok(Ok(_)) => {}
+                // The digest that the store holds beside it is another one.
+                Ok(Err(e)) if e.kind() == std::io::ErrorKind::InvalidData => {
+                    return Ok(Some(found));
+                }
+                Ok(Err(e)) => return Err(failed(format!("{name}: {e}"))),
+            }
         }
     }
 }

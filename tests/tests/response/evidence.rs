@@ -248,6 +248,12 @@ async fn a_block_is_followed_by_a_bundle_that_holds_what_it_cites_and_proves_its
     assert_eq!(out.status.code(), Some(65), "{out:?}");
     assert!(String::from_utf8_lossy(&out.stderr).contains("damaged"), "{out:?}");
     assert!(!file.exists());
+    // And where nothing but its name is left.
+    let stream = js.get_stream("OBJ_mag-default-evidence").await.unwrap();
+    stream.purge().filter("$O.mag-default-evidence.C.>").await.unwrap();
+    let out = fetch();
+    assert_eq!(out.status.code(), Some(65), "{out:?}");
+    assert!(!file.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
