@@ -5,7 +5,8 @@ use crate::{args::Global, output::Format};
 use anyhow::Result;
 use futures::{Stream, StreamExt};
 use magsentinel_bus_schema::{
-    Alert, Analysis, Author, Id, Level, Limits, Outcome, Response, Status, Subject, subject,
+    Alert, Analysis, Id, Level, Limits, Outcome, Response, Status, Subject, decision::Author,
+    subject,
 };
 use magsentinel_runtime::{bus::Bus, stage::Delivery};
 use std::{
