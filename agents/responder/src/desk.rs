@@ -21,14 +21,15 @@ use crate::{
     thing::{Reach, Sort, Thing},
 };
 use budget::Spent;
-use magsentinel_bus_schema::{Id, Outcome, Timestamp};
+use magsentinel_bus_schema::{Effect, Id, Outcome, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-/// Most leases in one record.
-const PAGE_LEASES_MAX: usize = 512;
+/// Most leases in one record. Of a lease with the longest names and reason, each letter of four
+/// bytes, this many fit into the 1 MiB that a server takes by default.
+const PAGE_LEASES_MAX: usize = 128;
 
 /// What follows from an event.
 #[derive(Debug, Default)]
@@ -133,7 +134,9 @@ impl Desk {
             fresh.pages.entry(page).or_default();
             for lease in read_page(bytes).map_err(wrong)?.leases {
                 // Also where it only waited: it may have held before that.
-                fresh.spent.note(lease.id(), lease.since);
+                if !matches!(lease.action.effect, Effect::PreserveEvidence {}) {
+                    fresh.spent.note(lease.id(), lease.since);
+                }
                 fresh.put(lease, page);
             }
         }

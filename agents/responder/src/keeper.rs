@@ -67,7 +67,7 @@ pub struct Keeper {
     loaded: bool,
     reloaded: Option<Instant>,
     flag: HostFlag,
-    watch: Watch,
+    watch: Option<Watch>,
     policy_error: Option<String>,
     looked: Option<Instant>,
     compared: Option<Instant>,
@@ -95,12 +95,12 @@ impl Keeper {
     /// When the store or an effector cannot be used, or the policy file is wrong: at the start
     /// there is no earlier policy to go on with.
     pub async fn open(config: Arc<Config>, bus: &Bus) -> Result<(Self, Option<View>), String> {
+        // Before it is read: what is written in between is seen as a change.
+        let watch = config.policy_file.as_deref().map(Watch::of);
         let policy = match &config.policy_file {
             Some(file) => rules::read(file).map_err(|e| e.to_string())?,
             None => config.policy.clone(),
         };
-        let mut watch = Watch::default();
-        drop(config.policy_file.as_deref().and_then(|file| watch.changed(file)));
         let table = Table::open(bus, BUCKET, ABOUT).await.map_err(|e| e.to_string())?;
         let mut effectors: Vec<Box<dyn Effector>> = Vec::new();
         let mut view = None;
@@ -328,8 +328,10 @@ impl Keeper {
     }
 
     async fn heed_policy(&mut self, now: Timestamp) -> Vec<Outcome> {
-        let Some(file) = self.config.policy_file.clone() else { return Vec::new() };
-        match self.watch.changed(&file) {
+        let (Some(file), Some(watch)) = (self.config.policy_file.clone(), &mut self.watch) else {
+            return Vec::new();
+        };
+        match watch.changed(&file, Instant::now()) {
             None => Vec::new(),
             Some(Ok(policy)) => {
                 self.policy_error = None;

@@ -46,12 +46,16 @@ impl Desk {
             }
             Verdict::Allowed(step) => step,
         };
-        let mode = self.policy.mode.min(action.mode);
+        // To keep evidence changes nothing that anybody uses: it needs no leave, takes up no budget,
+        // and is what those want most who only look on.
+        let keeps = step == Step::Preserve;
+        let mode = if keeps { Mode::Enforce } else { self.policy.mode.min(action.mode) };
         if mode == Mode::DryRun {
             turn.tell.push((Vec::new(), self.would_apply(request, &step, now)));
             return;
         }
         let way = match Thing::of(&step, self.reach) {
+            Ok(_) if keeps && self.leases.len() < self.leases_max => Way::Now,
             Ok(things) => self.way(mode, request, &things, now),
             Err(why) => Way::Never(why),
         };
@@ -143,7 +147,7 @@ impl Desk {
         let action = request.action;
         let until = now.plus(Duration::from_secs(action.ttl_s));
         let held = self.leases.get(&action.id).and_then(|held| held.lease.holds_until());
-        if held.is_none() {
+        if held.is_none() && *step != Step::Preserve {
             self.spent.note(action.id, now);
         }
         let status = if held.is_some() { OutcomeStatus::Renewed } else { OutcomeStatus::Applied };
