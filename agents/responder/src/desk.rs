@@ -69,7 +69,10 @@ pub struct Desk {
     networks: usize,
     /// How many of the wanted things there are of each sort.
     sorts: BTreeMap<Sort, u64>,
+    /// New targets lately.
     spent: Spent,
+    /// Incidents whose evidence was asked for lately.
+    kept: Spent,
     off: Option<Off>,
     next_page: u64,
     /// Pages whose leases changed in this turn.
@@ -107,6 +110,7 @@ impl Desk {
             networks: 0,
             sorts: BTreeMap::new(),
             spent: Spent::default(),
+            kept: Spent::default(),
             off: None,
             next_page: 0,
             dirty: BTreeSet::new(),
@@ -134,8 +138,9 @@ impl Desk {
             fresh.pages.entry(page).or_default();
             for lease in read_page(bytes).map_err(wrong)?.leases {
                 // Also where it only waited: it may have held before that.
-                if !matches!(lease.action.effect, Effect::PreserveEvidence {}) {
-                    fresh.spent.note(lease.id(), lease.since);
+                match lease.action.effect {
+                    Effect::PreserveEvidence {} => fresh.kept.note(lease.id(), lease.since),
+                    _ => fresh.spent.note(lease.id(), lease.since),
                 }
                 fresh.put(lease, page);
             }

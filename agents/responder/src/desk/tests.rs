@@ -390,7 +390,7 @@ fn evidence_that_is_asked_for_holds_nothing_and_is_not_undone() {
 }
 
 #[test]
-fn evidence_is_kept_whatever_the_mode_and_takes_up_no_budget() {
+fn evidence_is_kept_whatever_the_mode_and_has_a_budget_of_its_own() {
     let mut policy = Policy::default();
     assert_eq!(policy.mode, Mode::DryRun);
     let preserve = |n: u64| Action {
@@ -405,10 +405,15 @@ fn evidence_is_kept_whatever_the_mode_and_takes_up_no_budget() {
 
     policy.mode = Mode::Enforce;
     policy.budget.targets_per_minute = 1;
+    policy.budget.evidence_per_minute = 5;
     let mut acting = desk(policy);
     for n in 0..5 {
         assert_eq!(told(&ask(&mut acting, &preserve(n), at(1))).0, OutcomeStatus::Applied);
     }
+    let turn = ask(&mut acting, &preserve(5), at(2));
+    let (status, why) = told(&turn);
+    assert!(status == OutcomeStatus::Refused && why.contains("evidence_per_minute"), "{why}");
+    assert_eq!(told(&ask(&mut acting, &preserve(6), at(62))).0, OutcomeStatus::Applied);
     assert_eq!(told(&ask(&mut acting, &block("203.0.113.9"), at(1))).0, OutcomeStatus::Applied);
     let turn = ask(&mut acting, &block("203.0.113.10"), at(1));
     assert_eq!(told(&turn).0, OutcomeStatus::Pending, "the budget is that of targets");
