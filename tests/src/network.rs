@@ -3,6 +3,7 @@
 //! Needs root, and the programs `ip`, `unshare`, `nsenter` and `nft`.
 
 use std::{
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -127,6 +128,34 @@ impl Neighbour {
         let args =
             ["--net", "--target", &pid, "--", "timeout", "0.5", "bash", "-c", script.as_str()];
         output("nsenter", &args).status.success()
+    }
+
+    /// Connects to us from one of its addresses, and stays connected until dropped.
+    #[must_use]
+    pub fn connects(&self, from: &str, listener: &TcpListener) -> Connected {
+        let port = listener.local_addr().expect("it listens").port();
+        let _routed =
+            self.run("ip", &["-4", "route", "replace", HERE, "dev", "cable", "src", from]);
+        let pid = self.process.id().to_string();
+        let script = format!("exec 3<>/dev/tcp/{HERE}/{port} && exec sleep infinity");
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &pid, "--", "bash", "-c", &script]);
+        let process = command.stdin(Stdio::null()).spawn().expect("nsenter starts");
+        let (stream, _) = listener.accept().expect("it connects");
+        Connected { process, _stream: stream }
+    }
+}
+
+/// A connection that somebody beside us holds.
+pub struct Connected {
+    process: Child,
+    _stream: TcpStream,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 

@@ -21,14 +21,15 @@ use crate::{
     thing::{Reach, Sort, Thing},
 };
 use budget::Spent;
-use magsentinel_bus_schema::{Id, Outcome, Timestamp};
+use magsentinel_bus_schema::{Effect, Id, Outcome, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-/// Most leases in one record.
-const PAGE_LEASES_MAX: usize = 512;
+/// Most leases in one record. Of a lease with the longest names and reason, each letter of four
+/// bytes, this many fit into the 1 MiB that a server takes by default.
+const PAGE_LEASES_MAX: usize = 128;
 
 /// What follows from an event.
 #[derive(Debug, Default)]
@@ -68,7 +69,10 @@ pub struct Desk {
     networks: usize,
     /// How many of the wanted things there are of each sort.
     sorts: BTreeMap<Sort, u64>,
+    /// New targets lately.
     spent: Spent,
+    /// Incidents whose evidence was asked for lately.
+    kept: Spent,
     off: Option<Off>,
     next_page: u64,
     /// Pages whose leases changed in this turn.
@@ -106,6 +110,7 @@ impl Desk {
             networks: 0,
             sorts: BTreeMap::new(),
             spent: Spent::default(),
+            kept: Spent::default(),
             off: None,
             next_page: 0,
             dirty: BTreeSet::new(),
@@ -133,7 +138,10 @@ impl Desk {
             fresh.pages.entry(page).or_default();
             for lease in read_page(bytes).map_err(wrong)?.leases {
                 // Also where it only waited: it may have held before that.
-                fresh.spent.note(lease.id(), lease.since);
+                match lease.action.effect {
+                    Effect::PreserveEvidence {} => fresh.kept.note(lease.id(), lease.since),
+                    _ => fresh.spent.note(lease.id(), lease.since),
+                }
                 fresh.put(lease, page);
             }
         }

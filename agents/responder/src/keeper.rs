@@ -1,13 +1,16 @@
 //! Carries out what the desk decides: records first, then the world, then what is told.
 
+mod around;
 mod carry;
 mod compare;
 mod files;
 
 pub use files::{FLAG, HostFlag};
 
+use around::Around;
+
 use crate::{
-    Config, Surroundings,
+    Config,
     desk::{Desk, Turn},
     effector::{Effector, decisions::Decisions, nftables::Nftables, webhook::Webhook},
     lease::{self, Lease},
@@ -19,7 +22,6 @@ use magsentinel_bus_schema::{Action, Order, Outcome, Subject, Tenant, Timestamp,
 use magsentinel_runtime::{bus::Bus, context::Context, stage::Publish, table::Table};
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,8 +30,6 @@ use std::{
 pub const BUCKET: &str = "lease";
 const ABOUT: &str = "Leases of effects: what the responder holds, and until when";
 
-/// How often the responder looks around.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long after it was recorded an effect has surely been told, or its action is delivered again.
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
 /// How often what is stored is read again, at most, while another process writes it.
@@ -67,9 +67,9 @@ pub struct Keeper {
     loaded: bool,
     reloaded: Option<Instant>,
     flag: HostFlag,
-    watch: Watch,
+    watch: Option<Watch>,
     policy_error: Option<String>,
-    looked: Option<Instant>,
+    around: Around,
     compared: Option<Instant>,
     /// Outcomes of what could not be done yet.
     untold: Vec<(Vec<Thing>, Outcome)>,
@@ -95,12 +95,12 @@ impl Keeper {
     /// When the store or an effector cannot be used, or the policy file is wrong: at the start
     /// there is no earlier policy to go on with.
     pub async fn open(config: Arc<Config>, bus: &Bus) -> Result<(Self, Option<View>), String> {
+        // Before it is read: what is written in between is seen as a change.
+        let watch = config.policy_file.as_deref().map(Watch::of);
         let policy = match &config.policy_file {
             Some(file) => rules::read(file).map_err(|e| e.to_string())?,
             None => config.policy.clone(),
         };
-        let mut watch = Watch::default();
-        drop(config.policy_file.as_deref().and_then(|file| watch.changed(file)));
         let table = Table::open(bus, BUCKET, ABOUT).await.map_err(|e| e.to_string())?;
         let mut effectors: Vec<Box<dyn Effector>> = Vec::new();
         let mut view = None;
@@ -136,7 +136,7 @@ impl Keeper {
             flag,
             watch,
             policy_error: None,
-            looked: None,
+            around: Around::open(bus).await,
             compared: None,
             untold: Vec::new(),
             counts: Counts::default(),
@@ -155,6 +155,8 @@ impl Keeper {
     ) -> Result<Vec<Publish>, String> {
         for _ in 0..ATTEMPTS {
             self.ready(context).await?;
+            let told = self.look(true, context.now()).await;
+            self.untold.extend(told.into_iter().map(|outcome| (Vec::new(), outcome)));
             match self.answer_once(context, asked).await {
                 Ok(told) => return publishes(told),
                 Err(Unstored::Taken) => self.loaded = false,
@@ -296,10 +298,7 @@ impl Keeper {
         };
         told.extend(self.heed_flag(now).await);
         told.extend(self.heed_policy(now).await);
-        if self.looked.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
-            self.looked = Some(Instant::now());
-            told.extend(self.look(context).await);
-        }
+        told.extend(self.look(false, now).await);
         if !fresh {
             return writable(told);
         }
@@ -328,8 +327,10 @@ impl Keeper {
     }
 
     async fn heed_policy(&mut self, now: Timestamp) -> Vec<Outcome> {
-        let Some(file) = self.config.policy_file.clone() else { return Vec::new() };
-        match self.watch.changed(&file) {
+        let (Some(file), Some(watch)) = (self.config.policy_file.clone(), &mut self.watch) else {
+            return Vec::new();
+        };
+        match watch.changed(&file, Instant::now()) {
             None => Vec::new(),
             Some(Ok(policy)) => {
                 self.policy_error = None;
@@ -345,13 +346,10 @@ impl Keeper {
         }
     }
 
-    async fn look(&mut self, context: &Context) -> Vec<Outcome> {
+    /// Looks around, and ends what turns out to be on something that must never be blocked.
+    async fn look(&mut self, acting: bool, now: Timestamp) -> Vec<Outcome> {
         let ports = &self.desk.policy().never_block.operator_ports;
-        let mut around = Surroundings::look(Path::new("/"), ports);
-        for address in context.bus.server_addresses().await {
-            around.add(address, "a NATS server");
-        }
-        let now = context.now();
+        let Some(around) = self.around.look(acting, ports) else { return Vec::new() };
         let turn = self.desk.surrounded(around, now);
         self.try_turn(turn, now).await
     }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Cited events that a lease keeps; the outcome names the incident, which has them all.
-const EVENTS_MAX: usize = 64;
+const EVENTS_MAX: usize = 32;
 /// Characters of a reason that a lease keeps.
 const REASON_CHARS_MAX: usize = 512;
 

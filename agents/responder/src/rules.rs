@@ -51,6 +51,9 @@ pub struct Budget {
     pub targets_per_minute: u64,
     /// Targets acted on at the same time, 0 to 1000000. Default 10000.
     pub targets_max: u64,
+    /// Incidents within any minute whose evidence is kept because it was asked for, 0 to 10000000.
+    /// More are refused, so that whoever causes many cannot fill the store. Default 60.
+    pub evidence_per_minute: u64,
 }
 
 /// What waits for approval.
@@ -125,7 +128,7 @@ impl Default for Policy {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { targets_per_minute: 60, targets_max: 10_000 }
+        Self { targets_per_minute: 60, targets_max: 10_000, evidence_per_minute: 60 }
     }
 }
 
@@ -187,8 +190,9 @@ impl Policy {
                 problems.push(format!("{key}: must be {least} to {most}, not {value}"));
             }
         };
-        let Budget { targets_per_minute, targets_max } = self.budget;
+        let Budget { targets_per_minute, targets_max, evidence_per_minute } = self.budget;
         number("budget.targets_per_minute", targets_per_minute, 0, 10_000_000);
+        number("budget.evidence_per_minute", evidence_per_minute, 0, 10_000_000);
         number("budget.targets_max", targets_max, 0, 1_000_000);
         number("approval.waiting_max", self.approval.waiting_max as u64, 1, 100_000);
         number("prefix.v4_bits_min", self.prefix.v4_bits_min.into(), 8, 32);

@@ -107,3 +107,25 @@ async fn what_others_take_away_or_add_is_put_right() {
         assert!(!neighbour.reaches(ATTACKER, port) && neighbour.reaches(OTHER, port), "{meddling}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_just_logged_in_to_administer_is_not_shut_out() {
+    if !own_network("packets::whoever_has_just_logged_in_to_administer_is_not_shut_out") {
+        return;
+    }
+    let (neighbour, (listener, port)) = (Neighbour::with(&[ATTACKER, OTHER]), port());
+    let mut mesh = Mesh::new();
+    let operators = format!("responder.policy.never_block.operator_ports=[{port}]");
+    mesh.start("responder", &[ENFORCING, &["--set", &operators]].concat());
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    // It has looked around, and now somebody comes.
+    let _operator = neighbour.connects(OTHER, &listener);
+    let (own, other) = (block(OTHER, 600), block(ATTACKER, 600));
+    ask(&bus, &[own.clone(), other.clone()]).await;
+    let refused = outcome(&bus, own.id, |_| true).await;
+    assert_eq!(refused.status, OutcomeStatus::Refused, "{refused:?}");
+    assert!(refused.detail.contains("connected to a port of the operators"), "{refused:?}");
+    outcome(&bus, other.id, |o| o.status == OutcomeStatus::Applied).await;
+    assert!(neighbour.reaches(OTHER, port) && !neighbour.reaches(ATTACKER, port));
+}

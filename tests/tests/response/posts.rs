@@ -46,7 +46,8 @@ impl Seen {
     }
 }
 
-/// A receiver that refuses so many requests, and then takes all.
+/// A receiver that cannot take so many requests, and then takes all but those of people whose names
+/// begin with `unknown`.
 #[derive(Clone, Default)]
 struct Receiver {
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -82,10 +83,17 @@ impl Receiver {
         }
         let mut body = vec![0; headers["content-length"].parse().unwrap()];
         reader.read_exact(&mut body).ok()?;
-        self.seen.lock().unwrap().push(Seen { headers, body });
+        let seen = Seen { headers, body };
+        let name = seen.json()["name"].as_str().unwrap().to_owned();
+        self.seen.lock().unwrap().push(seen);
         let less = |left: u32| left.checked_sub(1);
         let refused = self.refuses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
-        let status = if refused { "503 Service Unavailable" } else { "204 No Content" };
+        let unknown = name.starts_with("unknown");
+        let status = match (refused, unknown) {
+            (true, _) => "503 Service Unavailable",
+            (false, true) => "422 Unprocessable Content",
+            (false, false) => "204 No Content",
+        };
         let mut stream = stream;
         write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").ok()
     }
@@ -188,4 +196,30 @@ async fn a_receiver_that_is_away_keeps_nothing_else_from_being_done() {
         outcomes(&bus, asked.id).await.iter().all(|o| o.status != OutcomeStatus::Applied),
         "it is not told as done while a part of it is not"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_refuses_keeps_nothing_else_from_being_told() {
+    let receiver = Receiver::default();
+    let port = receiver.start();
+    let mut mesh = Mesh::new();
+    let settings = settings(&mesh, port);
+    start(&mut mesh, &settings);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    // More than are under way at once, and sorted before the good one.
+    let unknown: Vec<Action> = (0..20).map(|n| suspend(&format!("unknown-{n:02}"), 600)).collect();
+    let good = suspend("zoe", 600);
+    ask(&bus, &unknown).await;
+    for one in &unknown {
+        let failed = outcome(&bus, one.id, |o| o.status == OutcomeStatus::Failed).await;
+        assert!(failed.detail.contains("422"), "{failed:?}");
+    }
+    ask(&bus, std::slice::from_ref(&good)).await;
+    outcome(&bus, good.id, |o| o.status == OutcomeStatus::Applied).await;
+    assert_eq!(receiver.about("zoe").len(), 1);
+    for one in &unknown {
+        let told = outcomes(&bus, one.id).await;
+        assert!(told.iter().all(|o| o.status != OutcomeStatus::Applied), "{told:?}");
+    }
 }

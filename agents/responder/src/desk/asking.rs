@@ -46,12 +46,16 @@ impl Desk {
             }
             Verdict::Allowed(step) => step,
         };
-        let mode = self.policy.mode.min(action.mode);
+        // To keep evidence changes nothing that anybody uses: it needs no leave, has a budget of
+        // its own, and is what those want most who only look on.
+        let keeps = step == Step::Preserve;
+        let mode = if keeps { Mode::Enforce } else { self.policy.mode.min(action.mode) };
         if mode == Mode::DryRun {
             turn.tell.push((Vec::new(), self.would_apply(request, &step, now)));
             return;
         }
         let way = match Thing::of(&step, self.reach) {
+            Ok(_) if keeps => self.keeping(action.id, now),
             Ok(things) => self.way(mode, request, &things, now),
             Err(why) => Way::Never(why),
         };
@@ -109,6 +113,25 @@ impl Desk {
         Way::Now
     }
 
+    /// Whether evidence is kept.
+    fn keeping(&mut self, id: Id, now: Timestamp) -> Way {
+        let most = self.policy.budget.evidence_per_minute;
+        if self.holds(id) {
+            return Way::Now;
+        }
+        if self.leases.len() >= self.leases_max {
+            let max = self.leases_max;
+            return Way::Never(format!("there are {max} leases: as many as leases_max allows"));
+        }
+        if self.kept.within_a_minute(now) >= most {
+            return Way::Never(format!(
+                "the evidence of {most} incidents was kept within a minute, as much as \
+                 budget.evidence_per_minute allows"
+            ));
+        }
+        Way::Now
+    }
+
     /// Why a network cannot be added: the kernel's set of networks has no two that overlap.
     fn overlap(&self, things: &[Thing]) -> Option<String> {
         let new = things.iter().find_map(|thing| match thing {
@@ -143,8 +166,10 @@ impl Desk {
         let action = request.action;
         let until = now.plus(Duration::from_secs(action.ttl_s));
         let held = self.leases.get(&action.id).and_then(|held| held.lease.holds_until());
-        if held.is_none() {
-            self.spent.note(action.id, now);
+        match step {
+            _ if held.is_some() => {}
+            Step::Preserve => self.kept.note(action.id, now),
+            _ => self.spent.note(action.id, now),
         }
         let status = if held.is_some() { OutcomeStatus::Renewed } else { OutcomeStatus::Applied };
         let until = held.map_or(until, |before| before.max(until));

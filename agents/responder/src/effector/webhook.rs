@@ -14,9 +14,13 @@
 //!
 //! # At least once
 //! What was accepted is noted in the KV bucket `mag-<tenant>-hook` afterwards. Whoever dies in
-//! between posts again under the same key. A receiver that fails is left alone for a while, which
-//! grows from one second to a minute, so that it holds up other effects by one `timeout` at most
-//! each time.
+//! between posts again under the same key. A receiver that fails (no answer, 5xx, 408, 429) is left
+//! alone for a while, which grows from one second to a minute, so that it holds up other effects by
+//! one `timeout` at most each time. A post that it refuses (any other answer) is left alone in the
+//! same way, by itself: the others go on.
+
+mod pause;
+mod post;
 
 use super::{
     Change, Effector, Failures,
@@ -24,17 +28,16 @@ use super::{
 };
 use crate::thing::Thing;
 use futures::{StreamExt, future::BoxFuture};
-use hmac::{Hmac, Mac};
 use magsentinel_bus_schema::{Tenant, Timestamp};
 use magsentinel_runtime::{bus::Bus, settings::Span, table::Table};
+use pause::Pause;
+use post::{Post, post_id, signature};
 use reqwest::{Client, Url, redirect};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    time::{Duration, Instant},
 };
 
 /// Section `responder.webhook`.
@@ -96,42 +99,25 @@ const BUCKET: &str = "hook";
 const KEY_BYTES_MIN: usize = 32;
 /// Requests under way at once.
 const AT_ONCE: usize = 8;
-/// How long a receiver that fails is left alone: at first, and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// What is posted.
-#[derive(Debug, Serialize)]
-struct Post {
-    id: String,
-    tenant: Tenant,
-    holds: bool,
-    #[serde(flatten)]
-    decision: Decision,
+/// Why a post was not accepted.
+#[derive(Debug)]
+enum Rejected {
+    /// The receiver cannot be reached, or cannot now.
+    Receiver(String),
+    /// The receiver does not take this one.
+    Post(String),
 }
 
-/// What was accepted: records by their keys, none for what is over.
-type Accepted = BTreeMap<String, Option<Vec<u8>>>;
-
-/// A receiver that fails is left alone.
+/// What came of some posts.
 #[derive(Default)]
-struct Pause {
-    failures: u32,
-    until: Option<(Instant, String)>,
-}
-
-impl Pause {
-    /// Why nothing is posted now.
-    fn why(&self) -> Option<String> {
-        let (until, why) = self.until.as_ref().filter(|(until, _)| Instant::now() < *until)?;
-        let left = until.saturating_duration_since(Instant::now()).as_secs() + 1;
-        Some(format!("{why}; tried again in {left}s"))
-    }
-
-    fn failed(&mut self, why: &str) {
-        let pause = PAUSE.0.saturating_mul(1 << self.failures.min(16)).min(PAUSE.1);
-        self.until = Some((Instant::now() + pause, why.to_owned()));
-        self.failures += 1;
-    }
+struct Sent {
+    /// Records of what was accepted by their keys, none for what is over.
+    accepted: BTreeMap<String, Option<Vec<u8>>>,
+    /// What the receiver does not take, and why.
+    refused: Vec<(Post, String)>,
+    /// Why the others were not tried.
+    ended: Option<String>,
 }
 
 /// The effector.
@@ -143,6 +129,8 @@ pub struct Webhook {
     table: Table,
     view: View,
     pause: Pause,
+    /// Posts that were refused, by their ids; at most as many as there are things.
+    refused: BTreeMap<String, Pause>,
 }
 
 impl Webhook {
@@ -172,7 +160,8 @@ impl Webhook {
         }
         tokio::spawn(follow(table.clone(), view.clone()));
         let (tenant, pause) = (bus.tenant().clone(), Pause::default());
-        Ok(Self { url, secret, tenant, client, table, view, pause })
+        let refused = BTreeMap::new();
+        Ok(Self { url, secret, tenant, client, table, view, pause, refused })
     }
 
     /// What a change asks of the receiver; nothing where it knows already.
@@ -182,10 +171,10 @@ impl Webhook {
         if until == known {
             return None;
         }
-        let decision = Decision::of(listing, until.or(known)?);
-        let holds = until.is_some();
-        let id = post_id(&self.tenant, &decision, holds);
-        Some(Post { id, tenant: self.tenant.clone(), holds, decision })
+        let (end, holds, listing) = (until.or(known)?, until.is_some(), listing.clone());
+        let (id, decision) =
+            (post_id(&self.tenant, &listing, end, holds), Decision::of(&listing, end));
+        Some(Post { id, tenant: self.tenant.clone(), holds, decision, listing })
     }
 
     /// What is still to be posted of some changes, and why it is not.
@@ -195,66 +184,73 @@ impl Webhook {
     }
 
     /// Posts. What is to be noted of it: none where what was posted is over.
-    async fn send(&self, post: &Post, now: Timestamp) -> Result<Option<Vec<u8>>, String> {
+    async fn send(&self, post: &Post, now: Timestamp) -> Result<Option<Vec<u8>>, Rejected> {
+        let unwritten = |e: serde_json::Error| Rejected::Post(e.to_string());
         let noted = post.holds.then(|| serde_json::to_vec(&post.decision)).transpose();
-        let noted = noted.map_err(|e| e.to_string())?;
-        let body = serde_json::to_vec(post).map_err(|e| e.to_string())?;
+        let noted = noted.map_err(unwritten)?;
+        let body = serde_json::to_vec(post).map_err(unwritten)?;
         let seconds = (now.micros() / 1_000_000).to_string();
+        let signature = signature(&self.secret, &seconds, &body).map_err(Rejected::Post)?;
         let request = self
             .client
             .post(self.url.clone())
             .header("content-type", "application/json")
             .header("idempotency-key", &post.id)
-            .header("x-magsentinel-signature", signature(&self.secret, &seconds, &body)?)
+            .header("x-magsentinel-signature", signature)
             .header("x-magsentinel-timestamp", seconds)
             .body(body);
         // The URL may hold a token: it is told nowhere.
-        let answer = request.send().await.map_err(|e| reasons(&e.without_url()))?;
-        match answer.status() {
-            status if status.is_success() => Ok(noted),
-            status => Err(format!("the webhook's receiver answered {status}")),
+        let away = |e: reqwest::Error| Rejected::Receiver(reasons(&e.without_url()));
+        let status = request.send().await.map_err(away)?.status();
+        let why = format!("the webhook's receiver answered {status}");
+        match status.as_u16() {
+            200..=299 => Ok(noted),
+            408 | 429 | 500..=599 => Err(Rejected::Receiver(why)),
+            _ => Err(Rejected::Post(why)),
         }
     }
 
-    /// Posts until one fails: the key and record of each that was accepted, and why it ended.
-    async fn send_all(&self, posts: Vec<Post>, now: Timestamp) -> (Accepted, Option<String>) {
+    /// Posts until the receiver fails.
+    async fn send_all(&self, posts: Vec<Post>, now: Timestamp) -> Sent {
         let sent = posts.into_iter().map(|post| async move { (self.send(&post, now).await, post) });
         let mut sent = futures::stream::iter(sent).buffer_unordered(AT_ONCE);
-        let mut accepted = Accepted::new();
+        let mut all = Sent::default();
         while let Some((answer, post)) = sent.next().await {
             match answer {
                 Ok(noted) => {
-                    accepted.extend(post.decision.listing().map(|of| (key(&of), noted)));
+                    all.accepted.insert(key(&post.listing), noted);
                 }
-                Err(why) => return (accepted, Some(why)),
+                Err(Rejected::Post(why)) => all.refused.push((post, why)),
+                Err(Rejected::Receiver(why)) => {
+                    all.ended = Some(why);
+                    break;
+                }
             }
         }
-        (accepted, None)
+        all
     }
-}
 
-/// The same for every attempt at one change, and another for every other.
-fn post_id(tenant: &Tenant, decision: &Decision, holds: bool) -> String {
-    let mut hash = Sha256::new();
-    let until = decision.until.micros().to_string();
-    let what = decision.listing().as_ref().map(key).unwrap_or_default();
-    for part in [tenant.as_str(), &what, &until, if holds { "holds" } else { "over" }] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
+    /// Notes what the receiver has accepted; what it has not may be posted again.
+    async fn note(&mut self, accepted: BTreeMap<String, Option<Vec<u8>>>) -> Result<(), String> {
+        self.table.put_all(accepted.clone()).await.map_err(|e| e.to_string())?;
+        accepted.into_iter().for_each(|(key, bytes)| self.view.note(key, bytes.as_deref()));
+        Ok(())
     }
-    hex(&hash.finalize())
-}
 
-fn signature(secret: &[u8], seconds: &str, body: &[u8]) -> Result<String, String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|e| e.to_string())?;
-    mac.update(seconds.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    Ok(format!("v1={}", hex(&mac.finalize().into_bytes())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    /// Takes out the posts that were refused not long ago: they are left alone for now.
+    fn left_alone(&self, posts: Vec<Post>) -> (Vec<Post>, Failures) {
+        let mut failures = Failures::new();
+        let due = posts.into_iter().filter_map(|post| {
+            match self.refused.get(&post.id).and_then(Pause::why) {
+                None => Some(post),
+                Some(why) => {
+                    failures.insert(Thing::Posted(post.listing), why);
+                    None
+                }
+            }
+        });
+        (due.collect(), failures)
+    }
 }
 
 /// An error with what caused it.
@@ -286,21 +282,29 @@ impl Effector for Webhook {
             if let Some(why) = self.pause.why() {
                 return self.left(changes, &why);
             }
-            let (accepted, failed) = self.send_all(posts, now).await;
-            if let Err(error) = self.table.put_all(accepted.clone()).await {
-                return self.left(changes, &error.to_string());
+            let (posts, mut failures) = self.left_alone(posts);
+            let ids: BTreeSet<String> = posts.iter().map(|post| post.id.clone()).collect();
+            let Sent { accepted, refused, ended } = self.send_all(posts, now).await;
+            if let Err(error) = self.note(accepted).await {
+                return self.left(changes, &error);
             }
-            accepted.into_iter().for_each(|(key, bytes)| self.view.note(key, bytes.as_deref()));
-            match failed {
-                None => {
-                    self.pause = Pause::default();
-                    Failures::new()
-                }
+            // Of those that were tried now, only what was refused again is kept.
+            let again: BTreeSet<&String> = refused.iter().map(|(post, _)| &post.id).collect();
+            self.refused.retain(|id, _| !ids.contains(id) || again.contains(id));
+            for (post, why) in refused {
+                self.refused.entry(post.id).or_default().failed(&why);
+                failures.insert(Thing::Posted(post.listing), why);
+            }
+            match ended {
+                None => self.pause = Pause::default(),
                 Some(why) => {
                     self.pause.failed(&why);
-                    self.left(changes, &why)
+                    for (thing, why) in self.left(changes, &why) {
+                        failures.entry(thing).or_insert(why);
+                    }
                 }
             }
+            failures
         })
     }
 
@@ -324,7 +328,6 @@ impl Effector for Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::thing::Listing;
 
     #[test]
     fn a_url_must_be_safe_to_post_names_of_people_to() {
@@ -342,51 +345,5 @@ mod tests {
         }
         let unsigned = Config { url: Some("https://soc.example".to_owned()), ..Config::default() };
         assert!(unsigned.problems().iter().any(|p| p.starts_with("key_file")));
-    }
-
-    #[test]
-    fn a_signature_is_that_of_the_specification() {
-        // RFC 4231, test case 2, whose message is cut at the dot that is put there.
-        let mut mac = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();
-        mac.update(b"what do ya want for nothing?");
-        let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(hex(&mac.finalize().into_bytes()), known);
-        let of = |secret: &[u8], seconds: &str| signature(secret, seconds, b"{}").unwrap();
-        assert_eq!(of(b"k", "1").len(), 3 + 64);
-        assert_ne!(of(b"k", "1"), of(b"k", "2"));
-        assert_ne!(of(b"k", "1"), of(b"l", "1"));
-    }
-
-    #[test]
-    fn every_attempt_at_one_change_has_one_id_and_every_other_change_another() {
-        let listing = |name: &str| Listing {
-            what: "user",
-            name: name.to_owned(),
-            system: Some("postgresql".to_owned()),
-            state: "suspended",
-        };
-        let id = |name: &str, at, holds| {
-            let decision = Decision::of(&listing(name), Timestamp::from_micros(at));
-            post_id(&Tenant::default(), &decision, holds)
-        };
-        assert_eq!(id("ann", 1, true), id("ann", 1, true));
-        let all = [id("ann", 1, true), id("ann", 1, false), id("ann", 2, true), id("bob", 1, true)];
-        let different: std::collections::BTreeSet<_> = all.iter().collect();
-        assert_eq!(different.len(), all.len());
-    }
-
-    #[test]
-    fn a_receiver_that_fails_is_left_alone_longer_and_longer_up_to_a_minute() {
-        let mut pause = Pause::default();
-        assert_eq!(pause.why(), None);
-        let mut longest = Duration::ZERO;
-        for _ in 0..40 {
-            pause.failed("away");
-            let until = pause.until.as_ref().unwrap().0;
-            let left = until.saturating_duration_since(Instant::now());
-            assert!(left + Duration::from_millis(500) > longest && left <= PAUSE.1);
-            longest = left;
-        }
-        assert!(pause.why().unwrap().starts_with("away; tried again in"));
     }
 }

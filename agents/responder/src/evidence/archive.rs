@@ -36,7 +36,8 @@ pub struct Manifest {
     pub assessment: Id,
     /// The action.
     pub action: Id,
-    /// What is cited, the assessment included, and was in no stream any more.
+    /// What is cited, the assessment included, and was not found: it is in no stream any more, but
+    /// where its part has messages that could not be read, or is not whole.
     pub missing: Vec<Id>,
     /// The parts, in order.
     pub parts: Vec<Sum>,
@@ -102,7 +103,7 @@ pub struct Head {
     pub assessment: Id,
     /// The action.
     pub action: Id,
-    /// What is cited and was in no stream any more.
+    /// What is cited and was not found.
     pub missing: Vec<Id>,
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Config,
     archive::{self, Head, Line, Part, Section},
-    read::{self, Found},
+    read::{self, Found, Search},
     select::{Cited, Nearest, Room, source, stretches},
 };
 use magsentinel_bus_schema::{
@@ -60,8 +60,9 @@ impl Gatherer<'_> {
     ) -> Result<Kept, Unkept> {
         let scan_max = self.config.scan_max;
         let assessment = read::assessment(self.bus, action, scan_max).await?;
-        let cited = Cited::of(&action.message, assessment.as_ref().map(|found| &found.message));
-        let decision = decision(assessment.as_ref(), action, outcome)?;
+        let asked = assessment.found.as_ref().map(|found| &found.message);
+        let cited = Cited::of(&action.message, asked);
+        let decision = decision(&assessment, action, outcome)?;
         let room = Room { lines: self.config.events_max, bytes: self.config.bytes_max };
 
         let (seqs, window) = self.window(&cited, action, room).await?;
@@ -73,8 +74,10 @@ impl Gatherer<'_> {
 
         let held: BTreeSet<Id> = found.iter().map(|one| one.message.id).collect();
         let mut missing: Vec<Id> = cited.events.difference(&held).copied().collect();
-        if assessment.is_none() {
+        let mut detail = String::new();
+        if assessment.found.is_none() {
             missing.push(action.message.assessment);
+            detail = format!("; {}", assessment.why_not("its assessment", scan_max));
         }
         let head = Head {
             tenant: self.bus.tenant().clone(),
@@ -83,7 +86,7 @@ impl Gatherer<'_> {
             action: action.message.id,
             missing,
         };
-        let detail = detail(&head, &[&events, &window, &around]);
+        let detail = told(&head, &[&events, &window, &around]) + &detail;
         let bytes = archive::write(head, &[decision, events, window, around]);
         let bytes = bytes.map_err(Unkept::again)?;
         let name = archive::sha256(&bytes);
@@ -188,18 +191,21 @@ impl Gatherer<'_> {
 }
 
 fn decision(
-    assessment: Option<&Found<Assessment>>,
+    assessment: &Search<Option<Found<Assessment>>>,
     action: &Found<Action>,
     outcome: &Found<Outcome>,
 ) -> Result<Section, Unkept> {
     let part = Part::Decision;
     let mut lines = Vec::new();
-    if let Some(found) = assessment {
+    if let Some(found) = &assessment.found {
         lines.push(line(part, &found.delivery, &found.message).map_err(Unkept::again)?);
     }
     lines.push(line(part, &action.delivery, &action.message).map_err(Unkept::again)?);
     lines.push(line(part, &outcome.delivery, &outcome.message).map_err(Unkept::again)?);
-    Ok(Section { part, lines, cut: 0, unreadable: 0, whole: true })
+    // An assessment that was found needs no further looking, wherever the search ended.
+    let whole = assessment.found.is_some() || assessment.extent == Extent::Whole;
+    let unreadable = if assessment.found.is_some() { 0 } else { assessment.unreadable };
+    Ok(Section { part, lines, cut: 0, unreadable, whole })
 }
 
 fn line<T: Serialize>(
@@ -225,7 +231,7 @@ fn take<T: Serialize>(
 }
 
 /// What is in a bundle, and what is not.
-fn detail(head: &Head, sections: &[&Section]) -> String {
+fn told(head: &Head, sections: &[&Section]) -> String {
     let [events, window, around] = [Part::Cited, Part::Window, Part::Around].map(|part| {
         let of = sections.iter().filter(|section| section.part == part);
         of.map(|section| section.lines.len()).sum::<usize>()
@@ -235,8 +241,9 @@ fn detail(head: &Head, sections: &[&Section]) -> String {
     );
     let cut: u64 = sections.iter().map(|section| section.cut).sum();
     let unreadable: u64 = sections.iter().map(|section| section.unreadable).sum();
+    let events = head.missing.iter().filter(|id| **id != head.assessment).count() as u64;
     for (count, what) in [
-        (head.missing.len() as u64, "cited are in no stream any more"),
+        (events, "cited events were not found"),
         (cut, "left out because of events_max or bytes_max"),
         (unreadable, "cannot be read"),
     ] {

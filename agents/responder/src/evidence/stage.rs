@@ -157,10 +157,10 @@ impl Shared {
         let gatherer = Gatherer { bus, config: &self.config, store };
         let mut each: Vec<BoxFuture<'_, Result<Kept, Unkept>>> = Vec::new();
         for outcome in &outcomes {
-            each.push(match actions.get(&outcome.delivery.seq) {
+            each.push(match actions.found.get(&outcome.delivery.seq) {
                 Some(action) => Box::pin(gatherer.keep(outcome, action)),
                 None => {
-                    let why = "its action is in no stream any more".to_owned();
+                    let why = actions.why_not("its action", self.config.scan_max);
                     Box::pin(std::future::ready(Err(Unkept::Never(why))))
                 }
             });

@@ -1,8 +1,10 @@
 //! A policy in a file of its own: read whole or not at all.
 
 use super::Policy;
-
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant, SystemTime},
+};
 
 /// Largest policy file, in bytes.
 const BYTES_MAX: u64 = 4 << 20;
@@ -80,23 +82,57 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
     found
 }
 
+/// How long a file must have stood still before it is read: half of a policy that somebody is
+/// writing may be a policy too, and a wrong one.
+const STILL: Duration = Duration::from_millis(500);
+
+/// When a file was written and how long it is; none where there is no file.
+type Stamp = Option<(SystemTime, u64)>;
+
 /// Follows a policy file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
-    seen: Option<(std::time::SystemTime, u64)>,
+    /// The file as it was read.
+    seen: Stamp,
+    /// The file as it is now, where that is another, and since when.
+    stirred: Option<(Stamp, Instant)>,
 }
 
 impl Watch {
-    /// The file's new policy, where it has changed since it was asked last.
-    pub fn changed(&mut self, path: &Path) -> Option<Result<Policy, Error>> {
-        let stamp = std::fs::metadata(path).and_then(|m| Ok((m.modified()?, m.len()))).ok();
-        if stamp.is_some() && stamp == self.seen {
+    /// Follows a file from how it is now.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        Self { seen: stamp(path), stirred: None }
+    }
+
+    /// The file's new policy, where it has changed since it was read, and stood still since.
+    pub fn changed(&mut self, path: &Path, now: Instant) -> Option<Result<Policy, Error>> {
+        let is = stamp(path);
+        if is == self.seen {
+            self.stirred = None;
             return None;
         }
-        let gone = stamp.is_none() && self.seen.is_none();
-        self.seen = stamp;
-        (!gone).then(|| read(path))
+        let since = match self.stirred {
+            Some((was, since)) if was == is => since,
+            _ => now,
+        };
+        self.stirred = Some((is, since));
+        if now.duration_since(since) < STILL {
+            return None;
+        }
+        let policy = read(path);
+        // Written while it was read: what was read may be of both.
+        if stamp(path) != is {
+            self.stirred = None;
+            return None;
+        }
+        (self.seen, self.stirred) = (is, None);
+        Some(policy)
     }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    std::fs::metadata(path).and_then(|m| Ok((m.modified()?, m.len()))).ok()
 }
 
 #[cfg(test)]
@@ -159,17 +195,47 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_again_when_it_changes_and_only_then() {
+    fn a_file_is_read_again_when_it_has_changed_and_stood_still() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("policy.yaml");
-        let mut watch = Watch::default();
-        assert_eq!(watch.changed(&path), None);
+        let mut watch = Watch::of(&path);
+        let mut now = Instant::now();
+        let mut look = |after: Duration| {
+            now += after;
+            watch.changed(&path, now)
+        };
+        let (soon, later) = (Duration::from_millis(200), STILL);
+        assert_eq!(look(later), None);
         std::fs::write(&path, "mode: ask").unwrap();
-        assert!(watch.changed(&path).unwrap().is_ok());
-        assert_eq!(watch.changed(&path), None);
+        assert_eq!(look(soon), None);
+        assert!(look(later).unwrap().is_ok());
+        assert_eq!(look(later), None);
         std::fs::write(&path, "mode: never").unwrap();
-        assert!(watch.changed(&path).unwrap().is_err());
+        assert_eq!(look(soon), None);
+        assert!(look(later).unwrap().is_err());
         std::fs::remove_file(&path).unwrap();
-        assert!(watch.changed(&path).unwrap().is_err());
+        assert_eq!(look(soon), None);
+        assert!(look(later).unwrap().is_err());
+    }
+
+    #[test]
+    fn a_policy_that_is_being_written_is_not_read_by_halves() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("policy.yaml");
+        std::fs::write(&path, "mode: ask").unwrap();
+        let mut watch = Watch::of(&path);
+        let (half, rest) = ("mode: enforce\n", "never_block:\n  networks: [192.0.2.0/24]\n");
+        assert!(parse(half).is_ok(), "the half is a policy of its own");
+        let mut now = Instant::now();
+        std::fs::write(&path, half).unwrap();
+        assert_eq!(watch.changed(&path, now), None);
+        now += Duration::from_millis(400);
+        std::fs::write(&path, [half, rest].concat()).unwrap();
+        assert_eq!(watch.changed(&path, now), None);
+        now += Duration::from_millis(400);
+        assert_eq!(watch.changed(&path, now), None, "it has not stood still for long enough");
+        now += Duration::from_millis(200);
+        let policy = watch.changed(&path, now).unwrap().unwrap();
+        assert_eq!(policy.never_block.networks.len(), 1);
     }
 }
