@@ -53,8 +53,8 @@ pub(super) fn of_text(text: &str) -> Option<Timestamp> {
     }
     let bare = UTC.iter().find_map(|name| text.strip_suffix(name)).unwrap_or(text);
     // `06:55:46,500` is how some programs write a fraction.
-    let dotted = bare.replace(',', ".");
-    [bare, dotted.as_str()].into_iter().find_map(|text| {
+    let dotted = bare.contains(',').then(|| bare.replace(',', "."));
+    [Some(bare), dotted.as_deref()].into_iter().flatten().find_map(|text| {
         let plain = || text.parse::<civil::DateTime>().ok().and_then(in_utc);
         plain().or_else(|| FORMS.iter().find_map(|form| of_form(form, text)))
     })
