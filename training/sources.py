@@ -33,16 +33,19 @@ PERMITTED = {
 }
 
 
-def write_list(path, names, others=None):
+def write_list(path, names, others=None, labels=None):
     """Writes beside a model which sources it was trained on, with licence and rows.
 
     The accuracy card reads it to say which figures are of sources never seen. `others` has the
-    licences of sources that are no part of the curated data.
+    licences of sources that are no part of the curated data, `labels` which rows of a source were
+    in training where those of other labels were left out.
     """
     made, licences = {}, PERMITTED | (others or {})
     for name in sorted({str(name) for name in names}):
         licence = "own" if name.startswith("generated") else licences[name]
         made[name] = {"licence": licence, "rows": names.count(name)}
+        if name in (labels or {}):
+            made[name]["labels"] = labels[name]
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in made.items())
     path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 

@@ -1,6 +1,6 @@
 //! Who and what an event is about, and how far its naming can be trusted.
 
-use crate::{Fields, Kind};
+use crate::{Fields, Kind, key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -170,11 +170,13 @@ pub fn shard_entity(kind: Kind, body: &Fields) -> Option<(Class, String)> {
     classes.copied().find_map(|class| Some((class, named(class, body)?.1)))
 }
 
-/// The key whose [`crate::Shard::of`] is the event's shard: the value of [`shard_entity`], or
-/// the kind's token, so that events that name nobody share one shard.
+/// The key whose [`crate::Shard::of`] is the event's shard: that of [`shard_entity`]
+/// ([`key::of`]), or the kind's token, so that events that name nobody share one shard.
 #[must_use]
 pub fn shard_key(kind: Kind, body: &Fields) -> String {
-    shard_entity(kind, body).map_or_else(|| kind.token().to_owned(), |(_, value)| value)
+    let entity = shard_entity(kind, body);
+    let key = |(class, value): (Class, String)| key::of(class, &value, body);
+    entity.map_or_else(|| kind.token().to_owned(), key)
 }
 
 /// The value of the entity of a class that a body names.
@@ -189,8 +191,12 @@ fn named(class: Class, body: &Fields) -> Option<(&'static str, String)> {
     Some((field, value.chars().take(ENTITY_CHARS_MAX).collect()))
 }
 
+/// What publishers write where they have no name or address: it names nobody.
+pub const NOBODY: [&str; 3] = ["-", "(null)", "N/A"];
+
 fn text(value: &Value) -> Option<String> {
     match value {
+        Value::String(s) if NOBODY.contains(&s.trim()) => None,
         Value::String(s) if !s.trim().is_empty() => Some(s.trim().to_owned()),
         Value::Number(n) => Some(n.to_string()),
         _ => None,
@@ -226,6 +232,11 @@ mod tests {
         assert_eq!(key(Kind::Auth, whole), "192.0.2.1");
         assert_eq!(key(Kind::Data, json!({"user": "", "session": "s1"})), "s1");
         assert_eq!(key(Kind::Data, json!({})), "data");
+        assert_eq!(key(Kind::Auth, json!({"src_ip": "-", "user": "ann"})), "ann");
+        assert_eq!(
+            key(Kind::Api, json!({"client": "2001:db8::1"})),
+            key(Kind::Api, json!({"client": "2001:db8::2"}))
+        );
         assert!(Kind::ALL.iter().all(|kind| !shard_classes(*kind).is_empty()));
     }
 

@@ -1,5 +1,7 @@
 //! Time on the wire: microseconds since the Unix epoch, UTC.
 
+mod forms;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +14,7 @@ pub struct Timestamp(#[schemars(with = "String")] i64);
 
 /// Why a text or number is no time.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a time: {0} (expected RFC 3339, or seconds since 1970)")]
+#[error("not a time: {0} (expected RFC 3339, a form of logs, or seconds since 1970)")]
 pub struct TimeError(String);
 
 /// Years 0001 to 9999, so that every value can be printed.
@@ -39,12 +41,13 @@ impl Timestamp {
         seconds.is_finite().then(|| Self::from_micros((seconds * 1e6).round() as i64))
     }
 
-    /// Reads what publishers send: epoch seconds (integer or float), RFC 3339, or a naive
-    /// date and time (taken as UTC, with `T` or a space).
+    /// Reads what publishers send: a number since 1970 (seconds, milliseconds, microseconds or
+    /// nanoseconds, by its size), RFC 3339, a naive date and time (taken as UTC, with `T` or a
+    /// space), or what logs write: the common log format, RFC 2822, syslog's with a year.
     pub fn from_value(value: &Value) -> Result<Self, TimeError> {
         let wrong = || TimeError(value.to_string().chars().take(64).collect());
         match value {
-            Value::Number(n) => n.as_f64().and_then(Self::from_seconds).ok_or_else(wrong),
+            Value::Number(n) => n.as_f64().and_then(forms::of_number).ok_or_else(wrong),
             Value::String(s) => s.parse(),
             _ => Err(wrong()),
         }
@@ -91,19 +94,7 @@ impl fmt::Debug for Timestamp {
 impl FromStr for Timestamp {
     type Err = TimeError;
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let text = s.trim();
-        if let Ok(t) = text.parse::<jiff::Timestamp>() {
-            return Ok(Self::from_micros(t.as_microsecond()));
-        }
-        if let Ok(t) = text.parse::<jiff::civil::DateTime>()
-            && let Ok(t) = t.to_zoned(jiff::tz::TimeZone::UTC)
-        {
-            return Ok(Self::from_micros(t.timestamp().as_microsecond()));
-        }
-        text.parse()
-            .ok()
-            .and_then(Self::from_seconds)
-            .ok_or_else(|| TimeError(s.chars().take(64).collect()))
+        forms::of_text(s).ok_or_else(|| TimeError(s.chars().take(64).collect()))
     }
 }
 

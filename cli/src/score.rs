@@ -9,12 +9,15 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use magsentinel_analyzer::{chain::Book, severity};
 use magsentinel_bus_schema::{Fields, Kind, Scored};
-use magsentinel_patrol::{features::api::raw_http, patrols};
-use magsentinel_sensor::replay::rows::Recording;
-use serde_json::Value;
+use magsentinel_patrol::{Given, patrols};
+use magsentinel_sensor::{
+    replay::rows::{ROW_BYTES_MAX, Recording, Row},
+    shape::{shape, take_apart},
+};
+use serde_json::{Map, Value};
 use std::{
     cell::RefCell,
-    io::{BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     rc::Rc,
 };
 
@@ -23,17 +26,57 @@ use std::{
 struct Wrong {
     rows: u64,
     first: String,
+    /// Why the file has no end.
+    broken: Option<String>,
+}
+
+impl Wrong {
+    fn note(&mut self, why: String) {
+        if self.rows == 0 {
+            self.first = why;
+        }
+        self.rows += 1;
+    }
+
+    /// What is told at the end, where anything was wrong.
+    fn verdict(&self) -> Result<(), BadData> {
+        if let Some(broken) = &self.broken {
+            return Err(BadData(broken.clone()));
+        }
+        match self.rows {
+            0 => Ok(()),
+            1 => Err(BadData(format!("1 row could not be read: {}", self.first))),
+            n => Err(BadData(format!("{n} rows could not be read; the first: {}", self.first))),
+        }
+    }
 }
 
 type Noted = Rc<RefCell<Wrong>>;
 
-/// Writes each row back with `scored`.
+/// Writes each row back with `scored`, in order; where one is no body of the patrol's kind,
+/// `scored` is `{error}`, and the error at the end says how many there are.
 pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
-    let settings = Settings::load(global)?;
-    let (rows, wrong) = rows(&settings, args)?;
+    score_to(&Settings::load(global)?, args, &mut BufWriter::new(io::stdout().lock()))
+}
+
+fn score_to(settings: &Settings, args: &ScoreArgs, out: &mut impl Write) -> Result<()> {
+    let (rows, wrong) = rows(settings, args)?;
     let (patrols, inference) = (&settings.patrols, &settings.inference);
     let scored = magsentinel_patrol::score_rows(&args.patrol, patrols, inference, rows)?;
-    write(scored.map(|row| Ok::<_, anyhow::Error>(Value::Object(row.0))), &wrong)
+    let progress = progress();
+    for (number, row) in (1..).zip(scored) {
+        let why = row.get("scored").and_then(|scored| scored.get("error")).and_then(Value::as_str);
+        if let Some(why) = why {
+            let why = format!("{}, row {number}: {why}", args.file.display());
+            wrong.borrow_mut().note(why);
+        }
+        write_line(out, &row)?;
+        progress.inc(1);
+    }
+    out.flush()?;
+    progress.finish_and_clear();
+    wrong.borrow().verdict()?;
+    Ok(())
 }
 
 /// Writes `{"rows": [[...], ...]}` for each row; for `severity`, what that model would see
@@ -44,8 +87,18 @@ pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
         return severity(&settings, args);
     }
     let (rows, wrong) = rows(&settings, args)?;
+    let noted = Rc::clone(&wrong);
+    // Training wants rows of numbers and nothing else: what cannot be read is left out, and told.
+    let rows = rows.filter_map(move |given| {
+        let Some(why) = given.refused else { return Some(given.body) };
+        noted.borrow_mut().note(why);
+        None
+    });
     let features = magsentinel_patrol::features_rows(&args.patrol, &settings.patrols, rows)?;
-    write(features.map(|row| row.map_err(|why| anyhow::Error::new(BadData(why)))), &wrong)
+    let bad = |why| anyhow::Error::new(BadData(why));
+    write(features.map(|row| row.map_err(bad)))?;
+    wrong.borrow().verdict()?;
+    Ok(())
 }
 
 /// One line for every two spans of every chain and key that has an incident among the scored
@@ -60,34 +113,30 @@ fn severity(settings: &Settings, args: &ScoreArgs) -> Result<()> {
     }
     let book = Book::load(&settings.analyzer)?;
     let rows = severity::rows(&book, &scored).into_iter();
-    write(rows.map(|row| Ok(serde_json::to_value(row)?) as Result<Value>), &Noted::default())
+    write(rows.map(|row| Ok(serde_json::to_value(row)?)))
 }
 
-fn write<E: Into<anyhow::Error>>(
-    rows: impl Iterator<Item = Result<Value, E>>,
-    wrong: &Noted,
-) -> Result<()> {
+fn write(rows: impl Iterator<Item = Result<Value>>) -> Result<()> {
     let progress = progress();
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout().lock());
     for row in rows {
-        let row = row.map_err(Into::into)?;
-        serde_json::to_writer(&mut out, &row)?;
-        out.write_all(b"\n")?;
+        write_line(&mut out, &row?)?;
         progress.inc(1);
     }
     out.flush()?;
     progress.finish_and_clear();
-    let wrong = wrong.borrow();
-    if wrong.rows > 0 {
-        let why = format!("{} rows could not be read; the first: {}", wrong.rows, wrong.first);
-        return Err(BadData(why).into());
-    }
+    Ok(())
+}
+
+fn write_line(out: &mut impl Write, row: &impl serde::Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *out, row)?;
+    out.write_all(b"\n")?;
     Ok(())
 }
 
 /// A counter on standard error, where that is a terminal and the rows do not go there too.
 fn progress() -> ProgressBar {
-    if std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
+    if io::stdout().is_terminal() || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}, {elapsed}");
@@ -95,52 +144,72 @@ fn progress() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
-/// The request in a row's `raw` taken apart, with the row's other fields beside.
-fn parsed(mut row: Fields) -> Option<Fields> {
-    let raw = row.0.remove("raw")?;
-    let mut body = raw_http(raw.as_str()?);
-    for (name, value) in row.0 {
-        body.0.entry(name).or_insert(value);
+/// The request in a row's `raw` taken apart, with the row's other fields beside, and brought into
+/// shape as an event of a mesh is.
+fn parsed(mut row: Fields) -> Given {
+    if !row.get("raw").is_some_and(Value::is_string) {
+        return refused(row, "the row has no text `raw`".to_owned());
     }
-    Some(body)
+    let own = ["method", "path", "query", "headers", "body", "body_size"];
+    own.iter().for_each(|name| drop(row.0.remove(*name)));
+    take_apart(&mut row);
+    match shape(Kind::Api, &mut row) {
+        Ok(()) => row.into(),
+        Err(why) => refused(row, why),
+    }
+}
+
+fn refused(body: Fields, why: String) -> Given {
+    Given { body, refused: Some(why) }
+}
+
+/// A row as it is scored: a time beside the body goes into it.
+fn given(row: Row, kind: Kind, raw_http: bool) -> Given {
+    let Row { ts, mut body, kind: own, .. } = row;
+    if let Some(ts) = ts.filter(|_| !body.contains_key("ts")) {
+        body.0.insert("ts".to_owned(), ts.to_string().into());
+    }
+    match own {
+        own if own != kind => refused(body, format!("the row is a {own} event, not {kind}")),
+        _ if raw_http => parsed(body),
+        _ => body.into(),
+    }
 }
 
 /// The rows of a file, by its name: CSV or JSON lines, gz or not; `-` is standard input.
 fn rows(
     settings: &Settings,
     args: &ScoreArgs,
-) -> Result<(impl Iterator<Item = Fields> + use<>, Noted)> {
+) -> Result<(impl Iterator<Item = Given> + use<>, Noted)> {
     let unknown = || BadUsage(format!("there is no patrol {:?}", args.patrol));
     let kind = patrols::find(&args.patrol).ok_or_else(unknown)?.spec.kind;
-    let file = if args.file.as_os_str() == "-" { "/dev/stdin".into() } else { args.file.clone() };
-    let recording = Recording::File(file);
-    let name = recording.name();
-    let rows = recording
-        .rows(Some(kind), settings.sensor.line_bytes_max)
-        .with_context(|| format!("{name} cannot be read"))?;
-    let rows = if args.raw_http { rows.unshaped() } else { rows };
-    let noted = Noted::default();
-    let wrong = Rc::clone(&noted);
     let raw_http = args.raw_http;
     if raw_http && kind != Kind::Api {
         return Err(BadUsage(format!("--raw-http is for patrols of api events, not {kind}")).into());
     }
-    let rows = rows.filter_map(move |row| {
-        let why = match row {
-            Ok(Ok(row)) if !raw_http => return Some(row.body),
-            Ok(Ok(row)) => match parsed(row.body) {
-                Some(body) => return Some(body),
-                None => format!("{name}: a row has no text `raw`"),
-            },
-            Ok(Err(bad)) => format!("{name}, row {}: {}", bad.number, bad.reason),
-            Err(e) => format!("{name} cannot be read to its end: {e}"),
-        };
-        let mut wrong = wrong.borrow_mut();
-        if wrong.rows == 0 {
-            wrong.first = why;
+    let file = if args.file.as_os_str() == "-" { "/dev/stdin".into() } else { args.file.clone() };
+    let recording = Recording::File(file);
+    let name = recording.name();
+    let bytes_max = ROW_BYTES_MAX.max(settings.sensor.line_bytes_max);
+    let rows =
+        recording.rows(Some(kind), bytes_max).with_context(|| format!("{name} cannot be read"))?;
+    let rows = if raw_http { rows.unshaped() } else { rows };
+    let noted = Noted::default();
+    let wrong = Rc::clone(&noted);
+    let rows = rows.filter_map(move |row| match row {
+        Ok(Ok(row)) => Some(given(row, kind, raw_http)),
+        Ok(Err(bad)) => {
+            let line = || Fields(Map::from_iter([("line".to_owned(), bad.number.into())]));
+            Some(refused(bad.fields.unwrap_or_else(line), bad.reason))
         }
-        wrong.rows += 1;
-        None
+        Err(e) => {
+            let broken = format!("{name} cannot be read to its end: {e}");
+            wrong.borrow_mut().broken = Some(broken);
+            None
+        }
     });
     Ok((rows, noted))
 }
+
+#[cfg(test)]
+mod tests;

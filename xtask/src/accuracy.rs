@@ -45,7 +45,9 @@ pub(crate) struct Args {
 
 /// Installs the rivals if they lack, builds, simulates and measures.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let data = args.data.clone().or_else(provision::data);
+    // Whole requests come with nothing else: any folder will do.
+    let none = || args.raw_http.is_some().then(workspace::root);
+    let data = args.data.clone().or_else(provision::data).or_else(none);
     let data = data.context("name the folder of the curated data: --data DIR")?;
     let data = fs::canonicalize(&data).with_context(|| format!("{}", data.display()))?;
     if !args.alone {

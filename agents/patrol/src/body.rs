@@ -1,7 +1,7 @@
 //! Reading a body: tolerant of how a publisher writes a number, strict about what it is, and
 //! blind to the annotations that recorded rows carry.
 
-use magsentinel_bus_schema::{Fields, Timestamp};
+use magsentinel_bus_schema::{Fields, Timestamp, entity::NOBODY};
 use serde_json::Value;
 
 /// Fields of recorded rows that say what the row is, or where it comes from. No patrol reads
@@ -56,7 +56,8 @@ pub(crate) fn count(body: &Fields, names: &[&str]) -> Result<Option<u64>, String
 
 /// The time that the body gives, where it gives one.
 pub(crate) fn time(body: &Fields) -> Result<Option<Timestamp>, String> {
-    let given = field(body, "ts").filter(|v| v.as_str().is_none_or(|s| !s.trim().is_empty()));
+    let told = |text: &str| !text.trim().is_empty() && !NOBODY.contains(&text.trim());
+    let given = field(body, "ts").filter(|v| v.as_str().is_none_or(told));
     given.map(|v| Timestamp::from_value(v).map_err(|e| format!("ts is {e}"))).transpose()
 }
 

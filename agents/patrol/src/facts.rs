@@ -2,7 +2,7 @@
 
 use crate::{body, patrol::Spec};
 use magsentinel_bus_schema::{
-    Class, Event, Fact, Fields, Id, SCHEMA_VERSION, Shard, Subject, entity::value_of,
+    Class, Event, Fact, Fields, Id, SCHEMA_VERSION, Shard, Subject, entity::value_of, key,
 };
 use magsentinel_runtime::stage::Publish;
 
@@ -13,7 +13,7 @@ pub(crate) fn classes(spec: &Spec) -> &'static [Class] {
 
 /// The body that the owner of a key of `class` sees, where the event names one.
 pub(crate) fn body_of(spec: &Spec, class: Class, whole: &Fields) -> Option<(String, Fields)> {
-    let key = value_of(class, whole)?;
+    let key = key::of(class, &value_of(class, whole)?, whole);
     let needed = spec.facts.iter().filter_map(|name| {
         let value = body::field(whole, name)?;
         Some(((*name).to_owned(), value.clone()))

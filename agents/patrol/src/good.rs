@@ -70,7 +70,7 @@ mod tests {
             let mut count = 0;
             for body in good.bodies() {
                 let ts = Timestamp::from_micros(0);
-                let seen = Seen { body: &body, ts, ts_refused: false, repeated: true };
+                let seen = Seen { body: &body, ts, ts_refused: false, repeated: true, timed: true };
                 rows.truncate(0);
                 patrol.features(&seen, &mut rows).unwrap();
                 let text = patrol.normal(&seen, &mut normal);

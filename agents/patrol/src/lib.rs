@@ -24,7 +24,7 @@ pub mod trial;
 pub use body::ANNOTATIONS;
 pub use magsentinel_inference as inference;
 pub use patrols::Config;
-pub use score::{features_rows, score_rows};
+pub use score::{Given, features_rows, score_rows};
 pub use stage::consumers;
 
 /// Why a patrol cannot run.

@@ -58,6 +58,9 @@ pub struct Seen<'a> {
     pub ts_refused: bool,
     /// It was seen before (a redelivery), so it must not be learnt again.
     pub repeated: bool,
+    /// `ts` says when it happened. False for a recorded row without time: in which order rows
+    /// came is then known, and how fast is not, so nothing about rates may be said.
+    pub timed: bool,
 }
 
 /// What is known about an event when it is judged.

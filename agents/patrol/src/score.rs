@@ -15,18 +15,36 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+/// A row to be scored: a body, or what there is of one that could not be read.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Its fields, which come back with the verdict.
+    pub body: Fields,
+    /// Why it is no body of the patrol's kind; then it is not looked at.
+    pub refused: Option<String>,
+}
+
+impl From<Fields> for Given {
+    fn from(body: Fields) -> Self {
+        Self { body, refused: None }
+    }
+}
+
 /// Scores rows in order: each comes back with `scored: {level, score, confidence, category,
 /// techniques, reasons}`, or `scored: {error}` when it is no body of the patrol's kind. A
 /// patrol that keeps state learns from row to row. At most [`CHUNK`] rows are held at a time.
 ///
-/// `patrol` is its name, `sql-guard` or `sql_guard`. A row without `ts` has the time of the row
-/// before.
-pub fn score_rows<I: Iterator<Item = Fields>>(
+/// `patrol` is its name, `sql-guard` or `sql_guard`. A row without `ts` comes after the row before,
+/// nobody knows how long: nothing is said about rates then.
+pub fn score_rows<I>(
     patrol: &str,
     config: &patrols::Config,
     inference: &inference::Config,
     rows: I,
-) -> Result<ScoredRows<I>, Error> {
+) -> Result<ScoredRows<I>, Error>
+where
+    I: Iterator<Item: Into<Given>>,
+{
     let entry = patrols::find(patrol).ok_or_else(|| Error::unknown(patrol))?;
     let blueprint = Arc::new(Blueprint::new(entry, config, inference)?);
     let model = Arc::new(Mutex::new(blueprint.armed()?));
@@ -53,11 +71,11 @@ pub fn features_rows<I: Iterator<Item = Fields>>(
     let mut instances: Vec<_> = instances.collect();
     let mut clock = Clock::default();
     Ok(rows.map(move |body| {
-        let ts = clock.of(&body)?;
+        let time = clock.of(&body)?;
         let mut all = Vec::new();
         for (at, (class, features)) in instances.iter_mut().enumerate() {
             let Some(body) = part(entry.spec, at, *class, &body) else { continue };
-            let rows = features.of(&seen(&body, ts))?;
+            let rows = features.of(&seen(&body, time))?;
             all.extend((0..rows.len()).map(|at| match rows.row(at) {
                 Row::Ids(ids) => json!(ids),
                 Row::Values(values) => json!(values),
@@ -86,8 +104,15 @@ fn part<'a>(
     }
 }
 
-fn seen(body: &Fields, ts: Timestamp) -> Seen<'_> {
-    Seen { body, ts, ts_refused: false, repeated: false }
+fn seen(body: &Fields, time: Time) -> Seen<'_> {
+    Seen { body, ts: time.ts, ts_refused: false, repeated: false, timed: time.known }
+}
+
+/// When a row happened, or the time of the row before.
+#[derive(Clone, Copy)]
+struct Time {
+    ts: Timestamp,
+    known: bool,
 }
 
 /// The time of rows.
@@ -95,9 +120,10 @@ fn seen(body: &Fields, ts: Timestamp) -> Seen<'_> {
 struct Clock(Timestamp);
 
 impl Clock {
-    fn of(&mut self, row: &Fields) -> Result<Timestamp, String> {
-        self.0 = body::time(row)?.unwrap_or(self.0);
-        Ok(self.0)
+    fn of(&mut self, row: &Fields) -> Result<Time, String> {
+        let told = body::time(row)?;
+        self.0 = told.unwrap_or(self.0);
+        Ok(Time { ts: self.0, known: told.is_some() })
     }
 }
 
@@ -112,10 +138,14 @@ pub struct ScoredRows<I> {
     verdicts: Vec<Verdict>,
 }
 
-impl<I: Iterator<Item = Fields>> ScoredRows<I> {
+impl<I: Iterator<Item: Into<Given>>> ScoredRows<I> {
     fn refill(&mut self) {
-        let chunk: Vec<Fields> = self.rows.by_ref().take(CHUNK).collect();
-        let times: Vec<_> = chunk.iter().map(|row| self.clock.of(row)).collect();
+        let given = self.rows.by_ref().take(CHUNK).map(Into::into);
+        let (chunk, refused): (Vec<_>, Vec<_>) =
+            given.map(|Given { body, refused }| (body, refused)).unzip();
+        let times = chunk.iter().zip(refused);
+        let times = times.map(|(row, why)| why.map_or_else(|| self.clock.of(row), Err));
+        let times: Vec<_> = times.collect();
         let mut worst: Vec<Option<Verdict>> = vec![None; chunk.len()];
         for (at, scorer) in self.scorers.iter_mut().enumerate() {
             let class = self.spec.keys.get(at).copied();
@@ -165,7 +195,7 @@ fn told(verdict: Option<Verdict>) -> Value {
     })
 }
 
-impl<I: Iterator<Item = Fields>> Iterator for ScoredRows<I> {
+impl<I: Iterator<Item: Into<Given>>> Iterator for ScoredRows<I> {
     type Item = Fields;
 
     fn next(&mut self) -> Option<Fields> {

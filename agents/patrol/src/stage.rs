@@ -211,6 +211,8 @@ impl PatrolStage {
             ts: if ts_refused { delivery.stored } else { event.ts },
             ts_refused,
             repeated: self.view.is_some() && delivery.seq <= self.learnt,
+            // Of a live event without time the receipt is near enough.
+            timed: !(event.ts_missing && event.replayed),
         }
     }
 

@@ -50,7 +50,7 @@ impl Matcher {
 
     /// Whether it matches; nothing where the body is none that the patrol scores.
     fn matches(&mut self, proposal: &Proposal, body: &Fields, ts: Timestamp) -> Option<bool> {
-        let seen = Seen { body, ts, ts_refused: false, repeated: true };
+        let seen = Seen { body, ts, ts_refused: false, repeated: true, timed: true };
         self.rows.truncate(0);
         self.patrol.features(&seen, &mut self.rows).ok()?;
         let has_text = self.patrol.normal(&seen, &mut self.normal);

@@ -206,7 +206,9 @@ impl Player<'_> {
                     batch.push(message);
                     return;
                 }
-                Err(reason) => BadRow { number: row.number, reason, bytes: vec![], len: 0 },
+                Err(reason) => {
+                    BadRow { number: row.number, reason, bytes: vec![], len: 0, fields: None }
+                }
             },
             Err(bad) => bad.clone(),
         };

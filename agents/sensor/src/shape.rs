@@ -1,5 +1,9 @@
-//! Is a body a body of its kind? Tolerant of how numbers and names are written, strict about
-//! the rest.
+//! Is a body a body of its kind? Tolerant of how numbers, names and requests are written, strict
+//! about the rest.
+
+mod loose;
+
+pub use loose::take_apart;
 
 use magsentinel_bus_schema::{Fields, Kind, event::WrongBody, kinds};
 use serde_json::{Number, Value};
@@ -19,43 +23,41 @@ fn numeric(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Names that some publishers write as numbers.
-const NAMES: &[&str] = &[
-    "user",
-    "actor",
-    "target_user",
-    "session",
-    "key",
-    "device",
-    "client_id",
-    "host",
-    "extension",
-    "resource",
-    "object",
-    "project",
-];
-
-/// The fields without which a body of this kind says nothing.
-fn essential(kind: Kind) -> &'static [&'static str] {
+/// The fields of which a body of this kind needs one, group by group: without, it says nothing.
+fn essential(kind: Kind) -> &'static [&'static [&'static str]] {
     match kind {
-        Kind::Sql => &["text"],
-        Kind::Api => &["method", "path"],
-        Kind::Auth => &["event"],
-        Kind::Data | Kind::Host => &["action"],
-        Kind::Extension => &["extension", "action"],
-        Kind::Dns => &["qname"],
+        Kind::Sql => &[&["text"]],
+        Kind::Api => &[loose::REQUEST],
+        Kind::Auth => &[&[
+            "event",
+            "outcome",
+            "result",
+            "success",
+            "status",
+            "sub_status",
+            "status_code",
+            "event_id",
+        ]],
+        Kind::Data | Kind::Host => &[&["action"]],
+        Kind::Extension => &[&["extension"], &["action"]],
+        Kind::Dns => &[&["qname"]],
         Kind::Iot | Kind::Flow => &[],
     }
 }
 
 /// Brings a body into its kind's shape: a number written as text becomes a number, a name
-/// written as a number becomes text, a blank number and a null are dropped. The error names
-/// what is missing or of the wrong type.
+/// written as a number becomes text, a blank number and a null are dropped, and so is what stands
+/// for nothing (`-`, a count below zero). The error names what is missing or of the wrong type.
 pub fn shape(kind: Kind, body: &mut Fields) -> Result<(), String> {
     body.0.retain(|_, value| !value.is_null());
+    loose::loosen(kind, body);
     for field in numeric(kind) {
         let Some(value) = body.0.get(*field) else { continue };
         match number(value) {
+            // A port beyond the last is none.
+            Some(Some(number)) if field.ends_with("_port") && number.as_u64() > Some(65_535) => {
+                body.0.remove(*field);
+            }
             Some(Some(number)) => {
                 body.0.insert((*field).to_owned(), Value::Number(number));
             }
@@ -65,18 +67,14 @@ pub fn shape(kind: Kind, body: &mut Fields) -> Result<(), String> {
             None => {}
         }
     }
-    for field in NAMES {
-        if let Some(Value::Number(number)) = body.0.get(*field) {
-            let text = number.to_string();
-            body.0.insert((*field).to_owned(), Value::String(text));
-        }
-    }
-    for field in essential(kind) {
-        let value = body.0.get(*field);
+    for fields in essential(kind) {
         // A request that is no HTTP has an empty method or path, which says something.
         let blank = |v: &Value| v.as_str() == Some("") && kind != Kind::Api;
-        if value.is_none_or(blank) {
-            return Err(format!("body has no {field}, which every {kind} body needs"));
+        let told = fields.iter().any(|field| body.0.get(*field).is_some_and(|v| !blank(v)));
+        if !told {
+            let fields = fields.join(", ");
+            let one = if fields.contains(',') { "none of " } else { "no " };
+            return Err(format!("body has {one}{fields}, which every {kind} body needs"));
         }
     }
     check(kind, body).map_err(|e| e.to_string())
@@ -146,14 +144,84 @@ mod tests {
     }
 
     #[test]
+    fn what_is_plainly_meant_is_read() {
+        for (kind, body, want) in [
+            (Kind::Auth, json!({"outcome": true}), json!({"outcome": "true"})),
+            (Kind::Auth, json!({"outcome": 0}), json!({"outcome": "0"})),
+            (Kind::Auth, json!({"event": 4625}), json!({"event": "4625", "event_id": "4625"})),
+            (
+                Kind::Auth,
+                json!({"status": 401, "src_ip": "-", "src_port": "-", "user": "(null)"}),
+                json!({"status": 401}),
+            ),
+            (
+                Kind::Auth,
+                json!({"event": "x", "location": {"lat": 1.5, "lon": 2, "city": "Rome"}}),
+                json!({"event": "x", "lat": 1.5, "lon": 2, "city": "Rome"}),
+            ),
+            (Kind::Auth, json!({"event": "x", "src_port": 70000}), json!({"event": "x"})),
+            (Kind::Data, json!({"action": "a", "rows": 7.5}), json!({"action": "a", "rows": 7})),
+            (Kind::Data, json!({"action": "a", "rows": -1, "bytes": "-"}), json!({"action": "a"})),
+            (Kind::Api, json!({"uri": "/a?b"}), json!({"uri": "/a?b"})),
+            (Kind::Api, json!({"query": {"a": "1&2", "b": 3}}), json!({"query": "a=1%262&b=3"})),
+            (Kind::Api, json!({"body": {"a": 1}}), json!({"body": "{\"a\":1}"})),
+            (
+                Kind::Api,
+                json!({"path": "/", "headers": "{\"host\": \"h\"}", "status": "200 OK",
+                       "resp_bytes": "-", "duration_ms": "1,200"}),
+                json!({"path": "/", "headers": {"host": "h"}, "status": 200, "duration_ms": 1200}),
+            ),
+            (
+                Kind::Api,
+                json!({"headers": "Host: h\r\nX-A: b:c\r\n"}),
+                json!({"headers": {"Host": "h", "X-A": "b:c"}}),
+            ),
+            (
+                Kind::Api,
+                json!({"headers": [["a", "b"], {"name": "c", "value": "d"}, "e: f"]}),
+                json!({"headers": {"a": "b", "c": "d", "e": "f"}}),
+            ),
+            (
+                Kind::Api,
+                json!({"raw": "GET /a?b=c HTTP/1.1\r\n\r\n", "status": "oops"}),
+                json!({"method": "GET", "path": "/a", "query": "b=c", "headers": {},
+                       "body_size": 0}),
+            ),
+        ] {
+            assert_eq!(shaped(kind, body.clone()), Ok(want), "{kind} {body}");
+        }
+    }
+
+    #[test]
+    fn a_sql_text_says_what_form_it_has() {
+        for (body, form) in [
+            (json!({"text": "SELECT 1"}), "query"),
+            (json!({"text": " /* a */ (select 1)"}), "query"),
+            (json!({"text": "1' or 1=1 --"}), "param"),
+            (json!({"text": "select"}), "param"),
+            (json!({"text": "x", "kind": "value"}), "param"),
+            (json!({"text": "x", "kind": "statement"}), "query"),
+            (json!({"text": "x", "kind": "free_text"}), "free_text"),
+            (json!({"text": "x", "kind": "weird"}), "param"),
+            (json!({"statement": "x"}), "query"),
+            (json!({"value": "SELECT 1"}), "param"),
+        ] {
+            let made = shaped(Kind::Sql, body.clone());
+            assert!(made.as_ref().is_ok_and(|m| m["kind"] == form), "{body}: {made:?}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_of_the_wrong_type_is_named() {
         for (kind, body, named) in [
             (Kind::Sql, json!({}), "text"),
             (Kind::Sql, json!({"text": ["a"]}), "sequence"),
+            (Kind::Sql, json!({"text": 7}), "text"),
             (Kind::Api, json!({"method": "GET"}), "path"),
-            (Kind::Data, json!({"action": "select", "rows": -1}), "-1"),
+            (Kind::Api, json!({"path": ["a"]}), "sequence"),
             (Kind::Data, json!({"action": "select", "rows": "many"}), "many"),
-            (Kind::Auth, json!({"event": "x", "src_port": 70000}), "70000"),
+            (Kind::Auth, json!({"user": "ann"}), "event"),
+            (Kind::Auth, json!({"event": ["x"]}), "sequence"),
             (Kind::Dns, json!({"qname": ""}), "qname"),
         ] {
             let error = shaped(kind, body.clone()).unwrap_err();

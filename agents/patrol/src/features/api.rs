@@ -15,13 +15,12 @@ mod json;
 mod lex;
 mod multipart;
 mod parts;
-mod raw;
 mod words;
 
 pub use super::slots::BUCKETS;
 pub use client::{Call, Client, Sign};
+pub use magsentinel_bus_schema::raw_http::raw_http;
 pub use parts::{Limits, Part, Parts, Place, Window};
-pub use raw::raw_http;
 
 use super::slots::{Slots, log2};
 use decode::Undone;

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct Observation<'a> {
     /// When it happened, microseconds UTC.
     pub ts_us: i64,
+    /// `ts_us` says when: else the access only came after the one before.
+    pub timed: bool,
     /// What was done, in the words of the source: `select`, `COPY`, `GetObject`.
     pub action: &'a str,
     /// What it was done to: a table, a bucket, a file.
@@ -89,6 +91,8 @@ const DAY_US: f64 = 24.0 * HOUR_US;
 const WEEK_US: f64 = 7.0 * DAY_US;
 /// Half-life of the long memory, against which days and weeks are measured.
 const LONG_US: f64 = 28.0 * DAY_US;
+/// How long after the one before an access is taken to come whose time nobody knows.
+const UNTIMED_US: i64 = 600_000_000;
 /// Mean life of a decayed sum in half-lives: 1 / ln 2.
 const LIFE: f64 = std::f64::consts::LOG2_E;
 /// Rows and bytes above this are taken as this (2^50).
@@ -177,7 +181,10 @@ impl Profile {
             self.first_us = seen.ts_us;
             self.last_us = seen.ts_us;
         }
-        let elapsed = seen.ts_us.saturating_sub(self.last_us).max(0);
+        let elapsed = match seen.timed {
+            true => seen.ts_us.saturating_sub(self.last_us).max(0),
+            false => UNTIMED_US,
+        };
         let now = self.last_us.saturating_add(elapsed);
         self.turn_day(now);
 
@@ -194,7 +201,10 @@ impl Profile {
         if let Some(project) = seen.project {
             self.today_projects.add(hash(project));
         }
-        let rarity = self.rarities(class, elapsed, now);
+        let mut rarity = self.rarities(class, elapsed, now);
+        if !seen.timed {
+            rarity.hour = 0.0;
+        }
         let compared = [
             seen.rows.map_or(0.0, |_| self.rows.excess(rows)),
             seen.bytes.map_or(0.0, |_| self.bytes.excess(bytes)),
@@ -320,7 +330,7 @@ impl Profile {
         if class.is_bulk() {
             self.bulk.add(ln_of(seen.rows));
         }
-        if let Some(count) = self.hours.get_mut(slot_of(now)) {
+        if let Some(count) = self.hours.get_mut(slot_of(now)).filter(|_| seen.timed) {
             *count = count.saturating_add(1);
             if *count >= 120 {
                 self.hours.iter_mut().for_each(|count| *count /= 2);

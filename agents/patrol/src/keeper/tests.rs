@@ -174,6 +174,7 @@ impl World {
                 ts: e.ts,
                 ts_refused: false,
                 repeated: false,
+                timed: true,
             })
             .collect();
         let mut verdicts = Vec::new();

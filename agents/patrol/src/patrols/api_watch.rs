@@ -18,7 +18,8 @@
 //! **Limits**: of a longer field both halves of [`Config::field_bytes_max`] are read; of more parts
 //! than [`Config::parts_max`] the first; of more rows than [`Config::rows_max`] those with most
 //! marks. What was left out is told in the reasons of a finding. Without `status` there are no
-//! failures to count. An address behind which many people sit is one client. At most
+//! failures to count. An address behind which many people sit is one client, and so is an IPv6 network
+//! of 64 bits. Of recorded requests without time only the order counts: no bursts, no scraping. At most
 //! [`Config::keys_max`] clients are remembered by a process, under half a kilobyte each.
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     patterns::Normal,
 };
 use magsentinel_bus_schema::{
-    Class, Fields, Kind, Level, Thresholds, Token, entity::shard_entity,
+    Class, Fields, Kind, Level, Thresholds, Token, entity::shard_entity, key,
 };
 use magsentinel_runtime::settings::Span;
 use serde_json::{Value, json};
@@ -145,7 +146,10 @@ struct ApiWatch {
 /// The client of a body; where it names none, whoever gives its shard.
 fn key_of(fields: &Fields) -> String {
     let entity = shard_entity(Kind::Api, fields);
-    entity.map_or_else(String::new, |(class, value)| format!("{class}:{value}"))
+    let named = |(class, value): (Class, String)| {
+        format!("{class}:{}", key::of(class, &value, fields))
+    };
+    entity.map_or_else(String::new, named)
 }
 
 fn header<'a>(fields: &'a Fields, wanted: &str) -> Option<&'a str> {
@@ -163,6 +167,7 @@ fn call<'a>(seen: &Seen<'a>) -> Call<'a> {
     let query = text(&["query"]);
     Call {
         ts_us: seen.ts.micros(),
+        timed: seen.timed,
         method: text(&["method"]),
         path,
         query: if query.is_empty() { inline } else { query },
@@ -182,18 +187,19 @@ fn account(fields: &Fields) -> &str {
         return user;
     }
     let Ok(Some(sent)) = body::text(fields, &["body"]) else { return "" };
-    let sent = sent.get(..sent.len().min(2048)).unwrap_or_default();
+    let sent = sent.get(..sent.floor_char_boundary(2048)).unwrap_or_default();
     const NAMES: [&str; 6] = ["username", "login", "email", "user", "log", "account"];
     NAMES.iter().find_map(|name| value_of(sent, name)).unwrap_or_default()
 }
 
 /// The value of `name=value` in a form, or of `"name": "value"` in JSON.
 fn value_of<'a>(sent: &'a str, name: &str) -> Option<&'a str> {
-    let at = sent.find(name)?;
-    let rest = sent.get(at + name.len()..)?;
-    let rest = rest.trim_start_matches(['"', '\'', ' ']);
-    let rest = rest.strip_prefix(['=', ':'])?.trim_start_matches([' ', '"']);
-    rest.split(['&', '"', ',', '}']).next()
+    sent.match_indices(name).find_map(|(at, name)| {
+        let rest = sent.get(at + name.len()..)?;
+        let rest = rest.trim_start_matches(['"', '\'', ' ']);
+        let rest = rest.strip_prefix(['=', ':'])?.trim_start_matches([' ', '"']);
+        rest.split(['&', '"', ',', '}']).next()
+    })
 }
 
 impl ApiWatch {

@@ -20,7 +20,9 @@
 //! where, beat and hours: at most 448 bytes and their key. At most [`Config::keys_max`] are
 //! remembered by a process; beyond that the least suspicious and longest idle are forgotten,
 //! counted as `evicted`. Addresses see events, accounts see facts about them. Both are stored every
-//! [`Config::snapshot_every`]; a new owner of a shard goes on from there.
+//! [`Config::snapshot_every`]; a new owner of a shard goes on from there. An IPv6 network of 64 bits
+//! is one address, the loopback address another one on every host, and `CORP\ann`, `ann@corp` and `ANN`
+//! are one account. Of recorded events without time only the order counts: no rates, hours, journeys.
 //!
 //! **Limits**: an account's first successes have no past to differ from. A spray that uses each
 //! address and each account only once or twice looks like nothing to both. A first connection
@@ -40,7 +42,7 @@ use crate::{
     patrol::{Evidence, Finding, Patrol, Seen, Spec},
     patrols::{Keyed, Maker},
 };
-use magsentinel_bus_schema::{Class, Fields, Kind, Thresholds, entity::value_of};
+use magsentinel_bus_schema::{Class, Fields, Kind, Thresholds, entity::value_of, key};
 use magsentinel_runtime::settings::Span;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -198,13 +200,13 @@ struct AuthSentry<P> {
 impl<P: Past> AuthSentry<P> {
     /// The key that this instance knows the event by; a body may name none of the class.
     fn key(fields: &Fields) -> Option<String> {
-        value_of(P::CLASS, fields)
+        value_of(P::CLASS, fields).map(|value| key::of(P::CLASS, &value, fields))
     }
 }
 
 impl<P: Past> Patrol for AuthSentry<P> {
     fn features(&mut self, seen: &Seen<'_>, rows: &mut Rows) -> Result<(), String> {
-        let attempt = Attempt::read(seen.body, seen.ts.micros())?;
+        let attempt = Attempt { timed: seen.timed, ..Attempt::read(seen.body, seen.ts.micros())? };
         let Some(key) = Self::key(seen.body).filter(|_| P::wants(&attempt)) else {
             return Ok(());
         };

@@ -109,6 +109,7 @@ fn access<'a>(seen: &Seen<'a>) -> Result<Observation<'a>, String> {
     let action = action.ok_or("body has no action: a data event must say what was done")?;
     Ok(Observation {
         ts_us: seen.ts.micros(),
+        timed: seen.timed,
         action,
         resource: body::text(fields, &["resource", "object", "host"])?.unwrap_or_default(),
         project: body::text(fields, &["project"])?,

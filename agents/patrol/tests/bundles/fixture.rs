@@ -53,7 +53,7 @@ pub(crate) fn found(scorer: &mut Scorer, texts: &[&str]) -> Vec<bool> {
         .map(|text| Fields(json!({ "text": text }).as_object().cloned().unwrap()))
         .collect();
     let ts = Timestamp::from_micros(1);
-    let seen = |body| Seen { body, ts, ts_refused: false, repeated: false };
+    let seen = |body| Seen { body, ts, ts_refused: false, repeated: false, timed: true };
     let mut verdicts = Vec::new();
     scorer.score(&bodies.iter().map(seen).collect::<Vec<_>>(), &mut verdicts);
     let is_found = |verdict: &Verdict| match verdict {

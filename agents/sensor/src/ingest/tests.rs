@@ -36,8 +36,8 @@ fn handle(deliveries: &[Delivery]) -> (Events, Failures) {
 
 #[test]
 fn a_body_becomes_an_event_with_envelope_shard_and_trace() {
-    let body =
-        json!({"text": "SELECT 1", "client": "203.0.113.9", "ts": 1_795_255_100.5, "x": [1]});
+    let body = json!({"text": "SELECT 1", "kind": "query", "client": "203.0.113.9",
+                      "ts": 1_795_255_100.5, "x": [1]});
     let sent = delivery("mag.acme.ingest.sql", body.to_string());
     let (events, failed) = handle(std::slice::from_ref(&sent));
     assert_eq!(failed, []);

@@ -1,12 +1,14 @@
 //! The rows of a recording: JSON lines or CSV, plain or gzip.
 
+mod mended;
+
 use crate::{
     cells::cells,
     lines::{Framing, Lines, Piece, What},
     shape::shape,
 };
 use flate2::read::MultiGzDecoder;
-use magsentinel_bus_schema::{Fields, Kind, Timestamp};
+use magsentinel_bus_schema::{Fields, Kind, Timestamp, entity::NOBODY};
 use serde_json::{Map, Value};
 use std::{
     borrow::Cow,
@@ -15,6 +17,10 @@ use std::{
     io::{self, BufRead, BufReader, Cursor, Read},
     path::PathBuf,
 };
+
+/// Longest row that the tools read: they hold one row at a time, and an event of a mesh has bounds
+/// of its own.
+pub const ROW_BYTES_MAX: usize = 64 << 20;
 
 /// Where a recording is.
 #[derive(Clone, Debug)]
@@ -85,7 +91,7 @@ pub struct Row {
 }
 
 /// A row that is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BadRow {
     /// From one.
     pub number: u64,
@@ -95,6 +101,20 @@ pub struct BadRow {
     pub bytes: Vec<u8>,
     /// Its length in bytes.
     pub len: u64,
+    /// Its fields, where it has any: it is an object, and none of its kind.
+    pub fields: Option<Fields>,
+}
+
+/// Why a row is none, and what could be read of it.
+struct Unread {
+    reason: String,
+    fields: Option<Fields>,
+}
+
+impl From<String> for Unread {
+    fn from(reason: String) -> Self {
+        Self { reason, fields: None }
+    }
 }
 
 /// The rows of a recording, in order. An I/O error (a truncated archive) ends them.
@@ -141,7 +161,8 @@ impl Iterator for Rows {
             let number = self.number;
             let row = self.row(&piece);
             let (bytes, len) = (piece.bytes, piece.end - piece.offset);
-            return Some(Ok(row.map_err(|reason| BadRow { number, reason, bytes, len })));
+            let bad = |Unread { reason, fields }| BadRow { number, reason, bytes, len, fields };
+            return Some(Ok(row.map_err(bad)));
         }
     }
 }
@@ -178,25 +199,33 @@ impl Rows {
         Ok(self.pieces.pop_front())
     }
 
-    fn row(&self, piece: &Piece) -> Result<Row, String> {
+    fn row(&self, piece: &Piece) -> Result<Row, Unread> {
         match piece.what {
             What::Line | What::Cut => {}
-            What::TooLong => return Err("row is over line_bytes_max".to_owned()),
-            What::Broken => return Err("row was cut: its quotes do not close".to_owned()),
+            What::TooLong => return Err("row is over line_bytes_max".to_owned().into()),
+            What::Broken => return Err("row was cut: its quotes do not close".to_owned().into()),
         }
         let fields = match &self.header {
             Some(columns) => csv_row(columns, &piece.bytes)?,
-            None => serde_json::from_slice::<Map<String, Value>>(&piece.bytes)
-                .map_err(|e| format!("row is no JSON object: {e}"))?,
+            None => {
+                mended::object(&piece.bytes).map_err(|e| format!("row is no JSON object: {e}"))?
+            }
         };
         let (kind, ts, body) = self.parts(fields)?;
         let mut body = Fields(body);
+        let bad = |reason, fields: &Fields| Unread { reason, fields: Some(fields.clone()) };
         let own = body.get("ts").cloned();
-        let given = ts.or(own).filter(|v| !v.is_null() && v.as_str() != Some(""));
+        let told = |value: &Value| match value {
+            Value::String(text) => !text.trim().is_empty() && !NOBODY.contains(&text.trim()),
+            value => !value.is_null(),
+        };
+        let given = ts.or(own).filter(told);
         let ts = given.as_ref().map(Timestamp::from_value).transpose();
-        let ts = ts.map_err(|e| format!("ts is {e}"))?;
+        let ts = ts.map_err(|e| bad(format!("ts is {e}"), &body))?;
         if self.shaped {
-            shape(kind, &mut body)?;
+            // Of a body that cannot be shaped, what it was before counts.
+            let before = body.clone();
+            shape(kind, &mut body).map_err(|reason| bad(reason, &before))?;
         }
         Ok(Row { number: self.number, kind, ts, body })
     }
@@ -225,18 +254,21 @@ impl Rows {
 type Parts = (Kind, Option<Value>, Map<String, Value>);
 
 fn row_cells(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "row is no UTF-8")?;
+    let text = String::from_utf8_lossy(bytes);
     cells(text.trim_start_matches('\u{feff}'))
 }
 
 /// Empty cells are absent fields.
-fn csv_row(columns: &[String], bytes: &[u8]) -> Result<Map<String, Value>, String> {
+fn csv_row(columns: &[String], bytes: &[u8]) -> Result<Map<String, Value>, Unread> {
     let cells = row_cells(bytes)?;
-    if cells.len() != columns.len() {
-        return Err(format!("row has {} columns, its header {}", cells.len(), columns.len()));
-    }
+    let count = cells.len();
     let filled = columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
-    Ok(filled.map(|(column, cell)| (column.clone(), Value::String(cell))).collect())
+    let fields = filled.map(|(column, cell)| (column.clone(), Value::String(cell))).collect();
+    if count != columns.len() {
+        let reason = format!("row has {count} columns, its header {}", columns.len());
+        return Err(Unread { reason, fields: Some(Fields(fields)) });
+    }
+    Ok(fields)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The accuracy card: a section per patrol, as markdown.
 
+mod more;
+
 use crate::{
     auc::auc,
     chains::Scenario,
@@ -36,7 +38,8 @@ impl Card {
             "# Accuracy\n\nWritten by `cargo xtask accuracy`, which runs `magsentinel score` over \
              the curated data and counts. *Flagged* means level medium or above, with the \
              thresholds as shipped. Rows whose label is noisy, weak, simulated or only true in \
-             context are shown and do not count in averages. *In training* says whether the model \
+             context are shown and do not count in averages. A row that could not be read counts as \
+             not flagged. *In training* says whether the model \
              that judged a source had seen rows of it; figures of such sources say little. With \
              `--left-out` a source of the training is judged by a model trained without it. An \
              area under the curve (AUC) sets a source's rows against its own of the other \
@@ -94,7 +97,13 @@ impl Card {
     }
 
     /// Adds a patrol's figures.
-    pub(crate) fn section(&mut self, entry: &Entry, groups: Vec<Group>, units: &Units) {
+    pub(crate) fn section(
+        &mut self,
+        entry: &Entry,
+        groups: Vec<Group>,
+        units: &Units,
+        notes: &[String],
+    ) {
         let name = entry.spec.name;
         let _ = writeln!(self.text, "\n## {name}");
         let rivals = match entry.spec.kind {
@@ -107,13 +116,24 @@ impl Card {
         let all = Everyone::of(&groups);
         self.table("Attacks, share flagged", &columns, &groups, |g| &g.attacks, &all.benign);
         self.table("Benign, share flagged", &columns, &groups, |g| &g.benign, &all.attacks);
+        self.neither(name, &groups);
         self.summary(&columns, &groups, "");
         if entry.spec.kind == Kind::Sql {
             // Rivals are made for values; whole statements are all alike to them.
-            let values: Vec<Group> = groups.into_iter().filter(|g| g.part != STATEMENT).collect();
+            let values = only(&groups, |g| g.part != STATEMENT);
             self.summary(&columns, &values, ", values and prose alone");
         }
+        let content = only(&groups, |g| g.attacks.ours.rows == 0 || g.family().is_some());
+        if entry.spec.kind == Kind::Api {
+            self.summary(&columns, &content, ", content alone");
+            self.families(name, &content);
+            self.curve(&content, ", content alone");
+        } else {
+            self.curve(&groups, "");
+        }
+        self.unread(&groups);
         self.units(units);
+        self.notes(notes);
     }
 
     fn table(
@@ -142,7 +162,7 @@ impl Card {
             let area = if attacks { auc(&side.scores, other) } else { auc(other, &side.scores) };
             let mut cells = vec![
                 group.title(),
-                trained(group.trained).to_owned(),
+                trained(side.trained).to_owned(),
                 side.ours.rows.to_string(),
                 percent(side.ours),
             ];
@@ -155,16 +175,12 @@ impl Card {
 
     fn summary(&mut self, columns: &Columns<'_>, groups: &[Group], which: &str) {
         for (title, unseen) in [("not in training", true), ("all", false)] {
-            let counted: Vec<&Group> = groups
-                .iter()
-                .filter(|g| g.counts() && (!unseen || g.trained == Some(false)))
-                .collect();
-            if !unseen && counted.iter().all(|g| g.trained == Some(false)) {
+            if !unseen && all_unseen(groups) {
                 // There are no others than those above.
                 continue;
             }
-            let attacks = by_source(&counted, |g| &g.attacks);
-            let benign = by_source(&counted, |g| &g.benign);
+            let attacks = by_source(groups, unseen, |g| &g.attacks);
+            let benign = by_source(groups, unseen, |g| &g.benign);
             if attacks.is_empty() && benign.is_empty() {
                 continue;
             }
@@ -240,16 +256,32 @@ impl Everyone {
     }
 }
 
-/// The parts of each source put together.
+/// The parts of each source put together, of those that count; with `unseen`, of those whose rows
+/// were not in training.
 fn by_source<'a>(
-    groups: &[&'a Group],
+    groups: &'a [Group],
+    unseen: bool,
     side: impl Fn(&'a Group) -> &'a Side,
 ) -> BTreeMap<&'a str, Side> {
     let mut sources: BTreeMap<&str, Side> = BTreeMap::new();
-    for group in groups.iter().filter(|group| side(group).ours.rows > 0) {
-        sources.entry(&group.source).or_default().join(side(group));
+    for group in groups.iter().filter(|group| group.counts()) {
+        let side = side(group);
+        if side.ours.rows > 0 && (!unseen || side.trained == Some(false)) {
+            sources.entry(&group.source).or_default().join(side);
+        }
     }
     sources
+}
+
+/// Whether no row that counts was in training.
+fn all_unseen(groups: &[Group]) -> bool {
+    let mut sides =
+        groups.iter().filter(|group| group.counts()).flat_map(|g| [&g.attacks, &g.benign]);
+    sides.all(|side| side.ours.rows == 0 || side.trained == Some(false))
+}
+
+fn only(groups: &[Group], wanted: impl Fn(&Group) -> bool) -> Vec<Group> {
+    groups.iter().filter(|group| wanted(group)).cloned().collect()
 }
 
 impl Group {

@@ -72,7 +72,7 @@ fn scenario(source: String, mut raw: Vec<Raw>, models: &Models) -> Result<Scenar
     let told: Vec<BTreeSet<&str>> = told.collect();
     Ok(Scenario {
         source,
-        trained: judge.trained,
+        trained: judge.trained.ever(),
         raw: raw.len(),
         flagged,
         alerts: alerts.len(),

@@ -1,6 +1,7 @@
 //! Counts of one group of rows, and the figures over groups: macro average and worst.
 
-use crate::rows::Row;
+use crate::{left_out::Trained, rows::Row};
+use std::collections::BTreeMap;
 
 /// Those who judge beside the patrol, in the order of their columns.
 pub(crate) const RIVALS: usize = 3;
@@ -11,6 +12,8 @@ pub(crate) struct Verdicts {
     pub(crate) score: f64,
     /// The patrol's verdict.
     pub(crate) flagged: bool,
+    /// Why the patrol could not read it.
+    pub(crate) unread: Option<String>,
     /// The rivals' verdicts; `None` where a rival did not see the row.
     pub(crate) rivals: [Option<bool>; RIVALS],
 }
@@ -43,6 +46,9 @@ impl Tally {
 /// The rows of one class.
 #[derive(Clone, Default)]
 pub(crate) struct Side {
+    /// Whether the model that judged them was trained on rows of this class and source; `None`
+    /// where nothing says so.
+    pub(crate) trained: Option<bool>,
     /// By the patrol.
     pub(crate) ours: Tally,
     /// By each rival.
@@ -78,30 +84,44 @@ pub(crate) struct Group {
     pub(crate) source: String,
     pub(crate) part: String,
     pub(crate) quality: String,
-    /// Whether the model that judged it was trained on the source; `None` where nothing says so.
-    pub(crate) trained: Option<bool>,
+    /// What attack its rows are said to be, where it is a part of a source by this.
+    pub(crate) category: String,
     pub(crate) attacks: Side,
     pub(crate) benign: Side,
+    /// By label: rows that are neither attack nor benign.
+    pub(crate) others: BTreeMap<i64, Tally>,
+    /// Rows that the patrol could not read, and why the first was none. They count as not flagged.
+    pub(crate) unread: usize,
+    pub(crate) unread_why: String,
 }
 
 impl Group {
-    pub(crate) fn new(row: &Row, trained: Option<bool>) -> Self {
+    pub(crate) fn new(row: &Row, trained: Trained<'_>) -> Self {
         Self {
             source: row.source.clone(),
             part: row.part.clone(),
             quality: row.quality.clone(),
-            trained,
-            attacks: Side::default(),
-            benign: Side::default(),
+            category: row.category.clone(),
+            attacks: Side { trained: trained.on(1), ..Side::default() },
+            benign: Side { trained: trained.on(0), ..Side::default() },
+            others: BTreeMap::new(),
+            unread: 0,
+            unread_why: String::new(),
         }
     }
 
-    /// Adds a row; what is neither attack nor benign is left out.
+    /// Adds a row; what is neither attack nor benign takes no part in any average.
     pub(crate) fn add(&mut self, label: i64, verdicts: &Verdicts) {
+        if let Some(why) = &verdicts.unread {
+            if self.unread == 0 {
+                self.unread_why.clone_from(why);
+            }
+            self.unread += 1;
+        }
         match label {
             1 => self.attacks.add(verdicts),
             0 => self.benign.add(verdicts),
-            _ => {}
+            other => self.others.entry(other).or_default().count(verdicts.flagged),
         }
     }
 
@@ -137,16 +157,19 @@ pub(crate) fn overall(shares: &[(String, f64)], low_is_bad: bool) -> Option<Over
 #[cfg(test)]
 mod tests {
     use super::*;
+    use magsentinel_bus_schema::Fields;
 
     fn group(quality: &str) -> Group {
-        Group {
+        let row = Row {
             source: "s".to_owned(),
             part: String::new(),
             quality: quality.to_owned(),
-            trained: None,
-            attacks: Side::default(),
-            benign: Side::default(),
-        }
+            category: String::new(),
+            label: 0,
+            ts: None,
+            body: Fields::default(),
+        };
+        Group::new(&row, Trained::Unknown)
     }
 
     #[test]
@@ -167,19 +190,29 @@ mod tests {
     }
 
     #[test]
-    fn unknown_rows_and_unseen_rows_are_left_out() {
+    fn rows_of_neither_class_and_rows_that_a_rival_never_saw_are_counted_by_themselves() {
         let mut group = group("gold");
-        let verdicts =
-            |flagged, first| Verdicts { score: 0.4, flagged, rivals: [first, None, None] };
+        let verdicts = |flagged, first| Verdicts {
+            score: 0.4,
+            flagged,
+            unread: None,
+            rivals: [first, None, None],
+        };
         group.add(1, &verdicts(true, Some(false)));
         group.add(1, &verdicts(false, None));
         group.add(0, &verdicts(true, Some(true)));
         group.add(-1, &verdicts(true, Some(true)));
         group.add(2, &verdicts(true, Some(true)));
+        group.add(2, &verdicts(false, Some(true)));
+        let unread = Some("why".to_owned());
+        group.add(-1, &Verdicts { unread, ..verdicts(false, None) });
         assert_eq!(group.attacks.ours, Tally { rows: 2, flagged: 1 });
         assert_eq!(group.attacks.rivals[0], Tally { rows: 1, flagged: 0 });
         assert_eq!(group.benign.ours.share(), Some(1.0));
         assert_eq!(group.benign.rivals[1].share(), None);
+        let others = [(-1, Tally { rows: 2, flagged: 1 }), (2, Tally { rows: 2, flagged: 1 })];
+        assert_eq!(group.others, BTreeMap::from(others));
+        assert_eq!((group.unread, &*group.unread_why), (1, "why"));
     }
 
     #[test]

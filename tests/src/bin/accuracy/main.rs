@@ -8,6 +8,8 @@
 mod auc;
 mod card;
 mod chains;
+mod curve;
+mod families;
 mod figures;
 mod left_out;
 mod request;
@@ -24,7 +26,7 @@ use left_out::Models;
 use magsentinel_bus_schema::Kind;
 use magsentinel_patrol::patrols::{Entry, TABLE};
 use rivals::{Rivals, sample};
-use rows::Row;
+use rows::{Found, Row};
 use scoring::Program;
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -70,6 +72,9 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if args.raw_http.is_none() && !args.data.is_dir() {
+        bail!("{}: is no folder; name that of the data with --data", args.data.display());
+    }
     let rivals = if args.alone { Rivals::none() } else { Rivals::load()? };
     let mut card = Card::new(&rivals, args.rule_set_rows);
     if let Some(file) = &args.raw_http {
@@ -78,12 +83,12 @@ fn main() -> Result<()> {
         judge(&args, entry, rows::raw_http(file)?, &rivals, &mut card)?;
     } else {
         for entry in wanted(&args.patrol)? {
-            let mut rows = rows::of(entry.spec.kind, &args.data)?;
+            let mut found = rows::of(entry.spec.kind, &args.data)?;
             if let Some(folder) = &args.simulated {
                 let file = folder.join(format!("{}.jsonl", entry.spec.name));
-                rows.extend(rows::simulated(&file, entry.spec.kind)?);
+                found.join(rows::simulated(&file, entry.spec.kind)?);
             }
-            judge(&args, entry, rows, &rivals, &mut card)?;
+            judge(&args, entry, found, &rivals, &mut card)?;
         }
         if args.patrol.is_empty() || args.patrol.iter().any(|name| name == chains::NAME) {
             let folder = args.severity.as_deref().unwrap_or(&args.models);
@@ -114,10 +119,13 @@ fn wanted(names: &[String]) -> Result<Vec<&'static Entry>> {
 fn judge(
     args: &Args,
     entry: &Entry,
-    rows: Vec<Row>,
+    Found { rows, notes }: Found,
     rivals: &Rivals,
     card: &mut Card,
 ) -> Result<()> {
+    for note in &notes {
+        eprintln!("{}: {note}", entry.spec.name);
+    }
     let models = Models::find(&args.models, args.left_out.as_deref(), entry.spec.name)?;
     let mut sources: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows {
@@ -133,10 +141,11 @@ fn judge(
         eprintln!("{}: {source}, {} rows", entry.spec.name, rows.len());
         units.add(entry.spec.kind, &source, &rows, &scores);
         let shown = sample(&rows, args.rule_set_rows);
-        for (at, (row, score)) in rows.iter().zip(&scores).enumerate() {
+        for (at, (row, score)) in rows.iter().zip(scores).enumerate() {
             let verdicts = Verdicts {
                 score: score.score,
                 flagged: score.flagged,
+                unread: score.unread,
                 rivals: rivals.judge(entry.spec.kind, row, shown.contains(&at)),
             };
             let key = (source.clone(), row.part.clone());
@@ -144,6 +153,6 @@ fn judge(
             group.add(row.label, &verdicts);
         }
     }
-    card.section(entry, groups.into_values().collect(), &units);
+    card.section(entry, groups.into_values().collect(), &units, &notes);
     Ok(())
 }

@@ -16,7 +16,8 @@ pub(crate) fn of(kind: Kind, row: &Row) -> Option<Request> {
 }
 
 fn of_fields(row: &Row) -> Request {
-    let mut uri = row.text("path").unwrap_or("/").to_owned();
+    let target = ["path", "uri", "url"].iter().find_map(|name| row.text(name));
+    let mut uri = target.unwrap_or("/").to_owned();
     if let Some(query) = row.text("query").filter(|query| !query.is_empty()) {
         uri.push('?');
         uri.push_str(query);

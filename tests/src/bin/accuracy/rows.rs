@@ -1,16 +1,15 @@
 //! The rows that judge a patrol: which files hold rows of its kind, and what a row is.
 
-use anyhow::{Context, Result, bail};
+mod files;
+
+use anyhow::{Context, Result};
 use magsentinel_bus_schema::{Fields, Kind, Timestamp};
-use magsentinel_sensor::replay::rows::Recording;
+use magsentinel_sensor::replay::rows::{ROW_BYTES_MAX, Recording};
 use serde_json::{Value, json};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
 };
-
-/// Longest row that is read, in bytes.
-const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// One labelled row.
 pub(crate) struct Row {
@@ -26,7 +25,8 @@ pub(crate) struct Row {
     pub(crate) label: i64,
     /// When it happened.
     pub(crate) ts: Option<Timestamp>,
-    /// The event's body, labels and all: the program must not read them.
+    /// The event's body, labels and all: the program must not read them. Of a row that could not
+    /// be read, what there is of it: the program says then what is wrong.
     pub(crate) body: Fields,
 }
 
@@ -37,100 +37,144 @@ impl Row {
     }
 }
 
-/// Files of the data that hold bodies of a kind.
-fn files(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Sql => &["sql/sql.jsonl.gz"],
-        Kind::Api => &["api/http_requests.jsonl.gz"],
-        Kind::Auth => &[
-            "auth/auth_events.jsonl.gz",
-            "auth/cowrie_sessions.jsonl.gz",
-            "auth/cert_logons.csv.gz",
-            "auth/windows_logons.jsonl.gz",
-        ],
-        Kind::Data => &["dataflow/cloud_audit.jsonl.gz", "dataflow/cert_activity.csv.gz"],
-        Kind::Iot => &["iot/mqtt_messages.jsonl.gz", "iot/ton_iot_telemetry.jsonl.gz"],
-        Kind::Flow => &["net/flows.jsonl.gz"],
-        Kind::Dns => &["net/dns_queries.jsonl.gz"],
-        Kind::Host => &["chains/windows_events.jsonl.gz"],
-        Kind::Extension => &[],
+/// Rows, and what was odd about the files that should hold them.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// In the order of the files.
+    pub(crate) rows: Vec<Row>,
+    /// Files that are not there, hold no such rows, or end too early; in words.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Found {
+    /// Adds rows of other files.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.notes.extend(other.notes);
+    }
+
+    fn read(&mut self, data: &Path, name: &str, kind: Kind) {
+        match read(&data.join(name), kind, true) {
+            Ok(read) if read.good == 0 => {
+                let rows = read.rows.len();
+                self.notes.push(format!("{name}: none of its {rows} rows is a {kind} event"));
+            }
+            Ok(read) => {
+                self.rows.extend(read.rows);
+                self.notes.extend(read.broken.map(|why| format!("{name}: {why}")));
+            }
+            Err(why) => self.notes.push(format!("{name}: {why:#}")),
+        }
     }
 }
 
 /// All rows of a kind.
-pub(crate) fn of(kind: Kind, data: &Path) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for file in files(kind) {
-        rows.extend(read(&data.join(file), kind)?);
+pub(crate) fn of(kind: Kind, data: &Path) -> Result<Found> {
+    let listed = files::of(kind, data)?;
+    let mut found = Found { rows: Vec::new(), notes: listed.notes };
+    for name in &listed.names {
+        found.read(data, name, kind);
     }
     if kind == Kind::Sql {
-        rows.extend(http_values(&data.join("api/http_requests.jsonl.gz"))?);
+        let mut requests = Found::default();
+        for name in &files::of(Kind::Api, data)?.names {
+            requests.read(data, name, Kind::Api);
+        }
+        found.rows.extend(http_values(&requests.rows));
     }
-    Ok(rows)
+    Ok(found)
 }
 
 /// Rows of a simulated world, none where there is no such file.
-pub(crate) fn simulated(file: &Path, kind: Kind) -> Result<Vec<Row>> {
-    if file.is_file() { read(file, kind) } else { Ok(Vec::new()) }
+pub(crate) fn simulated(file: &Path, kind: Kind) -> Result<Found> {
+    let mut found = Found::default();
+    if file.is_file() {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let name = file.file_name().context("a file has a name")?.to_string_lossy();
+        found.read(folder, &name, kind);
+    }
+    Ok(found)
 }
 
 /// Whole requests, as lines of JSON.
-pub(crate) fn raw_http(file: &Path) -> Result<Vec<Row>> {
-    let rows = read_as(file, Kind::Api, false)?;
-    match rows.iter().find(|row| row.text("raw").is_none()) {
-        Some(_) => bail!("{}: a row has no text `raw`", file.display()),
-        None => Ok(rows),
-    }
+pub(crate) fn raw_http(file: &Path) -> Result<Found> {
+    let read = read(file, Kind::Api, false)?;
+    let name = file.display();
+    let notes = read.broken.map(|why| format!("{name}: {why}")).into_iter().collect();
+    Ok(Found { rows: read.rows, notes })
 }
 
-fn read(file: &Path, kind: Kind) -> Result<Vec<Row>> {
-    read_as(file, kind, true)
+/// What a file holds.
+struct Read {
+    rows: Vec<Row>,
+    /// How many of them could be read.
+    good: usize,
+    /// Why its end could not.
+    broken: Option<String>,
 }
 
-/// Rows of a file; `shaped` where they must be bodies of the kind.
-fn read_as(file: &Path, kind: Kind, shaped: bool) -> Result<Vec<Row>> {
-    let name = || format!("{}", file.display());
-    let recording = Recording::File(PathBuf::from(file));
-    let rows = recording.rows(Some(kind), LINE_BYTES_MAX).with_context(name)?;
+/// Rows of a file; `shaped` where they must be bodies of the kind. One that cannot be read is a
+/// row too: whoever gives it to a patrol gets no verdict.
+fn read(file: &Path, kind: Kind, shaped: bool) -> Result<Read> {
+    let rows = Recording::File(PathBuf::from(file)).rows(Some(kind), ROW_BYTES_MAX)?;
     let rows = if shaped { rows } else { rows.unshaped() };
-    let mut made = Vec::new();
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    let mut read = Read { rows: Vec::new(), good: 0, broken: None };
     for row in rows {
-        match row.with_context(name)? {
-            Ok(row) => made.push(of_body(kind, row.ts, row.body)),
-            Err(bad) => bail!("{}, row {}: {}", name(), bad.number, bad.reason),
+        match row {
+            Ok(Ok(row)) => {
+                read.good += 1;
+                read.rows.push(of_body(kind, row.ts, row.body, stem));
+            }
+            Ok(Err(bad)) => {
+                read.rows.push(of_body(kind, None, bad.fields.unwrap_or_default(), stem));
+            }
+            Err(e) => read.broken = Some(format!("cannot be read to its end: {e}")),
         }
     }
-    Ok(made)
+    Ok(read)
 }
 
-fn of_body(kind: Kind, ts: Option<Timestamp>, body: Fields) -> Row {
-    let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let label = match body.get("label") {
-        Some(Value::Number(number)) => number.as_i64().unwrap_or(-1),
-        Some(Value::String(text)) => text.parse().unwrap_or(-1),
-        _ => -1,
+/// What a row's label says: 1, 0, another class, or -1 where nothing does.
+fn label_of(body: &Fields) -> i64 {
+    let of_text = |text: &str| match &*text.trim().to_ascii_lowercase() {
+        "malicious" | "attack" | "anomalous" | "true" => Some(1),
+        "benign" | "normal" | "false" => Some(0),
+        other => other.parse::<f64>().ok().map(|number| number.round() as i64),
     };
+    let label = match body.get("label") {
+        Some(Value::Number(number)) => number.as_f64().map(|number| number.round() as i64),
+        Some(Value::Bool(attack)) => Some(i64::from(*attack)),
+        Some(Value::String(text)) => of_text(text),
+        _ => None,
+    };
+    label.unwrap_or(-1)
+}
+
+/// A row of a body; `file` stands for its source where it names none.
+fn of_body(kind: Kind, ts: Option<Timestamp>, mut body: Fields, file: &str) -> Row {
+    let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let label = label_of(&body);
     let part = match kind {
         Kind::Sql => text("kind"),
         Kind::Api if label == 1 => text("category"),
         _ => String::new(),
     };
-    Row {
-        source: text("source"),
-        part,
-        quality: text("label_quality"),
-        category: text("category"),
-        label,
-        ts,
-        body,
+    let source = Some(text("source")).filter(|source| !source.is_empty());
+    let (quality, category) = (text("label_quality"), text("category"));
+    if let Some(ts) = ts.filter(|_| !body.contains_key("ts")) {
+        body.0.insert("ts".to_owned(), ts.to_string().into());
     }
+    let source = source.unwrap_or_else(|| file.to_owned());
+    Row { source, part, quality, category, label, ts, body }
 }
 
 /// Parameter values of ordinary requests, each once, as an application hands them to SQL.
-fn http_values(file: &Path) -> Result<Vec<Row>> {
+fn http_values(requests: &[Row]) -> Vec<Row> {
     let mut seen = HashSet::new();
     let mut made = Vec::new();
-    for row in read(file, Kind::Api)?.iter().filter(|row| row.label == 0) {
+    for row in requests.iter().filter(|row| row.label == 0) {
         let form = matches!(row.text("body"), Some(body) if body.contains('='));
         let body = row.text("body").filter(|_| form).unwrap_or_default();
         let pairs = [row.text("query").unwrap_or_default(), body];
@@ -153,7 +197,7 @@ fn http_values(file: &Path) -> Result<Vec<Row>> {
             });
         }
     }
-    Ok(made)
+    made
 }
 
 /// A form value as the application reads it; what is no UTF-8 is read as Latin-1.
@@ -191,6 +235,26 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(percent_decoded(value), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_read_however_it_is_written() {
+        for (label, want) in [
+            (json!(1), 1),
+            (json!(1.0), 1),
+            (json!("1"), 1),
+            (json!("0.0"), 0),
+            (json!("Malicious"), 1),
+            (json!("benign"), 0),
+            (json!(true), 1),
+            (json!(2), 2),
+            (json!(-1), -1),
+            (json!("?"), -1),
+            (json!(null), -1),
+        ] {
+            let body = Fields(json!({"label": label}).as_object().cloned().unwrap_or_default());
+            assert_eq!(label_of(&body), want, "{label}");
         }
     }
 }

@@ -6,7 +6,7 @@ use magsentinel_patrol::patrols::Entry;
 use serde::Deserialize;
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     path::Path,
     process::{Command, Stdio},
 };
@@ -22,26 +22,33 @@ pub(crate) struct Program<'a> {
 }
 
 /// What the program said of a row.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Score {
     /// 0..=1.
     pub(crate) score: f64,
     /// Level medium or above.
     pub(crate) flagged: bool,
+    /// Why it could not read the row; it is then not flagged.
+    pub(crate) unread: Option<String>,
 }
+
+/// What the program exits with when some rows could not be read: it says so of each.
+const BAD_DATA: i32 = 65;
 
 #[derive(Deserialize)]
 struct Line {
     scored: Said,
 }
 
-/// `{error}` where the row is no body of the kind: it is then not flagged.
+/// `{error}` where the row is no body of the kind.
 #[derive(Deserialize)]
 struct Said {
     #[serde(default)]
     level: String,
     #[serde(default)]
     score: f64,
+    #[serde(default)]
+    error: Option<String>,
 }
 
 impl Program<'_> {
@@ -67,17 +74,25 @@ impl Program<'_> {
         if raw_http {
             command.arg("--raw-http");
         }
-        let mut child = command.stdout(Stdio::piped()).spawn().context("magsentinel")?;
+        // What it says of bad rows stands in its output too.
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("magsentinel")?;
         let lines = child.stdout.take().context("no output of magsentinel")?;
         let mut scores = Vec::with_capacity(rows.len());
         for line in BufReader::new(lines).lines() {
             let Line { scored } = serde_json::from_str(&line?)?;
             let flagged = matches!(&*scored.level, "medium" | "high" | "critical");
-            scores.push(Score { score: scored.score, flagged });
+            scores.push(Score { score: scored.score, flagged, unread: scored.error });
         }
         let status = child.wait()?;
-        if !status.success() || scores.len() != rows.len() {
-            bail!("magsentinel score: {status}, {} of {} rows", scores.len(), rows.len());
+        let told = status.success() || status.code() == Some(BAD_DATA);
+        if !told || scores.len() != rows.len() {
+            let mut said = String::new();
+            if let Some(mut errors) = child.stderr.take() {
+                errors.read_to_string(&mut said)?;
+            }
+            let (got, of) = (scores.len(), rows.len());
+            bail!("magsentinel score: {status}, {got} of {of} rows: {}", said.trim());
         }
         Ok(scores)
     }

@@ -5,6 +5,7 @@
 
 use crate::{figures::Tally, rows::Row, scoring::Score};
 use magsentinel_bus_schema::{Class, Kind, entity};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Failed logins within which an attacking address must be flagged.
@@ -76,18 +77,26 @@ fn logins(rows: &[(&Row, bool)]) -> Vec<(&'static str, Tally)> {
 
 /// How many failures a row tells of.
 fn failures(row: &Row) -> usize {
-    let text = |name| row.text(name).unwrap_or_default().to_lowercase();
+    let text = |name: &str| match row.body.get(name) {
+        Some(Value::String(text)) => text.trim().to_lowercase(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
     let event = text("event");
     if event == "max_attempts" {
         // All that the server tells of the tries of a connection.
         return FAILURES_MAX;
     }
-    let status = row.body.get("status").map(ToString::to_string).unwrap_or_default();
+    let status = text("status");
     let words = ["fail", "invalid", "check_pass_unknown", "break_in"];
+    let refused = |word: String| {
+        word.contains("fail") || ["false", "0", "no", "denied", "rejected"].contains(&&*word)
+    };
     let failed = words.iter().any(|word| event.contains(word))
-        || text("outcome").contains("fail")
-        || status.trim_matches('"').starts_with("0xc0")
-        || status.trim_matches('"') == "401";
+        || ["outcome", "result", "success"].into_iter().map(text).any(refused)
+        || ["event", "event_id"].into_iter().map(text).any(|id| id == "4625" || id == "4771")
+        || status.starts_with("0xc0")
+        || status == "401";
     usize::from(failed)
 }
 
@@ -216,7 +225,7 @@ fn days(rows: &[(&Row, bool)]) -> Tally {
 mod tests {
     use super::*;
     use magsentinel_bus_schema::Fields;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn row(label: i64, body: Value) -> Row {
         let Value::Object(body) = body else { unreachable!("a row is an object") };
@@ -244,6 +253,9 @@ mod tests {
         for body in [
             json!({"event": "login", "outcome": "failure"}),
             json!({"event": "sign-in", "status": 401}),
+            json!({"event": "login", "outcome": "false"}),
+            json!({"success": false}),
+            json!({"event_id": 4625}),
             json!({"event": "ntlm_validation", "status": "0xc000006a"}),
         ] {
             assert_eq!(failures(&row(1, body.clone())), 1, "{body}");

@@ -88,7 +88,7 @@ fn measure(entry: &'static Entry, onnxruntime: Option<PathBuf>) {
 
 fn seen(bodies: &[Fields], from: i64) -> Vec<Seen<'_>> {
     let at = |n: usize| Timestamp::from_micros(1_700_000_000_000_000 + from + n as i64 * 50_000);
-    let one = |(n, body)| Seen { body, ts: at(n), ts_refused: false, repeated: false };
+    let one = |(n, body)| Seen { body, ts: at(n), ts_refused: false, repeated: false, timed: true };
     bodies.iter().enumerate().map(one).collect()
 }
 

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Call<'a> {
     /// Microseconds since 1970.
     pub ts_us: i64,
+    /// `ts_us` says when: else the request only came after the one before.
+    pub timed: bool,
     /// Upper case or as sent.
     pub method: &'a str,
     /// Path without query.
@@ -54,6 +56,10 @@ const MINUTE_US: f64 = 60e6;
 const LONG_US: f64 = 600e6;
 /// Of steps: somebody who reads chapter after chapter takes longer for each.
 const STEPS_US: f64 = 180e6;
+
+/// How long after the one before a request is taken to come whose time nobody knows: too slow for
+/// a burst, and fast enough for numbers that are tried one after the other.
+const UNTIMED_US: i64 = 15_000_000;
 
 /// Quiet after which sketches begin anew: a new visit.
 const VISIT_US: i64 = 1_800_000_000;
@@ -129,7 +135,10 @@ struct Run {
 impl Client {
     /// Takes one request in and says what is most unusual now, if anything is.
     pub fn observe(&mut self, call: &Call<'_>) -> Option<Sign> {
-        let elapsed = call.ts_us.saturating_sub(self.last_us).max(0);
+        let elapsed = match call.timed {
+            true => call.ts_us.saturating_sub(self.last_us).max(0),
+            false => UNTIMED_US,
+        };
         if elapsed > VISIT_US {
             *self = Self::default();
         }

@@ -6,7 +6,7 @@
 
 use super::{agent::Agent, place::Place};
 use crate::{body, features::sketch::hash};
-use magsentinel_bus_schema::Fields;
+use magsentinel_bus_schema::{Class, Fields, key};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -46,6 +46,8 @@ pub enum Reason {
 pub struct Attempt {
     /// When, microseconds UTC.
     pub ts_us: i64,
+    /// `ts_us` says when: else the attempt only came after the one before.
+    pub timed: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it was refused.
@@ -344,15 +346,16 @@ impl Attempt {
         let repeated = body::count(fields, &["repeated"]).ok().flatten().unwrap_or(1);
         Ok(Self {
             ts_us,
+            timed: true,
             outcome,
             reason,
             times: repeated.clamp(1, REPEATED_MAX) as f32,
             name: hash(&name),
             user_default: user.as_deref().is_some_and(is_default),
-            user: user.map(|text| hash(&text.to_lowercase())),
+            user: user.map(|text| hash(&key::account(&text))),
             network: around.map(|(network, _)| network),
             private: around.is_some_and(|(_, private)| private),
-            address: address.map(|text| hash(&text.to_lowercase())),
+            address: address.map(|text| hash(&key::of(Class::Client, &text, fields))),
             host: named(fields, &["host", "server"]),
             session: named(fields, &["session"]),
             device: named(fields, &["device", "device_id", "src_host", "workstation"])

@@ -44,6 +44,9 @@ pub(super) const NAMES: [&str; 34] = [
 
 /// Attempts that the server's last word stands for, where it told none of them.
 const GIVEN_UP_TIMES: f32 = 5.0;
+/// How long after the one before an attempt is taken to come whose time nobody knows: slow enough
+/// to be no burst, fast enough for a row of failures to be one.
+const UNTIMED_US: i64 = 60_000_000;
 /// How long reports of one attempt may lie apart.
 const REPORTS_US: i64 = 10_000_000;
 
@@ -154,7 +157,10 @@ impl Past {
         if self.last_us == 0 && self.attempts == 0 {
             (self.first_us, self.last_us) = (seen.ts_us, seen.ts_us);
         }
-        let elapsed_us = seen.ts_us.saturating_sub(self.last_us).max(0);
+        let elapsed_us = match seen.timed {
+            true => seen.ts_us.saturating_sub(self.last_us).max(0),
+            false => UNTIMED_US,
+        };
         let now_us = self.last_us.saturating_add(elapsed_us);
         let told = self.told(seen, now_us);
         let failures = match seen.outcome {
@@ -174,7 +180,8 @@ impl Past {
         let since_first = now_us.saturating_sub(self.first_us).max(0) / SECOND_US as i64;
         let at_s = u32::try_from(since_first).unwrap_or(u32::MAX);
         let within = (REPORTS_US / SECOND_US as i64) as u32;
-        let fresh = |s: &Session| s.names != 0 && at_s.saturating_sub(s.at_s) <= within;
+        let soon = |s: &Session| !seen.timed || at_s.saturating_sub(s.at_s) <= within;
+        let fresh = |s: &Session| s.names != 0 && soon(s);
         if let Some(known) = self.sessions.iter_mut().find(|s| s.hash == hash && fresh(s)) {
             known.at_s = at_s;
             // The server's last word follows what it told, or is repeated in other words.
@@ -199,7 +206,8 @@ impl Past {
     /// Learns an event, and says what is common about it.
     pub(super) fn observe(&mut self, seen: &Attempt, turn: Turn) -> [f32; NAMES.len()] {
         let before = self.attempts;
-        let rarity = if seen.is_attempt() { self.rarity(turn.now_us) } else { 0.0 };
+        let known = seen.timed && seen.is_attempt();
+        let rarity = if known { self.rarity(turn.now_us) } else { 0.0 };
         let gap = ln(self.beat.since_last_s(turn.now_us));
         let usual = self.beat.usual();
         self.learn(seen, turn);
@@ -264,11 +272,14 @@ impl Past {
         if !seen.is_attempt() || turn.told {
             return;
         }
-        self.beat.add(turn.now_us);
+        if seen.timed {
+            self.beat.add(turn.now_us);
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.successes = self.successes.saturating_add(u32::from(success));
         self.row = if success { 0.0 } else { (self.row + turn.failures).min(1e6) };
-        if let Some(count) = self.hours.get_mut(slot_of(turn.now_us)) {
+        let hour = self.hours.get_mut(slot_of(turn.now_us)).filter(|_| seen.timed);
+        if let Some(count) = hour {
             *count = count.saturating_add(1);
             if *count >= 120 {
                 self.hours.iter_mut().for_each(|count| *count /= 2);

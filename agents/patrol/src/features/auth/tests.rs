@@ -132,3 +132,54 @@ fn a_past_is_small_and_survives_its_serialised_form() {
     assert!(size_of::<AddressPast>() <= 448, "{}", size_of::<AddressPast>());
     assert!(size_of::<UserPast>() <= 448, "{}", size_of::<UserPast>());
 }
+
+#[test]
+fn without_time_only_the_order_counts() {
+    let untimed = |body: Value| Attempt { timed: false, ..attempt(0, body) };
+    let mut past = AddressPast::default();
+    let mut out = vec![0.0; WIDTH];
+    for _ in 0..200 {
+        let body = json!({"event": "accepted", "user": "ann", "src_ip": "192.0.2.1"});
+        past.observe(&untimed(body), &mut out);
+    }
+    for name in [
+        auth_feature!(address "regularity"),
+        auth_feature!(address "rarity of the hour"),
+        auth_feature!(address "attempts in the last hour, if regular (ln)"),
+    ] {
+        assert!(out[name].abs() < 1e-6, "{name} {}", out[name]);
+    }
+    for n in 0..5 {
+        let body = json!({"event": "failed_password", "user": "ann", "session": format!("s{n}"),
+                          "src_ip": "192.0.2.1"});
+        past.observe(&untimed(body), &mut out);
+    }
+    assert!((out[auth_feature!(address "failures in a row (ln)")].exp_m1() - 5.0).abs() < 0.01);
+    assert!(out[auth_feature!(address "failures in the last minute (ln)")].exp_m1() < 2.1);
+
+    let mut account = UserPast::default();
+    let mut kmh = |timed: bool, place: &str| {
+        let body = json!({"event": "accepted", "user": "ann", "location": place});
+        account.observe(&Attempt { timed, ..attempt(0, body) }, &mut out);
+        (
+            out[auth_feature!(user "kilometres an hour since the last success (ln)")],
+            out[auth_feature!(user "kilometres since the last success (ln)")],
+        )
+    };
+    kmh(false, "52.5,13.4");
+    let (fast, far) = kmh(false, "35.7,139.7");
+    assert!(fast.abs() < 1e-6 && far > 8.0, "{fast} {far}");
+    assert!(kmh(true, "52.5,13.4").0 > 8.0);
+}
+
+#[test]
+fn one_account_and_one_network_are_one_however_they_are_written() {
+    let read = |user: &str, ip: &str| attempt(0, json!({"event": "x", "user": user, "src_ip": ip}));
+    let ann = read("ann", "2001:db8:0:7::1");
+    for (user, ip) in [("CORP\\ANN", "2001:db8:0:7::2"), ("ann@corp", "2001:db8:0:7:9::")] {
+        let other = read(user, ip);
+        assert_eq!((other.user, other.address), (ann.user, ann.address), "{user} {ip}");
+    }
+    let there = read("ann@example.org", "2001:db8:0:8::1");
+    assert!(there.user != ann.user && there.address != ann.address);
+}

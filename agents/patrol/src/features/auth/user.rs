@@ -1,9 +1,6 @@
 //! The past of an account: from where, with what and when its owner comes.
 
-use super::{
-    Attempt, DAY_US, HOUR_US, LONG_US, Outcome, USER_FROM, fill, flag, ln, past,
-    place::{self, Place},
-};
+use super::{Attempt, DAY_US, HOUR_US, LONG_US, Outcome, USER_FROM, fill, flag, ln, past, place};
 use crate::features::sketch::{Decayed, Known, Recent};
 use past::{Past, Turn};
 use serde::{Deserialize, Serialize};
@@ -128,7 +125,7 @@ impl UserPast {
         let turn = self.past.turn(seen);
         self.turn(turn);
         let new = self.news(seen);
-        let journey = self.journey(seen.place.as_ref(), turn.now_us);
+        let journey = self.journey(seen, turn.now_us);
         let refused = seen.address.is_some_and(|address| self.refused_day.has(address));
         let waited_us = turn.now_us.saturating_sub(self.last.success_us).max(0) as f64;
         let known = self.past.successes().min(KNOWN_SUCCESSES) as f32 / KNOWN_SUCCESSES as f32;
@@ -207,8 +204,8 @@ impl UserPast {
         }
     }
 
-    fn journey(&self, place: Option<&Place>, now_us: i64) -> Journey {
-        let Some(place) = place.filter(|_| self.past.successes() > 0) else {
+    fn journey(&self, seen: &Attempt, now_us: i64) -> Journey {
+        let Some(place) = seen.place.filter(|_| self.past.successes() > 0) else {
             return Journey::default();
         };
         let country = place.country.map_or(0, |hash| hash as u32);
@@ -218,7 +215,8 @@ impl UserPast {
         };
         let km = place::distance_km(from, to);
         let hours = now_us.saturating_sub(self.last.placed_us).max(JOURNEY_US) as f64 / HOUR_US;
-        let kmh = km / hours as f32;
+        // How fast, nobody knows where nobody knows when.
+        let kmh = if seen.timed { km / hours as f32 } else { 0.0 };
         Journey { km, kmh, fast: km > NEAR_KM && kmh > FAST_KMH, abroad }
     }
 

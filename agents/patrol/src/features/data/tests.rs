@@ -5,6 +5,7 @@ use super::*;
 fn read(ts_us: i64, rows: u64) -> Observation<'static> {
     Observation {
         ts_us,
+        timed: true,
         action: "select",
         resource: "products",
         project: Some("shop"),
@@ -73,4 +74,16 @@ fn a_profile_survives_its_serialised_form() {
     let text = serde_json::to_string(&profile).unwrap_or_default();
     let back: Result<Profile, _> = serde_json::from_str(&text);
     assert_eq!(back.ok().as_ref().map(Profile::events), Some(profile.events()));
+}
+
+#[test]
+fn without_time_neither_hours_nor_rates_stand_out() {
+    let mut profile = Profile::default();
+    let mut out = [0.0; WIDTH];
+    for _ in 0..300 {
+        out = profile.observe(&Observation { timed: false, ..read(0, 5) });
+    }
+    assert!(value(&out, "rarity of the hour for the user").abs() < 1e-6);
+    assert!(value(&out, "events in the last hour (ln)").exp_m1() < 12.0);
+    assert!(value(&out, "events of the hour against the user's usual hour (ln ratio)") < 0.5);
 }

@@ -127,3 +127,26 @@ fn a_raw_request_is_scored_like_its_body() {
     let scored = score(vec![Value::Object(raw_http(raw).0)]).remove(0);
     assert!(level(&scored) >= Level::High, "{scored}");
 }
+
+#[test]
+fn the_account_of_a_login_is_found_wherever_it_stands() {
+    let long = format!("{}é&user=ann", "x".repeat(2047));
+    for (body, account) in [
+        ("login_attempt=1&login=ann", "ann"),
+        ("{\"email_opt_in\": true, \"email\": \"ann@example.org\"}", "ann@example.org"),
+        (&*format!("user=ann&{}é", "x".repeat(2038)), "ann"),
+        (&*long, ""),
+        ("nothing", ""),
+    ] {
+        let body = fields(json!({ "body": body }));
+        assert_eq!(super::account(&body), account);
+    }
+}
+
+#[test]
+fn one_network_is_one_client() {
+    let key = |client: &str| super::key_of(&fields(json!({"client": client, "host": "h"})));
+    assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
+    assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+    assert_eq!((key("192.0.2.1"), key("-")), ("client:192.0.2.1".to_owned(), String::new()));
+}

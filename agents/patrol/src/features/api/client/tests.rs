@@ -18,6 +18,7 @@ impl Life {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let call = Call {
             ts_us: self.now,
+            timed: true,
             method,
             path,
             query,
@@ -122,4 +123,27 @@ fn absurd_clocks_and_sizes_do_no_harm() {
     }
     assert!(size_of::<Client>() <= 512, "{}", size_of::<Client>());
     assert_eq!(life.category(), "none");
+}
+
+#[test]
+fn without_time_nothing_is_said_about_rates() {
+    let mut client = Client::default();
+    let mut call = |number: u64, status| {
+        let path = format!("/orders/{}", number * 7919 % 10_007);
+        client.observe(&Call {
+            ts_us: 0,
+            timed: false,
+            method: "GET",
+            path: &path,
+            query: "",
+            status: Some(status),
+            host: "h",
+            agent: "a",
+            user: "",
+            known: false,
+        })
+    };
+    assert!((0..500).all(|number| call(number, 200).is_none()));
+    let scan = (500..560).filter_map(|number| call(number, 404)).last();
+    assert!(scan.is_some_and(|sign| sign.category == "scan" && sign.score >= 0.5), "{scan:?}");
 }

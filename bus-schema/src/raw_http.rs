@@ -1,6 +1,6 @@
 //! A whole HTTP request as text becomes the body of an `api` event.
 
-use magsentinel_bus_schema::Fields;
+use crate::Fields;
 use serde_json::{Map, Value};
 
 /// Takes a raw request apart: `method`, `path`, `query`, `headers` (an object; a repeated header
