@@ -10,12 +10,13 @@ import json
 import pathlib
 import sys
 
-from generators import api_clients, auth_life, data_access
+from generators import api_clients, auth_life, data_access, sql_judge
 
 SEED = 20_250_101
 ACCOUNTS = 300
 ORGS = 16
 CLIENTS = 1000
+TEXTS = 1500
 
 
 def data_flow():
@@ -45,7 +46,17 @@ def api_watch():
             yield {**row, "source": f"simulated: {world}"}
 
 
-PATROLS = {"api-watch": api_watch, "auth-sentry": auth_sentry, "data-flow": data_flow}
+def sql_guard():
+    """Texts, values, statements and injections of a generator that training never uses."""
+    yield from sql_judge.rows(TEXTS, SEED)
+
+
+PATROLS = {
+    "api-watch": api_watch,
+    "auth-sentry": auth_sentry,
+    "data-flow": data_flow,
+    "sql-guard": sql_guard,
+}
 
 
 def main():

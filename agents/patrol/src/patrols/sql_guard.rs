@@ -4,7 +4,8 @@
 //! in parameter values on their way into one, and in free text. Patterns name what they see:
 //! `union_injection`, `tautology`, `stacked_query`, `time_blind`, `error_based`, `out_of_band`,
 //! `command_execution`, `file_write`, `file_read`, `schema_enumeration`, `bulk_export`,
-//! `destructive_ddl`, `comment_probe`; what only the model recognises is `sql_injection`.
+//! `destructive_ddl`, `privilege_change`, `comment_probe`; what only the model recognises is
+//! `sql_injection`.
 //!
 //! **Reads** `text` (required, text), and in patterns any field of the body but the annotations
 //! of recorded rows. Text that is not there or is no text makes the event a dead letter.
@@ -119,3 +120,6 @@ impl Patrol for SqlGuard {
         text_of(fields).unwrap_or_default().chars().take(chars_max).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
