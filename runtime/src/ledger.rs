@@ -2,12 +2,12 @@
 //! in flight + waiting + unsubscribed`, over distinct stream sequences, from what JetStream holds
 //! rather than from counters of processes that may have died.
 //!
-//! The terms are counted apart, so that the equation can fail: what is *received* and how much of it
-//! the consumer has been shown is counted in the stream; *waiting* and *in flight* is what the
-//! consumer says of itself; *shed* is what the gaps on DECISIONS tell, so it stays when the consumer
-//! has caught up; *dead-lettered* is what DEADLETTER holds. What none of them accounts for is
-//! *missing*, and an alarm: a message that was never acknowledged and that the server delivers no
-//! more, or one that the consumer was moved past.
+//! The terms are counted apart, so that the equation can fail: what is *received* and how much of
+//! it the consumer has been shown is counted in the stream; *waiting* and *in flight* is what the
+//! consumer says of itself; *shed* is what the gaps on DECISIONS tell, so it stays when the
+//! consumer has caught up; *dead-lettered* is what DEADLETTER holds. What none of them accounts for
+//! is *missing*, and an alarm: a message that was never acknowledged and that the server delivers
+//! no more, or one that the consumer was moved past.
 
 mod audit;
 mod missing;
