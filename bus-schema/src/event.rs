@@ -75,7 +75,7 @@ pub struct Event {
     /// Ids of the messages that led to this one.
     #[serde(default)]
     pub causes: Vec<Id>,
-    /// W3C trace context (`traceparent`).
+    /// W3C trace context (`traceparent`), where the publisher gave one; else it follows from `id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// What happened.

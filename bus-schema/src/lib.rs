@@ -28,6 +28,7 @@ pub mod scored;
 pub mod subject;
 pub mod suppression;
 pub mod time;
+pub mod trace;
 
 pub use ask::{Analyze, Analyzed};
 pub use closure::{Closure, Judgement};

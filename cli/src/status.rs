@@ -6,7 +6,7 @@ use crate::{
     settings::Settings,
 };
 use anyhow::Result;
-use magsentinel_bus_schema::{Gap, GapState, Kind, Stream, Timestamp, Token, subject};
+use magsentinel_bus_schema::{Gap, GapState, Stream, Timestamp, Token, subject};
 use magsentinel_patrol::{patrols::TABLE, stage::consumer_of};
 use magsentinel_runtime::{
     bus::Bus,
@@ -70,14 +70,10 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
     let keyed = [subject::all_of(tenant, "keyed")];
     let analyzer: Token = "analyzer".parse()?;
     rows.extend(ledger::sharded_row(bus, &analyzer, Stream::Keyed, &keyed).await?);
-    for kind in Kind::ALL {
-        let mut patrols = TABLE.iter().filter(|entry| entry.spec.kind == *kind);
-        let scored = patrols.any(|e| rows.iter().any(|row| row.consumer == e.spec.name));
-        if !scored {
-            let row = ledger::unsubscribed(bus, *kind).await?;
-            rows.extend((row.received > 0).then_some(row));
-        }
-    }
+    let scored = TABLE.iter().filter(|e| rows.iter().any(|row| row.consumer == e.spec.name));
+    let read: Vec<String> =
+        scored.map(|entry| subject::events_of(tenant, entry.spec.kind)).collect();
+    rows.extend(ledger::unsubscribed(bus, &read).await?);
     Ok(rows)
 }
 
@@ -108,6 +104,7 @@ fn text(status: &Status) -> String {
         "SINCE",
         "SHED",
         "UNSUBSCRIBED",
+        "MISSING",
     ])];
     for row in &status.ledger {
         let counts = [
@@ -118,6 +115,7 @@ fn text(status: &Status) -> String {
             row.waiting,
             row.shed,
             row.unsubscribed,
+            row.missing,
         ];
         let mut cells = vec![row.stream.to_owned(), row.consumer.clone()];
         cells.extend(counts.map(|n| n.to_string()));
@@ -127,6 +125,13 @@ fn text(status: &Status) -> String {
         ledger.push(cells);
     }
     let mut out = format!("{}\n{}", table(&services), table(&ledger));
+    for row in status.ledger.iter().filter(|row| !row.is_balanced()) {
+        out.push_str(&format!(
+            "\n{} of {}: NOT BALANCED: {} messages were neither handled nor dead-lettered, and are \
+             delivered no more. They lie in the stream: read them there, and publish them again\n",
+            row.consumer, row.stream, row.missing,
+        ));
+    }
     if !status.gaps.is_empty() {
         out.push_str(&format!("\n{}", gaps(&status.gaps)));
     }

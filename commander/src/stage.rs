@@ -249,7 +249,9 @@ impl Stage for Commander {
                 continue;
             }
             match self.analyse(&a, delivery, batch.now) {
-                Ok(all) => all.into_iter().for_each(|message| out.publish(message)),
+                Ok(all) => {
+                    all.into_iter().for_each(|message| out.publish_for(index, message));
+                }
                 Err(reason) => out.fail(index, Failed::Poison(reason)),
             }
         }

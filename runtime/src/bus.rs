@@ -9,11 +9,12 @@ mod streams;
 pub use connect::{BusConfig, TlsConfig, connect};
 pub use read::Extent;
 pub use send::Fence;
-pub use streams::{StreamConfig, StreamLimits};
+pub use streams::{QueueLimits, StreamConfig, StreamLimits};
 
 use async_nats::jetstream;
 use magsentinel_bus_schema::{CodecError, Limits, Stream, Tenant};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What can go wrong on the bus.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,7 @@ pub struct Bus {
     limits: Limits,
     streams: Arc<StreamConfig>,
     servers: Arc<[String]>,
+    connections: watch::Receiver<u64>,
 }
 
 impl Bus {
@@ -122,6 +124,11 @@ impl Bus {
 
     pub(crate) fn js(&self) -> &jetstream::Context {
         &self.js
+    }
+
+    /// How often a connection was made; changes with each.
+    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+        self.connections.clone()
     }
 
     /// Whether the connection stands right now.

@@ -24,8 +24,22 @@ impl Section for HealthConfig {
     const NAME: &'static str = "health";
 }
 
-/// Serves until the process ends. Returns the address that was taken.
-pub(crate) async fn serve(config: &HealthConfig, context: &Context) -> std::io::Result<SocketAddr> {
+/// Health and metrics, served until dropped: also while the process drains, so that whoever asks
+/// is told so, and the last counts can be fetched.
+pub(crate) struct Serving {
+    /// The address that was taken.
+    pub(crate) address: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Begins to serve.
+pub(crate) async fn serve(config: &HealthConfig, context: &Context) -> std::io::Result<Serving> {
     let listener = tokio::net::TcpListener::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let routes = Router::new()
@@ -33,15 +47,12 @@ pub(crate) async fn serve(config: &HealthConfig, context: &Context) -> std::io::
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(context.clone());
-    let stopping = context.clone();
-    tokio::spawn(async move {
-        let server = axum::serve(listener, routes);
-        let ended = server.with_graceful_shutdown(async move { stopping.stopping().await }).await;
-        if let Err(error) = ended {
+    let task = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!(%error, "health server ended");
         }
     });
-    Ok(address)
+    Ok(Serving { address, task })
 }
 
 async fn ready(State(context): State<Context>) -> impl IntoResponse {

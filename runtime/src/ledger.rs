@@ -1,31 +1,44 @@
 //! The loss ledger: per stream and consumer, `received = handled + dead-lettered + shed +
-//! waiting + unsubscribed`, over distinct stream sequences, from what JetStream holds rather than from
-//! counters of processes that may have died.
+//! in flight + waiting + unsubscribed`, over distinct stream sequences, from what JetStream holds
+//! rather than from counters of processes that may have died.
+//!
+//! The terms are counted apart, so that the equation can fail: what is *received* and how much of
+//! it the consumer has been shown is counted in the stream; *waiting* and *in flight* is what the
+//! consumer says of itself; *shed* is what the gaps on DECISIONS tell, so it stays when the
+//! consumer has caught up; *dead-lettered* is what DEADLETTER holds. What none of them accounts for
+//! is *missing*, and an alarm: a message that was never acknowledged and that the server delivers
+//! no more, or one that the consumer was moved past.
+
+mod audit;
+mod missing;
+
+pub use audit::{Audit, audit};
+pub(crate) use missing::of_one;
 
 use crate::{
     bus::{Bus, Error},
-    gap::handled,
+    gap::{self, handled},
 };
+use async_nats::jetstream::{consumer::Info, stream::Stream as Held};
 use futures::TryStreamExt;
-use magsentinel_bus_schema::{
-    DeadLetter, Kind, Lease, Level, Receipt, Scored, Stream, Subject, Tenant, Timestamp, Token,
-    subject,
-};
+use magsentinel_bus_schema::{DeadLetter, Lease, Stream, Subject, Timestamp, Token, subject};
+use missing::{Abandoned, missing};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The ledger of one consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The stream.
     pub stream: &'static str,
     /// The durable, or the service that owns shards.
     pub consumer: String,
-    /// Messages that the stream holds for this consumer.
+    /// Messages for this consumer that the stream holds, or lost before they were handled; of
+    /// INGEST all that it ever held.
     pub received: u64,
     /// Of these, acknowledged after their effect was stored.
     pub handled: u64,
-    /// Of the handled, those that became dead letters.
+    /// Those that became dead letters, whole or an element of theirs.
     pub dead_lettered: u64,
     /// Delivered and not yet acknowledged.
     pub in_flight: u64,
@@ -33,17 +46,25 @@ pub struct Row {
     pub waiting: u64,
     /// When the oldest of those was stored that are not handled; none where all are.
     pub waiting_since: Option<Timestamp>,
-    /// Gone by the stream's limits before they were handled.
+    /// Gone by the stream's limits before they were handled, as its gaps tell: at most so many.
     pub shed: u64,
     /// Received, and nobody has asked for them.
     pub unsubscribed: u64,
+    /// Received, and nothing accounts for them. Must be zero.
+    pub missing: u64,
 }
 
 impl Row {
-    /// Whether everything received is accounted for and nothing was shed.
+    /// Whether everything received was handled, and nothing was shed or is missing.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.in_flight == 0 && self.waiting == 0 && self.shed == 0
+        self.in_flight == 0 && self.waiting == 0 && self.shed == 0 && self.is_balanced()
+    }
+
+    /// Whether everything received is accounted for.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.missing == 0
     }
 }
 
@@ -51,79 +72,156 @@ fn failed(why: impl std::fmt::Display) -> Error {
     Error::Request { what: "the ledger", why: why.to_string() }
 }
 
-/// The ledger of every durable, and of the services that own shards by lease.
+/// The ledger of every durable. Those of services that own shards are
+/// [`sharded_row`]s.
 pub async fn rows(bus: &Bus) -> Result<Vec<Row>, Error> {
     let dead = dead_letters(bus).await?;
+    let abandoned = Abandoned::read(bus).await?;
     let mut rows = Vec::new();
     for &stream in Stream::ALL {
         let held = bus.stream(stream).await?;
-        let first = held.cached_info().state.first_sequence;
         let mut consumers = held.consumers();
         while let Some(info) = consumers.try_next().await.map_err(failed)? {
             let Some(name) = info.config.durable_name.clone() else { continue };
-            let filters = match info.config.filter_subjects.as_slice() {
-                [] => stream.subjects(bus.tenant()),
-                some => some.to_vec(),
-            };
-            let held_now = count(bus, stream, &filters).await?;
-            let in_flight = u64::try_from(info.num_ack_pending).unwrap_or(0);
-            let waiting = info.num_pending;
-            // A work queue forgets what was acknowledged; the server's count does not.
-            let work_queue = stream == Stream::Ingest;
-            let received =
-                if work_queue { info.delivered.stream_sequence + waiting } else { held_now };
-            let floor = info.ack_floor.stream_sequence;
-            let shed = if work_queue { 0 } else { first.saturating_sub(1).saturating_sub(floor) };
-            let waiting_since = match in_flight + waiting {
-                0 => None,
-                _ => handled::oldest(&held, &filters, floor + 1).await?,
-            };
             let of = |d: &&(String, String, u64)| d.0 == stream.name(bus.tenant()) && d.1 == name;
-            rows.push(Row {
-                stream: stream.token(),
-                dead_lettered: dead.iter().filter(of).count() as u64,
-                consumer: name,
-                received,
-                handled: received.saturating_sub(in_flight + waiting),
-                in_flight,
-                waiting,
-                waiting_since,
-                shed: if in_flight + waiting == 0 { 0 } else { shed },
-                unsubscribed: 0,
+            let dead: BTreeSet<u64> = dead.iter().filter(of).map(|d| d.2).collect();
+            rows.push(match stream {
+                Stream::Ingest => of_queue(bus, &held, &info, (&dead, &abandoned)).await?,
+                _ => of_durable(bus, (stream, &held), &info, (&dead, &abandoned)).await?,
             });
         }
     }
     Ok(rows)
 }
 
+/// The subjects that a durable reads.
+pub(crate) fn filters_of(bus: &Bus, stream: Stream, info: &Info) -> Vec<String> {
+    match info.config.filter_subjects.as_slice() {
+        [] if info.config.filter_subject.is_empty() => stream.subjects(bus.tenant()),
+        [] => vec![info.config.filter_subject.clone()],
+        some => some.to_vec(),
+    }
+}
+
+/// A work queue forgets what was acknowledged, and numbers what it ever held.
+async fn of_queue(
+    bus: &Bus,
+    held: &Held,
+    info: &Info,
+    (dead, abandoned): (&BTreeSet<u64>, &Abandoned),
+) -> Result<Row, Error> {
+    // Acknowledged and counted meanwhile is in neither: so much is handled at least.
+    let state = held.get_info().await.map_err(failed)?.state;
+    let (in_flight, waiting) = (u64::try_from(info.num_ack_pending).unwrap_or(0), info.num_pending);
+    let filters = filters_of(bus, Stream::Ingest, info);
+    let waiting_since = match in_flight + waiting {
+        0 => None,
+        _ => handled::oldest(held, &filters, 1).await?,
+    };
+    let missing = abandoned.of(info, dead, state.first_sequence);
+    let gone = state.last_sequence.saturating_sub(state.messages);
+    let dead_lettered = (dead.len() as u64).min(gone);
+    Ok(Row {
+        stream: Stream::Ingest.token(),
+        consumer: info.name.clone(),
+        received: gone + in_flight + waiting + missing,
+        handled: gone - dead_lettered,
+        dead_lettered,
+        in_flight,
+        waiting,
+        waiting_since,
+        missing,
+        ..Row::default()
+    })
+}
+
+async fn of_durable(
+    bus: &Bus,
+    (stream, held): (Stream, &Held),
+    info: &Info,
+    (dead, abandoned): (&BTreeSet<u64>, &Abandoned),
+) -> Result<Row, Error> {
+    let filters = filters_of(bus, stream, info);
+    let (in_flight, waiting) = (u64::try_from(info.num_ack_pending).unwrap_or(0), info.num_pending);
+    let first = held.cached_info().state.first_sequence;
+    let here = count(held, &filters).await?;
+    let unseen = bus.count_after(stream, filters.clone(), info.delivered.stream_sequence).await?;
+    let missing = missing(bus, (stream, held), info, (dead, abandoned)).await?;
+    let dead_lettered = dead.iter().filter(|seq| **seq >= first).count() as u64;
+    let waiting_since = match in_flight + waiting {
+        0 => None,
+        _ => handled::oldest(held, &filters, info.ack_floor.stream_sequence + 1).await?,
+    };
+    let shed = gap::lost(bus, &info.name).await?;
+    let shown = here.saturating_sub(unseen);
+    let abandoned = abandoned.of(info, dead, first);
+    Ok(Row {
+        stream: stream.token(),
+        consumer: info.name.clone(),
+        received: here + shed,
+        handled: shown.saturating_sub(in_flight + dead_lettered + abandoned),
+        dead_lettered,
+        in_flight,
+        waiting,
+        waiting_since,
+        shed,
+        missing,
+        ..Row::default()
+    })
+}
+
 /// Messages that a stream holds for some filters.
-async fn count(bus: &Bus, stream: Stream, filters: &[String]) -> Result<u64, Error> {
-    let held = bus.stream(stream).await?;
+async fn count(held: &Held, filters: &[String]) -> Result<u64, Error> {
     let mut sum = 0;
     for filter in filters {
-        let subjects = held.info_with_subjects(filter).await.map_err(failed)?;
-        let counts: Vec<(String, usize)> = subjects.try_collect().await.map_err(failed)?;
-        sum += counts.iter().map(|(_, n)| *n as u64).sum::<u64>();
+        sum += by_subject(held, filter).await?.iter().map(|(_, n)| *n as u64).sum::<u64>();
     }
     Ok(sum)
 }
 
-/// The events of a kind that no consumer asks for.
-pub async fn unsubscribed(bus: &Bus, kind: Kind) -> Result<Row, Error> {
-    let filter = subject::events_of(bus.tenant(), kind);
-    let received = count(bus, Stream::Events, &[filter]).await?;
-    Ok(Row {
+async fn by_subject(held: &Held, filter: &str) -> Result<Vec<(String, usize)>, Error> {
+    let subjects = held.info_with_subjects(filter).await.map_err(failed)?;
+    subjects.try_collect().await.map_err(failed)
+}
+
+/// Most rows of [`unsubscribed`]: whoever may publish events chooses what stands on their
+/// subjects.
+const UNSUBSCRIBED_ROWS_MAX: usize = 32;
+
+/// The events that nobody reads who reads `filters`, by what stands in the kind's place on their
+/// subject: kinds whose patrol does not run, and what is no kind at all.
+pub async fn unsubscribed(bus: &Bus, filters: &[String]) -> Result<Vec<Row>, Error> {
+    let held = bus.stream(Stream::Events).await?;
+    let mut unread: BTreeMap<String, u64> = BTreeMap::new();
+    for (subject, n) in by_subject(&held, &subject::all_of(bus.tenant(), "event")).await? {
+        if filters.iter().any(|filter| covers(filter, &subject)) {
+            continue;
+        }
+        let kind = Token::sanitised(subject.split('.').nth(3).unwrap_or_default());
+        let known = unread.contains_key(kind.as_str()) || unread.len() < UNSUBSCRIBED_ROWS_MAX;
+        let kind = if known { kind.to_string() } else { "and more".to_owned() };
+        *unread.entry(kind).or_default() += n as u64;
+    }
+    let row = |(kind, unsubscribed): (String, u64)| Row {
         stream: Stream::Events.token(),
         consumer: format!("nobody ({kind})"),
-        received,
-        handled: 0,
-        dead_lettered: 0,
-        in_flight: 0,
-        waiting: 0,
-        waiting_since: None,
-        shed: 0,
-        unsubscribed: received,
-    })
+        received: unsubscribed,
+        unsubscribed,
+        ..Row::default()
+    };
+    Ok(unread.into_iter().map(row).collect())
+}
+
+/// Whether a filter takes a subject.
+fn covers(filter: &str, subject: &str) -> bool {
+    let (mut wanted, mut tokens) = (filter.split('.'), subject.split('.'));
+    loop {
+        match (wanted.next(), tokens.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(one), Some(token)) if one == "*" || one == token => {}
+            _ => return false,
+        }
+    }
 }
 
 /// The ledger of a service that owns shards, from its leases; `None` where it has never run.
@@ -144,33 +242,28 @@ pub async fn sharded_row(
     if leases.is_empty() {
         return Ok(None);
     }
-    let mut received = 0;
-    let mut handled = 0;
-    let mut waiting_since: Option<Timestamp> = None;
+    let letters = dead_letters(bus).await?;
+    let letters = letters.iter().filter(|d| d.1 == service.as_str());
+    let dead: BTreeSet<u64> = letters.map(|d| d.2).collect();
+    let mut row = Row { stream: stream.token(), consumer: service.to_string(), ..Row::default() };
     bus.read_all(stream, filters.to_vec(), |d| {
-        received += 1;
+        row.received += 1;
         let shard = Subject::parse(&d.subject).ok().and_then(|(_, s)| s.shard());
         let position = shard.and_then(|s| leases.get(&s.0)).map_or(0, |l| l.position);
-        handled += u64::from(d.seq <= position);
         if d.seq > position {
-            waiting_since = Some(waiting_since.map_or(d.stored, |since| since.min(d.stored)));
+            row.waiting += 1;
+            let since = row.waiting_since.unwrap_or(d.stored);
+            row.waiting_since = Some(since.min(d.stored));
+        } else if dead.contains(&d.seq) {
+            row.dead_lettered += 1;
+        } else {
+            row.handled += 1;
         }
     })
     .await?;
-    let dead = dead_letters(bus).await?;
-    let of = |d: &&(String, String, u64)| d.1 == service.as_str();
-    Ok(Some(Row {
-        stream: stream.token(),
-        consumer: service.to_string(),
-        received,
-        handled,
-        dead_lettered: dead.iter().filter(of).count() as u64,
-        in_flight: 0,
-        waiting: received - handled,
-        waiting_since,
-        shed: 0,
-        unsubscribed: 0,
-    }))
+    row.shed = gap::lost(bus, service.as_str()).await?;
+    row.received += row.shed;
+    Ok(Some(row))
 }
 
 /// Distinct (stream, consumer, sequence) of all dead letters.
@@ -186,85 +279,22 @@ async fn dead_letters(bus: &Bus) -> Result<BTreeSet<(String, String, u64)>, Erro
     Ok(found)
 }
 
-/// The proof that a patrol answered for every event of its kind: by sequence, from the events,
-/// the scored events and receipts, and the dead letters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Audit {
-    /// Distinct event sequences of the kind.
-    pub received: u64,
-    /// Of these, scored (with a receipt, or a scored event).
-    pub scored: u64,
-    /// Of these, dead-lettered.
-    pub dead_lettered: u64,
-    /// Sequences that nobody answered for. Must be empty.
-    pub missing: Vec<u64>,
-    /// Sequences that were both scored and dead-lettered, or scored with two different ids.
-    /// Must be empty.
-    pub doubled: Vec<u64>,
-}
+#[cfg(test)]
+mod tests {
+    use super::covers;
 
-impl Audit {
-    /// Whether every event was answered for once.
-    #[must_use]
-    pub fn is_balanced(&self) -> bool {
-        self.missing.is_empty() && self.doubled.is_empty()
-    }
-}
-
-/// Audits one patrol over everything that the streams hold.
-pub async fn audit(bus: &Bus, patrol: &Token, kind: Kind) -> Result<Audit, Error> {
-    let tenant = bus.tenant().clone();
-    let mut events = BTreeSet::new();
-    let filter = vec![subject::events_of(&tenant, kind)];
-    bus.read_all(Stream::Events, filter, |d| {
-        events.insert(d.seq);
-    })
-    .await?;
-    let answers = answers(bus, &tenant, patrol).await?;
-    let dead: BTreeSet<u64> = dead_letters(bus)
-        .await?
-        .into_iter()
-        .filter(|(stream, consumer, _)| {
-            *stream == Stream::Events.name(&tenant) && consumer == patrol.as_str()
-        })
-        .map(|(_, _, seq)| seq)
-        .collect();
-    let mut audit = Audit { received: events.len() as u64, ..Audit::default() };
-    for seq in events {
-        let ids = answers.get(&seq).map_or(0, BTreeSet::len);
-        let buried = dead.contains(&seq);
-        audit.scored += u64::from(ids > 0);
-        audit.dead_lettered += u64::from(buried);
-        if ids == 0 && !buried {
-            audit.missing.push(seq);
-        }
-        if ids > 1 || (ids > 0 && buried) {
-            audit.doubled.push(seq);
+    #[test]
+    fn a_filter_takes_what_the_server_would_take_by_it() {
+        for (filter, subject, taken) in [
+            ("mag.a.event.sql.*", "mag.a.event.sql.3", true),
+            ("mag.a.event.sql.*", "mag.a.event.sql", false),
+            ("mag.a.event.sql.*", "mag.a.event.sql.3.4", false),
+            ("mag.a.event.sql.*", "mag.b.event.sql.3", false),
+            ("mag.a.event.>", "mag.a.event.wine.3.4", true),
+            ("mag.a.event.>", "mag.a.event", false),
+            ("mag.a.event.sql.3", "mag.a.event.sql.3", true),
+        ] {
+            assert_eq!(covers(filter, subject), taken, "{filter} {subject}");
         }
     }
-    Ok(audit)
-}
-
-/// Event sequence → what was said of it: ids of scored events, or `none`.
-async fn answers(
-    bus: &Bus,
-    tenant: &Tenant,
-    patrol: &Token,
-) -> Result<BTreeMap<u64, BTreeSet<String>>, Error> {
-    let mut said: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
-    let filters = Level::ALL.iter().map(|l| Subject::Scored(patrol.clone(), *l).of(tenant));
-    bus.read_all(Stream::Scored, filters.collect(), |d| {
-        if let Ok(receipt) = d.decode::<Receipt>(bus.limits()) {
-            for seq in receipt.seqs {
-                said.entry(seq).or_default().insert("none".to_owned());
-            }
-        } else if let Ok(scored) = d.decode::<Scored>(bus.limits()) {
-            // What was found by another key stands beside the answer of the event's owner.
-            if scored.by_key.is_none() {
-                said.entry(scored.seq).or_default().insert(scored.id.to_string());
-            }
-        }
-    })
-    .await?;
-    Ok(said)
 }

@@ -48,8 +48,10 @@ pub struct Metrics {
     pub rebuilt: ByConsumer,
     /// Shards owned.
     pub shards: Family<Consumer, Gauge>,
-    /// Messages that wait for a sharded consumer.
+    /// Messages that wait for a consumer.
     pub lag: Family<Consumer, Gauge>,
+    /// Messages that the ledger of a durable misses.
+    pub missing: Family<Consumer, Gauge>,
     /// 1 while a gap is open.
     pub gap_open: Family<Consumer, Gauge>,
     /// Messages of the gaps that this process has closed, or told as lost.
@@ -69,6 +71,7 @@ impl Default for Metrics {
         let rebuilt = ByConsumer::default();
         let shards = Family::<Consumer, Gauge>::default();
         let lag = Family::<Consumer, Gauge>::default();
+        let missing = Family::<Consumer, Gauge>::default();
         let gap_open = Family::<Consumer, Gauge>::default();
         let gap_events = Family::<ConsumerReason, Counter>::default();
         // 10 µs to 40 s.
@@ -85,8 +88,10 @@ impl Default for Metrics {
         let help = "Messages read again to rebuild state";
         registry.register("shell_rebuilt", help, rebuilt.clone());
         registry.register("lease_shards", "Shards owned by this process", shards.clone());
-        let help = "Messages that wait for a sharded consumer";
+        let help = "Messages that wait for a consumer";
         registry.register("patrol_lag_events", help, lag.clone());
+        let help = "Messages that a consumer's ledger misses: neither handled nor dead-lettered";
+        registry.register("ledger_missing_events", help, missing.clone());
         let help = "1 while a consumer catches up with what it did not see in time";
         registry.register("gap_open", help, gap_open.clone());
         let help = "Messages that were not seen in time, told by this process";
@@ -103,6 +108,7 @@ impl Default for Metrics {
             rebuilt,
             shards,
             lag,
+            missing,
             gap_open,
             gap_events,
             handle_seconds,

@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     health::{self, HealthConfig},
     memory, micro,
-    pool::PoolWorkerArgs,
+    pool::{self, PoolWorkerArgs},
     settings::Span,
     sharded::ShardedWorkerArgs,
     stage::{Delivery, Stage},
@@ -211,8 +211,8 @@ pub async fn run(
     bus.ensure_streams().await?;
     let instance = format!("{}-{}", service.name, uuid::Uuid::now_v7().simple());
     let context = Context::new(bus, &instance, shutdown);
-    let address = health::serve(health, &context).await;
-    let address = address.map_err(|source| Error::Health { listen: health.listen, source })?;
+    let serving = health::serve(health, &context).await;
+    let serving = serving.map_err(|source| Error::Health { listen: health.listen, source })?;
     for task in &service.first {
         (task.run)(context.clone()).await.map_err(Error::Start)?;
     }
@@ -221,6 +221,7 @@ pub async fn run(
     for sharded in service.sharded.iter().filter(|s| s.name != service.name) {
         announced.push(micro::announce(&context, &sharded.name, &[]).await?);
     }
+    let address = serving.address;
     tracing::info!(service = %service.name, %address, "serving health and metrics");
     let mut permits = Vec::new();
     let plans = plans(service, &context, &mut permits);
@@ -240,6 +241,7 @@ pub async fn run(
     }
     settle(permits).await;
     drop(announced);
+    drop(serving);
     context.bus.close().await;
     tracing::info!("drained");
     Ok(())
@@ -255,13 +257,17 @@ fn plans(
         let count = pool.batches_in_flight.max(1);
         let semaphore = Arc::new(Semaphore::new(count));
         permits.push((Arc::clone(&semaphore), u32::try_from(count).unwrap_or(u32::MAX)));
-        plans.push(Plan::Pool(PoolWorkerArgs {
+        let args = PoolWorkerArgs {
             context: context.clone(),
             pool: Arc::new(pool),
             flight: Arc::default(),
             permits: semaphore,
             inbox: Arc::default(),
-        }));
+            watch: Arc::default(),
+            acked: Arc::default(),
+        };
+        plans.push(Plan::Task(context.clone(), Arc::new(pool::watch::task(&args))));
+        plans.push(Plan::Pool(args));
     }
     for sharded in service.sharded {
         plans.push(Plan::Sharded(ShardedWorkerArgs {

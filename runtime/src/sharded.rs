@@ -8,6 +8,7 @@ mod batch;
 mod claim;
 mod feed;
 mod leases;
+mod losses;
 mod members;
 mod snapshot;
 mod trouble;

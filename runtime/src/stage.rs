@@ -116,6 +116,8 @@ pub type Deed = Box<dyn FnOnce(Context) -> BoxFuture<'static, Result<Vec<Publish
 #[derive(Default)]
 pub struct Output {
     pub(crate) publish: Vec<Publish>,
+    /// Index in `publish` and of the delivery that it was made from, where the stage says so.
+    pub(crate) made_from: Vec<(usize, usize)>,
     pub(crate) failed: Vec<Failure>,
     pub(crate) late: Vec<usize>,
     pub(crate) deed: Option<Deed>,
@@ -135,6 +137,13 @@ impl std::fmt::Debug for Output {
 impl Output {
     /// Publishes a message before the batch is acknowledged.
     pub fn publish(&mut self, message: Publish) {
+        self.publish.push(message);
+    }
+
+    /// The same for a message that was made from the delivery at `index` of the batch alone: where
+    /// the server will never take it, that delivery becomes a dead letter, and no other.
+    pub fn publish_for(&mut self, index: usize, message: Publish) {
+        self.made_from.push((self.publish.len(), index));
         self.publish.push(message);
     }
 

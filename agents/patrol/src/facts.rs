@@ -2,7 +2,7 @@
 
 use crate::{body, patrol::Spec};
 use magsentinel_bus_schema::{
-    Class, Event, Fact, Fields, Id, SCHEMA_VERSION, Shard, Subject, entity::value_of, key,
+    Class, Event, Fact, Fields, Id, SCHEMA_VERSION, Shard, Subject, entity::value_of, key, trace,
 };
 use magsentinel_runtime::stage::Publish;
 
@@ -46,7 +46,8 @@ pub(crate) fn of(
             let event = Event { body, ..event.clone() };
             let fact = Fact { v: SCHEMA_VERSION, class, key, seq, event, backfilled };
             let message = Publish::new(subject, id, &fact).map_err(|e| e.to_string())?;
-            Ok(message.traced(fact.event.trace))
+            let trace = fact.event.trace.unwrap_or_else(|| trace::of(fact.event.id));
+            Ok(message.traced(Some(trace)))
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use magsentinel_bus_schema::{
     Class, Event, Fact, Id, Kind, Level, Limits, Message, Receipt, SCHEMA_VERSION, Scored, Stream,
-    Subject, Timestamp, Token, entity::entities_of,
+    Subject, Timestamp, Token, entity::entities_of, trace,
 };
 use magsentinel_runtime::{
     bundle,
@@ -243,7 +243,7 @@ impl PatrolStage {
             excerpt: self.scorer.excerpt(&event.body, chars_max),
             model: self.scorer.arms().model_digest().to_owned(),
             patterns: self.scorer.patterns_digest().to_owned(),
-            trace: event.trace.clone().or_else(|| delivery.trace.clone()),
+            trace: given_trace(event, delivery),
         }
     }
 
@@ -264,7 +264,8 @@ impl PatrolStage {
         let scored = self.scored(read, delivery, finding);
         let subject = Subject::Scored(scored.patrol.clone(), scored.level);
         let message = Publish::new(subject, scored.id, &scored).map_err(|e| e.to_string())?;
-        Ok(message.traced(scored.trace))
+        let trace = scored.trace.unwrap_or_else(|| trace::of(scored.event));
+        Ok(message.traced(Some(trace)))
     }
 
     /// What the owners of the event's other keys must know.
@@ -356,7 +357,7 @@ impl PatrolStage {
             let found = finding.map(|finding| self.publish_scored(read, delivery, finding));
             for message in found.into_iter().chain(self.facts(read)) {
                 match message {
-                    Ok(message) => out.publish(message),
+                    Ok(message) => out.publish_for(read.index, message),
                     Err(why) => out.fail(read.index, Failed::Poison(why)),
                 }
             }
@@ -474,6 +475,12 @@ impl Stage for PatrolStage {
             "state": self.scorer.report(),
         })
     }
+}
+
+/// The trace context that was given to an event. One that follows from its id needs no carrying.
+fn given_trace(event: &Event, delivery: &Delivery) -> Option<String> {
+    let headed = || delivery.trace.clone().filter(|context| *context != trace::of(event.id));
+    event.trace.clone().or_else(headed)
 }
 
 #[cfg(test)]

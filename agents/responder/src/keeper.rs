@@ -18,7 +18,7 @@ use crate::{
     rules::{self, Policy, Watch},
     thing::{Reach, Thing},
 };
-use magsentinel_bus_schema::{Action, Order, Outcome, Subject, Tenant, Timestamp, Verb};
+use magsentinel_bus_schema::{Action, Order, Outcome, Tenant, Timestamp, Verb};
 use magsentinel_runtime::{bus::Bus, context::Context, stage::Publish, table::Table};
 use std::{
     collections::BTreeMap,
@@ -39,8 +39,8 @@ const ATTEMPTS: u32 = 5;
 
 /// An action or an order, read and ready.
 pub enum Asked {
-    /// An action, with tenant and verb of its subject.
-    Action(Box<Action>, Tenant, Verb),
+    /// An action, with tenant and verb of its subject, and its trace context.
+    Action(Box<Action>, (Tenant, Verb), Option<String>),
     /// An order.
     Order(Box<Order>),
 }
@@ -158,7 +158,7 @@ impl Keeper {
             let told = self.look(true, context.now()).await;
             self.untold.extend(told.into_iter().map(|outcome| (Vec::new(), outcome)));
             match self.answer_once(context, asked).await {
-                Ok(told) => return publishes(told),
+                Ok(told) => return self.publishes(asked, told),
                 Err(Unstored::Taken) => self.loaded = false,
                 Err(Unstored::Failed(why)) => {
                     self.loaded = false;
@@ -178,8 +178,9 @@ impl Keeper {
         let mut actions = Vec::new();
         for one in asked {
             match one {
-                Asked::Action(action, tenant, verb) => {
-                    actions.push(Request { action, tenant, verb: *verb });
+                Asked::Action(action, (tenant, verb), trace) => {
+                    let trace = trace.as_deref();
+                    actions.push(Request { action, tenant, verb: *verb, trace });
                 }
                 Asked::Order(order) => {
                     // What was asked for before the order comes before it.
@@ -300,7 +301,7 @@ impl Keeper {
         told.extend(self.heed_policy(now).await);
         told.extend(self.look(false, now).await);
         if !fresh {
-            return writable(told);
+            return self.writable(told);
         }
         let turn = self.desk.passed(now);
         told.extend(self.try_turn(turn, now).await);
@@ -310,7 +311,7 @@ impl Keeper {
             told.extend(self.reconcile(context.now()).await);
         }
         context.report("leases", self.report());
-        writable(told)
+        self.writable(told)
     }
 
     async fn try_turn(&mut self, turn: Turn, now: Timestamp) -> Vec<Outcome> {
@@ -389,21 +390,6 @@ enum Unstored {
     /// Another process has written the record.
     Taken,
     Failed(String),
-}
-
-/// What is told by itself, of nobody's asking: one that cannot be written does not hold up the
-/// others.
-fn writable(told: Vec<Outcome>) -> Vec<Publish> {
-    let one = |outcome| publishes(vec![outcome]);
-    let failed = |error: &String| tracing::error!(error, "an outcome cannot be written");
-    told.into_iter().filter_map(|told| one(told).inspect_err(failed).ok()).flatten().collect()
-}
-
-fn publishes(told: Vec<Outcome>) -> Result<Vec<Publish>, String> {
-    let one = |outcome: Outcome| {
-        Publish::new(Subject::Outcome(outcome.effect.verb()), outcome.id, &outcome)
-    };
-    told.into_iter().map(one).collect::<Result<_, _>>().map_err(|e| e.to_string())
 }
 
 /// Every lease that is stored, and whether enforcement is off: for tools.

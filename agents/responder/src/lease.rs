@@ -60,6 +60,9 @@ pub struct Lease {
     /// Who approved it.
     #[serde(default)]
     pub approved_by: Option<String>,
+    /// W3C trace context of the action: what is told of it belongs to the same trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 impl Lease {
@@ -74,7 +77,17 @@ impl Lease {
             action.reason = action.reason.chars().take(REASON_CHARS_MAX).collect();
         }
         action.inverse = String::new();
-        Self { action, life, asked: now, since: now, turn: 0, hash, order: None, approved_by: None }
+        Self {
+            action,
+            life,
+            asked: now,
+            since: now,
+            turn: 0,
+            hash,
+            order: None,
+            approved_by: None,
+            trace: None,
+        }
     }
 
     /// Its id: that of its action.

@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub tenant: &'a Tenant,
     /// The verb in the subject.
     pub verb: Verb,
+    /// Its W3C trace context.
+    pub trace: Option<&'a str>,
 }
 
 /// What the policy says about an action.
@@ -66,7 +68,7 @@ pub fn judge(
 }
 
 fn subject(request: Request<'_>) -> Option<String> {
-    let Request { action, tenant, verb } = request;
+    let Request { action, tenant, verb, trace: _ } = request;
     let found = action.effect.verb();
     if verb != found {
         return Some(format!("asked for as {verb}, but its effect is {found}"));

@@ -122,7 +122,7 @@ impl Responder {
         match Subject::parse(&delivery.subject) {
             Ok((tenant, Subject::Action(verb))) => {
                 let action: Action = delivery.decode(self.limits).map_err(|e| e.to_string())?;
-                Ok(Asked::Action(Box::new(action), tenant, verb))
+                Ok(Asked::Action(Box::new(action), (tenant, verb), delivery.trace.clone()))
             }
             Ok((tenant, Subject::Order(verb))) => {
                 let order: Order = delivery.decode(self.limits).map_err(|e| e.to_string())?;

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use magsentinel_bus_schema::{
     DeadLetter, Event, Failure, Fields, Id, SCHEMA_VERSION, Shard, Subject, Tenant, Timestamp,
-    Token, entity::shard_key, ops::DEAD_LETTER_BYTES_MAX,
+    Token, entity::shard_key, ops::DEAD_LETTER_BYTES_MAX, trace,
 };
 use magsentinel_runtime::stage::Publish;
 use serde_json::Value;
@@ -52,7 +52,8 @@ pub fn publish(mut event: Event, bounds: Bounds) -> Result<Publish, String> {
 fn encode(event: &Event, bounds: Bounds) -> Result<Publish, String> {
     let shard = Shard::of(&shard_key(event.kind, &event.body), bounds.shards);
     let message = Publish::new(Subject::Event(event.kind, shard), event.id, event);
-    message.map(|m| m.traced(event.trace.clone())).map_err(|e| e.to_string())
+    let trace = event.trace.clone().unwrap_or_else(|| trace::of(event.id));
+    message.map(|m| m.traced(Some(trace))).map_err(|e| e.to_string())
 }
 
 /// Cuts every text of a body to a size, and notes which ones.

@@ -18,7 +18,7 @@ use crate::{
 };
 use magsentinel_bus_schema::{
     Event, Fields, Id, Kind, Limits, SCHEMA_VERSION, Source, Stream, Subject, SubjectError, Tenant,
-    Timestamp, ingest::split, subject::all_of,
+    Timestamp, ingest::split, subject::all_of, trace,
 };
 use magsentinel_runtime::{
     service::Pool,
@@ -119,7 +119,7 @@ impl Ingest {
             match message {
                 Ok(message) => {
                     self.report.accepted += 1;
-                    out.publish(message);
+                    out.publish_for(index, message);
                 }
                 Err(reason) => {
                     self.report.rejected += 1;
@@ -164,7 +164,7 @@ impl Ingest {
                 trust: self.config.trust,
             },
             causes: Vec::new(),
-            trace: envelope.delivery.trace.clone(),
+            trace: envelope.delivery.trace.clone().filter(|context| trace::id(context).is_some()),
             body,
         })
     }

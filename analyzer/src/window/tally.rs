@@ -6,7 +6,7 @@ use super::{
     shape::Shapes,
 };
 use crate::chain::{Confidence, Mask, Severity};
-use magsentinel_bus_schema::{Class, Kind, Level};
+use magsentinel_bus_schema::{Class, Kind, Level, trace};
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
@@ -102,7 +102,8 @@ impl Tally {
         self.anchor = Some(self.anchor.map_or(at, |a| a.min(at)));
         if self.newest.is_none_or(|n| n < at) {
             self.newest = Some(at);
-            self.trace.clone_from(&member.trace);
+            let trace = member.trace.clone();
+            self.trace = Some(trace.unwrap_or_else(|| trace::of(member.event)));
         }
         if let Some(step) = self.steps.get_mut(mask.trailing_zeros() as usize) {
             step.count += 1;

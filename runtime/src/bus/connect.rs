@@ -7,6 +7,7 @@ use magsentinel_bus_schema::{Limits, Tenant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
+use tokio::sync::watch;
 
 /// Where NATS is, and as whom to connect.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -117,7 +118,8 @@ fn is_loopback(server: &str) -> bool {
 /// Connects, trying again until `startup` has passed. Afterwards the client reconnects by
 /// itself, for ever.
 pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
-    let options = options(config, name)?;
+    let (connected, connections) = watch::channel(0);
+    let options = options(config, name, connected)?;
     // `check` has told of addresses that are none.
     let servers: Vec<ServerAddr> =
         config.servers().filter_map(|server| server.parse().ok()).collect();
@@ -149,10 +151,15 @@ pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
         limits: Limits { bytes_max: config.message_bytes_max },
         streams: Arc::new(config.streams.clone()),
         servers: servers.iter().map(|s| format!("{}:{}", s.host(), s.port())).collect(),
+        connections,
     })
 }
 
-fn options(config: &BusConfig, name: &str) -> Result<ConnectOptions, Error> {
+fn options(
+    config: &BusConfig,
+    name: &str,
+    connected: watch::Sender<u64>,
+) -> Result<ConnectOptions, Error> {
     let read = |key: &'static str, path: &PathBuf| {
         std::fs::read_to_string(path).map_err(|source| Error::Credentials {
             key,
@@ -172,11 +179,15 @@ fn options(config: &BusConfig, name: &str) -> Result<ConnectOptions, Error> {
         })
         .client_capacity(16_384)
         .subscription_capacity(65_536)
-        .event_callback(|event| async move {
+        .event_callback(move |event| {
             match event {
-                async_nats::Event::Connected => tracing::info!("connected to nats"),
+                async_nats::Event::Connected => {
+                    tracing::info!("connected to nats");
+                    connected.send_modify(|times| *times += 1);
+                }
                 other => tracing::warn!(event = %other, "connection event"),
             }
+            std::future::ready(())
         });
     if config.tls.required {
         options = options.require_tls(true);

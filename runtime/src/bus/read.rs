@@ -81,6 +81,37 @@ impl Bus {
         Ok(extent)
     }
 
+    /// How many messages a stream holds for some subjects after a sequence.
+    pub(crate) async fn count_after(
+        &self,
+        stream: Stream,
+        filters: Vec<String>,
+        seq: u64,
+    ) -> Result<u64, Error> {
+        let from = DeliverPolicy::ByStartSequence { start_sequence: seq + 1 };
+        let held = self.stream(stream).await?;
+        let consumer = held.create_consumer(Self::once(filters, from)).await;
+        let consumer = consumer.map_err(|e| Self::unread(stream, e.to_string()))?;
+        let info = consumer.cached_info();
+        if let Err(error) = held.delete_consumer(&info.name).await {
+            tracing::debug!(%error, "reader was not deleted");
+        }
+        Ok(info.num_pending)
+    }
+
+    /// A consumer that reads once and is then forgotten.
+    fn once(filters: Vec<String>, deliver_policy: DeliverPolicy) -> pull::Config {
+        pull::Config {
+            filter_subjects: filters,
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: Duration::from_secs(10),
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        }
+    }
+
     /// The message of a sequence; none where it is gone.
     ///
     /// # Errors
@@ -133,16 +164,10 @@ impl Bus {
     ) -> Result<u64, Error> {
         let unread = |why: String| Self::unread(stream, why);
         let held = self.stream(stream).await?;
-        let config = pull::Config {
-            filter_subjects: filters,
-            deliver_policy,
-            ack_policy: AckPolicy::None,
-            inactive_threshold: Duration::from_secs(10),
-            memory_storage: true,
-            num_replicas: 1,
-            ..pull::Config::default()
-        };
-        let consumer = held.create_consumer(config).await.map_err(|e| unread(e.to_string()))?;
+        let consumer = held
+            .create_consumer(Self::once(filters, deliver_policy))
+            .await
+            .map_err(|e| unread(e.to_string()))?;
         let mut left = consumer.cached_info().num_pending;
         let mut read = 0;
         'reading: while left > 0 {

@@ -12,11 +12,20 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamLimits {
-    /// Most bytes kept. Beyond it the oldest go (and are counted as shed), but for INGEST and
-    /// DECISIONS, which refuse new messages so that publishers wait.
+    /// Most bytes kept. Beyond it the oldest go (and are counted as shed), but for DECISIONS,
+    /// which refuses new messages so that publishers wait.
     pub bytes_max: i64,
     /// Longest time a message is kept.
     pub age_max: Span,
+}
+
+/// Bounds of INGEST. Nothing leaves it for its age: what publishers handed in stays until a sensor
+/// has taken it, and publishers wait while it is full.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueLimits {
+    /// Most bytes that wait. Beyond it new messages are refused, so that publishers wait.
+    pub bytes_max: i64,
 }
 
 /// All streams of a tenant.
@@ -26,10 +35,11 @@ pub struct StreamConfig {
     /// Replicas of every stream: 1, 3 or 5. Default 1.
     pub replicas: usize,
     /// Make missing streams and adjust the limits of existing ones. Set false where this role
-    /// may only use them. Default true.
+    /// may only use them: then it does not start on one that would lose what must not be lost,
+    /// and says what differs. Default true.
     pub manage: bool,
-    /// INGEST. Default 1 GiB, 1d.
-    pub ingest: StreamLimits,
+    /// INGEST. Default 1 GiB.
+    pub ingest: QueueLimits,
     /// EVENTS. Default 4 GiB, 1d.
     pub events: StreamLimits,
     /// SCORED. Default 2 GiB, 7d.
@@ -57,7 +67,7 @@ impl Default for StreamConfig {
         Self {
             replicas: 1,
             manage: true,
-            ingest: limits(1, 1),
+            ingest: QueueLimits { bytes_max: GIB },
             events: limits(4, 1),
             scored: limits(2, 7),
             keyed: limits(2, 1),
@@ -83,38 +93,54 @@ impl StreamConfig {
             if limits.bytes_max < 1024 * 1024 {
                 found.push(format!("streams.{name}.bytes_max: must be at least 1 MiB"));
             }
-            if limits.age_max.get() < Duration::from_secs(60) {
+            if limits.age_max.is_some_and(|age| age.get() < Duration::from_secs(60)) {
                 found.push(format!("streams.{name}.age_max: must be at least 1m"));
             }
         }
         found
     }
 
-    fn limits(&self, stream: Stream) -> StreamLimits {
-        match stream {
-            Stream::Ingest => self.ingest,
+    fn limits(&self, stream: Stream) -> Limits {
+        let StreamLimits { bytes_max, age_max } = match stream {
+            Stream::Ingest => {
+                return Limits { bytes_max: self.ingest.bytes_max, age_max: None };
+            }
             Stream::Events => self.events,
             Stream::Scored => self.scored,
             Stream::Keyed => self.keyed,
             Stream::Decisions => self.decisions,
             Stream::DeadLetter => self.deadletter,
-        }
+        };
+        Limits { bytes_max, age_max: Some(age_max) }
     }
 }
 
+/// Bounds of any stream.
+struct Limits {
+    bytes_max: i64,
+    /// None where age takes nothing away.
+    age_max: Option<Span>,
+}
+
 impl Bus {
+    /// Where the server tells of messages that it delivers no more.
+    pub(crate) fn advisories(&self) -> Vec<String> {
+        let advisory = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES";
+        let names = Stream::ALL.iter().map(|s| s.name(&self.tenant));
+        names.map(|name| format!("{advisory}.{name}.*")).collect()
+    }
+
     fn config_of(&self, stream: Stream) -> Config {
         let limits = self.streams.limits(stream);
         let waits = matches!(stream, Stream::Ingest | Stream::Decisions);
         // Each id costs about 230 bytes of server memory while it is remembered.
-        let window = if stream == Stream::Decisions { 600 } else { 30 };
+        let window = Duration::from_secs(if stream == Stream::Decisions { 600 } else { 30 });
+        let max_age = limits.age_max.map_or(Duration::ZERO, Span::get);
         let mut subjects = stream.subjects(&self.tenant);
         if stream == Stream::DeadLetter {
             // A consumer that crashes its process at every attempt cannot speak for itself:
             // the server's advisory does.
-            let advisory = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES";
-            let names = Stream::ALL.iter().map(|s| s.name(&self.tenant));
-            subjects.extend(names.map(|name| format!("{advisory}.{name}.*")));
+            subjects.extend(self.advisories());
         }
         Config {
             name: stream.name(&self.tenant),
@@ -125,10 +151,14 @@ impl Bus {
             },
             discard: if waits { DiscardPolicy::New } else { DiscardPolicy::Old },
             max_bytes: limits.bytes_max,
-            max_age: limits.age_max.get(),
+            // Zero: for ever.
+            max_age,
             storage: StorageType::File,
             num_replicas: self.streams.replicas,
-            duplicate_window: Duration::from_secs(window).min(limits.age_max.get()),
+            duplicate_window: match limits.age_max {
+                Some(age) => window.min(age.get()),
+                None => window,
+            },
             allow_rollup: stream == Stream::Decisions,
             allow_direct: true,
             ..Config::default()
@@ -144,9 +174,65 @@ impl Bus {
                 let made = self.js.create_or_update_stream(config).await;
                 made.map_err(|e| Error::Stream { name, why: e.to_string() })?;
             } else {
-                self.stream(stream).await?;
+                let found = self.stream(stream).await?;
+                let wanted = self.config_of(stream);
+                let wrong = differences(&wanted, &found.cached_info().config);
+                if !wrong.is_empty() {
+                    let why = format!(
+                        "it is not as the mesh needs it: {}. Whoever made it must change it (`nats \
+                         stream edit`), or bus.streams.manage be true",
+                        wrong.join("; ")
+                    );
+                    return Err(Error::Stream { name: wanted.name, why });
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// What of a stream that somebody else made would lose messages, or have one taken twice. Its
+/// limits and replicas are theirs to choose, and more subjects do no harm.
+fn differences(wanted: &Config, found: &Config) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut must =
+        |what: &str, right: bool, is: &dyn std::fmt::Debug, due: &dyn std::fmt::Debug| {
+            if !right {
+                wrong.push(format!("{what} is {is:?}, must be {due:?}"));
+            }
+        };
+    let missing: Vec<&String> =
+        wanted.subjects.iter().filter(|subject| !found.subjects.contains(subject)).collect();
+    must("subjects", missing.is_empty(), &found.subjects, &wanted.subjects);
+    let (is, due) = (found.retention, wanted.retention);
+    must("retention", is == due, &is, &due);
+    must("discard", found.discard == wanted.discard, &found.discard, &wanted.discard);
+    must("storage", found.storage == wanted.storage, &found.storage, &wanted.storage);
+    // What is kept for a shorter time cannot be remembered for a longer one.
+    let window = match found.max_age {
+        Duration::ZERO => wanted.duplicate_window,
+        age => wanted.duplicate_window.min(age),
+    };
+    let is = found.duplicate_window;
+    must("duplicate window", is >= window, &is, &format!("at least {window:?}"));
+    let ages = !found.max_age.is_zero() && wanted.max_age.is_zero();
+    must("maximum age", !ages, &found.max_age, &"unlimited");
+    let rollup = found.allow_rollup || !wanted.allow_rollup;
+    must("allow rollup", rollup, &found.allow_rollup, &true);
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_was_handed_in_leaves_for_its_age() {
+        let streams = StreamConfig::default();
+        assert!(streams.limits(Stream::Ingest).age_max.is_none());
+        assert!(streams.limits(Stream::Events).age_max.is_some());
+        let short = StreamLimits { bytes_max: GIB, age_max: Span::s(5) };
+        let problems = StreamConfig { keyed: short, ..streams }.problems();
+        assert_eq!(problems, ["streams.keyed.age_max: must be at least 1m"]);
     }
 }

@@ -2,10 +2,14 @@
 
 use crate::{
     bus::{Bus, Error},
+    gap,
     service::Pool,
 };
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use std::time::Duration;
+use async_nats::jetstream::{
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    stream::Stream,
+};
+use std::{collections::HashMap, time::Duration};
 
 /// Deliveries beyond the shell's own `max_deliver`, in which the shell writes the dead letter.
 /// Only a consumer that dies before it can even look at the message exhausts them; then the
@@ -25,6 +29,7 @@ pub(crate) async fn open(bus: &Bus, pool: &Pool) -> Result<PullConsumer, Error> 
         ack_wait: pool.ack_wait.get(),
         max_deliver: i64::try_from(pool.max_deliver + SPARE_DELIVERIES).unwrap_or(i64::MAX),
         // Enough for many replicas; each of them holds at most its own batches.
+        metadata: kept(&stream, &name).await,
         max_ack_pending: i64::try_from(in_flight * 64).unwrap_or(20_000).max(20_000),
         ..pull::Config::default()
     };
@@ -34,6 +39,14 @@ pub(crate) async fn open(bus: &Bus, pool: &Pool) -> Result<PullConsumer, Error> 
         name,
         why: e.to_string(),
     })
+}
+
+/// What was noted about the durable before, if it is there.
+async fn kept(stream: &Stream, name: &str) -> HashMap<String, String> {
+    let info = stream.consumer_info(name).await;
+    let mut metadata = info.map(|info| info.config.metadata).unwrap_or_default();
+    metadata.retain(|key, _| key == gap::KEY);
+    metadata
 }
 
 /// Messages that the client asks for at once: two batches, so that one is always under way.

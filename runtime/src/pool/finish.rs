@@ -8,7 +8,7 @@ use crate::{
     gap::{self, Late},
     metrics::{ConsumerReason, consumer},
     service::Pool,
-    stage::{Failed, Output, Publish},
+    stage::{Delivery, Failed, Output, Publish},
 };
 use async_nats::jetstream::AckKind;
 use magsentinel_bus_schema::Failure;
@@ -21,13 +21,21 @@ pub(crate) fn backoff(attempt: u64) -> Duration {
 
 /// Publishes the output of a batch, then acknowledges. On a passing failure the server is told
 /// that work goes on, for as long as it takes.
-pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, output: Output) {
-    let Output { mut publish, failed, late, deed } = output;
+pub(crate) async fn finish(args: &PoolWorkerArgs, held: Vec<Held>, output: Output) {
+    let PoolWorkerArgs { context, pool, .. } = args;
+    let Output { publish, made_from, failed, late, deed } = output;
+    let mut outgoing = Outgoing::default();
+    outgoing.extend(publish);
+    for (message, delivery) in made_from {
+        if let Some(from) = outgoing.made_from.get_mut(message) {
+            *from = Some(delivery);
+        }
+    }
     if let Some(deed) = deed {
         let done = deed(context.clone());
         let done = if pool.slow { telling(pool, &held, done).await } else { done.await };
         match done {
-            Ok(more) => publish.extend(more),
+            Ok(more) => outgoing.extend(more),
             Err(reason) => {
                 tracing::warn!(consumer = %pool.durable, reason, "batch is tried again");
                 for one in &held {
@@ -39,7 +47,7 @@ pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, outp
         }
     }
     let late = late.iter().filter_map(|index| held.get(*index));
-    let late = Late::first(late.map(|one| &one.delivery));
+    outgoing.late = Late::first(late.map(|one| &one.delivery));
     let mut retry = HashMap::new();
     for failure in failed {
         let Some(one) = held.get(failure.index) else { continue };
@@ -51,12 +59,12 @@ pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, outp
             Failed::Poison(reason) => {
                 let wrong =
                     Wrong { failure: Failure::Poison, reason: &reason, element: failure.element };
-                publish.extend(dead(context, pool, one, &wrong));
+                outgoing.extend(dead(context, pool, &one.delivery, &wrong));
             }
         }
     }
-    let published = publish.len() as u64;
-    if !store(context, pool, (late, publish), &held).await {
+    let published = outgoing.messages.len() as u64;
+    if !store(context, pool, outgoing, &held).await {
         return;
     }
     let label = consumer(pool.durable.as_str());
@@ -69,12 +77,15 @@ pub(crate) async fn finish(context: &Context, pool: &Pool, held: Vec<Held>, outp
         };
         acknowledge(one, kind).await;
     }
+    let done_with = held.iter().enumerate().filter(|(index, _)| !retry.contains_key(index));
+    args.acked.note(done_with.map(|(_, one)| one));
     context.metrics.handled.get_or_create(&label).inc_by(done as u64);
     context.metrics.retried.get_or_create(&label).inc_by(again as u64);
 }
 
-/// Waits for slow work, and tells the server meanwhile that it goes on.
+/// Waits for work, and tells the server meanwhile that it goes on.
 async fn telling<T>(pool: &Pool, held: &[Held], work: impl Future<Output = T>) -> T {
+    // From the first period on: an interval's tick at once waits for the timer's next millisecond.
     let every = pool.ack_wait.get() / 3;
     let mut told = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     tokio::pin!(work);
@@ -90,49 +101,46 @@ async fn telling<T>(pool: &Pool, held: &[Held], work: impl Future<Output = T>) -
     }
 }
 
+/// What is to be stored of a batch.
+#[derive(Default)]
+struct Outgoing {
+    late: Option<Late>,
+    messages: Vec<Publish>,
+    /// By message: the delivery that it was made from, where the stage says so.
+    made_from: Vec<Option<usize>>,
+}
+
+impl Outgoing {
+    fn extend(&mut self, messages: impl IntoIterator<Item = Publish>) {
+        self.messages.extend(messages);
+        self.made_from.resize(self.messages.len(), None);
+    }
+}
+
 /// Stores everything, under an open gap where it is late. False when a message can never be
 /// stored, or the process ends first: then nothing is acknowledged.
-async fn store(
-    context: &Context,
-    pool: &Pool,
-    (late, mut publish): (Option<Late>, Vec<Publish>),
-    held: &[Held],
-) -> bool {
-    // From the first period on: an interval's tick at once waits for the timer's next millisecond.
-    let every = pool.ack_wait.get() / 3;
-    let mut told = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+async fn store(context: &Context, pool: &Pool, mut outgoing: Outgoing, held: &[Held]) -> bool {
     let deadline = drain_deadline(context);
     tokio::pin!(deadline);
     loop {
-        let stored = {
-            let storing = async {
-                if let Some(late) = late {
-                    gap::open(context, &pool.durable, pool.stream, late).await;
-                }
-                context.bus.publish_all(&publish).await
-            };
-            tokio::pin!(storing);
-            loop {
-                tokio::select! {
-                    stored = &mut storing => break stored,
-                    _ = told.tick() => {
-                        for one in held {
-                            acknowledge(one, AckKind::Progress).await;
-                        }
-                    }
-                    () = &mut deadline => return false,
-                }
+        let storing = async {
+            if let Some(late) = outgoing.late {
+                gap::open(context, &pool.durable, pool.stream, late).await;
             }
+            context.bus.publish_all(&outgoing.messages).await
+        };
+        let stored = tokio::select! {
+            stored = telling(pool, held, storing) => stored,
+            () = &mut deadline => return false,
         };
         match stored {
             Ok(()) => return true,
             Err(Error::TooLarge { index, subject }) => {
                 // The server will never take it. What it was made from becomes a dead letter.
                 tracing::error!(consumer = %pool.durable, subject, "output over max_payload");
-                publish.remove(index);
-                let reason = format!("an output for {subject} is over the server's max_payload");
-                let wrong = Wrong { failure: Failure::Poison, reason: &reason, element: None };
-                publish.extend(held.iter().filter_map(|one| dead(context, pool, one, &wrong)));
+                let message = outgoing.messages.remove(index);
+                let from = outgoing.made_from.remove(index).and_then(|of| held.get(of));
+                outgoing.extend(too_large(context, pool, (from, held), &message, subject));
             }
             Err(error) => {
                 tracing::error!(consumer = %pool.durable, %error, "batch is not acknowledged");
@@ -140,6 +148,37 @@ async fn store(
             }
         }
     }
+}
+
+/// The dead letter of an output that is over the server's `max_payload`: that of the delivery
+/// which it was made from; of what was made from several, the output's own beginning, at the
+/// sequence of the first.
+fn too_large(
+    context: &Context,
+    pool: &Pool,
+    (from, held): (Option<&Held>, &[Held]),
+    message: &Publish,
+    subject: String,
+) -> Option<Publish> {
+    let reason = format!(
+        "an output of {} bytes for {subject} is over the server's max_payload",
+        message.payload.len()
+    );
+    let wrong = Wrong { failure: Failure::Poison, reason: &reason, element: None };
+    let alone = if let [one] = held { Some(one) } else { from };
+    if let Some(one) = alone {
+        return dead(context, pool, &one.delivery, &wrong);
+    }
+    let output = Delivery {
+        subject,
+        message_id: Some(message.id.to_string()),
+        trace: message.trace.clone(),
+        payload: message.payload.clone(),
+        content_type: None,
+        ce_id: None,
+        ..held.first()?.delivery.clone()
+    };
+    dead(context, pool, &output, &wrong)
 }
 
 /// Ten seconds after the process was asked to end.
@@ -156,8 +195,9 @@ pub(crate) async fn give_up(context: &Context, pool: &Pool, held: Vec<Held>) {
 }
 
 async fn bury(context: &Context, pool: &Pool, held: Vec<Held>, wrong: &Wrong<'_>) {
-    let letters = held.iter().filter_map(|one| dead(context, pool, one, wrong)).collect();
-    if store(context, pool, (None, letters), &held).await {
+    let mut letters = Outgoing::default();
+    letters.extend(held.iter().filter_map(|one| dead(context, pool, &one.delivery, wrong)));
+    if store(context, pool, letters, &held).await {
         for one in &held {
             acknowledge(one, AckKind::Ack).await;
         }
@@ -182,7 +222,7 @@ pub(crate) async fn hand_back(args: &PoolWorkerArgs, panic: &str) {
     }
 }
 
-fn dead(context: &Context, pool: &Pool, one: &Held, wrong: &Wrong<'_>) -> Option<Publish> {
+fn dead(context: &Context, pool: &Pool, delivery: &Delivery, wrong: &Wrong<'_>) -> Option<Publish> {
     let stream = pool.stream.name(context.bus.tenant());
     let place = (stream.as_str(), pool.durable.as_str());
     let label = ConsumerReason {
@@ -191,11 +231,10 @@ fn dead(context: &Context, pool: &Pool, one: &Held, wrong: &Wrong<'_>) -> Option
     };
     context.metrics.dead_lettered.get_or_create(&label).inc();
     tracing::warn!(
-        consumer = %pool.durable, subject = one.delivery.subject, seq = one.delivery.seq,
-        reason = wrong.reason, "message is dead-lettered"
+        consumer = %pool.durable, subject = delivery.subject, seq = delivery.seq,
+        trace = delivery.trace, reason = wrong.reason, "message is dead-lettered"
     );
-    let letter =
-        deadletter::letter(&one.delivery, context.bus.tenant(), place, wrong, context.now());
+    let letter = deadletter::letter(delivery, context.bus.tenant(), place, wrong, context.now());
     letter.inspect_err(|error| tracing::error!(%error, "dead letter cannot be written")).ok()
 }
 

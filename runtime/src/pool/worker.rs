@@ -1,18 +1,18 @@
 //! The actor that pulls for a pool.
 
-use super::{consumer, finish};
+use super::{again, consumer, finish, watch};
 use crate::{
     context::Context,
-    delivery, gap, gather, metrics,
+    delivery, gather, metrics,
     service::Pool,
     stage::{Batch, Delivery, Output, Stage},
 };
 use async_nats::jetstream::{
-    consumer::{PullConsumer, pull},
+    consumer::pull,
     message::{Acker, Message},
 };
 use futures::StreamExt;
-use magsentinel_bus_schema::Stream;
+use magsentinel_bus_schema::{Token, trace};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -77,6 +77,10 @@ pub(crate) struct PoolWorkerArgs {
     /// What was pulled and not yet tried; outlives a panic, so that no message loses an attempt
     /// by its neighbour's.
     pub(crate) inbox: Arc<tokio::sync::Mutex<Inbox>>,
+    /// How the durable stood when it was looked at last.
+    pub(crate) watch: Arc<tokio::sync::Mutex<watch::Watch>>,
+    /// What was acknowledged lately.
+    pub(crate) acked: Arc<again::Acked>,
 }
 
 /// Messages between the server and the stage.
@@ -149,9 +153,9 @@ impl PoolState {
         }
         let output = self.call(batch);
         let held = Flown::take(&self.args.flight);
-        let pool = Arc::clone(&self.args.pool);
+        let args = self.args.clone();
         tokio::spawn(async move {
-            finish::finish(&context, &pool, held, output).await;
+            finish::finish(&args, held, output).await;
             drop(permit);
         });
         self.report();
@@ -176,7 +180,10 @@ impl PoolState {
         let Context { bus, .. } = &self.args.context;
         let opened = match consumer::open(bus, &self.args.pool).await {
             Ok(found) => {
-                self.tell_gap(&found).await;
+                // Before anything is pulled: that moves the durable past what is gone.
+                if let Err(error) = watch::look(&self.args, false).await {
+                    tracing::debug!(consumer = %self.args.pool.durable, %error, "looking later");
+                }
                 consumer::messages(&found, &self.args.pool).await.map_err(|e| e.to_string())
             }
             Err(e) => Err(e.to_string()),
@@ -188,21 +195,6 @@ impl PoolState {
                 self.args.context.pause(Duration::from_millis(500)).await;
                 None
             }
-        }
-    }
-
-    /// Tells of messages that the stream has lost while nobody pulled.
-    async fn tell_gap(&mut self, consumer: &PullConsumer) {
-        let PoolWorkerArgs { context, pool, .. } = &self.args;
-        let info = consumer.cached_info();
-        // A work queue forgets what was handled.
-        if pool.stream == Stream::Ingest || info.num_pending == 0 {
-            return;
-        }
-        let Ok(stream) = context.bus.stream(pool.stream).await else { return };
-        let first = stream.cached_info().state.first_sequence;
-        if let Some(range) = gap::missed(info.ack_floor.stream_sequence, first) {
-            gap::tell(context, &pool.durable, pool.stream, range).await;
         }
     }
 
@@ -219,6 +211,7 @@ impl PoolState {
         *lock(&self.args.flight) = flown;
         let now = self.args.context.now();
         let begun = Instant::now();
+        let _span = span(&self.args.pool.durable, &deliveries).entered();
         let mut output = Output::default();
         let shown = Batch { shard: None, deliveries: &deliveries, now, rebuilding: false };
         if self.args.pool.slow {
@@ -274,6 +267,13 @@ impl Inbox {
         }
         batch
     }
+}
+
+/// What is logged while a batch is handled belongs to it, and to the first trace in it.
+pub(crate) fn span(consumer: &Token, deliveries: &[Delivery]) -> tracing::Span {
+    let given = deliveries.iter().find_map(|delivery| delivery.trace.as_deref());
+    let (trace, messages) = (given.and_then(trace::id), deliveries.len());
+    tracing::info_span!("batch", %consumer, messages, trace)
 }
 
 fn hold(messages: Vec<Message>) -> Vec<Held> {

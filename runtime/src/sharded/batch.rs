@@ -6,6 +6,7 @@ use crate::{
     deadletter::{self, Wrong},
     gap::{self, Late},
     metrics::{ConsumerReason, consumer},
+    pool,
     stage::{Batch, Delivery, Failed, Failure, Output, Publish},
 };
 use magsentinel_bus_schema::{Failure as Class, Shard};
@@ -102,6 +103,7 @@ impl ShardedState {
         let now = self.args.context.now();
         let Some(Owned { stage, .. }) = self.owned.get_mut(&shard) else { return Vec::new() };
         let mut output = Output::default();
+        let _span = pool::span(&self.args.service.name, deliveries).entered();
         let begun = Instant::now();
         stage.handle(&Batch { shard: Some(shard), deliveries, now, rebuilding }, &mut output);
         let name = consumer(self.args.service.name.as_str());
@@ -169,6 +171,7 @@ impl ShardedState {
             consumer = name,
             subject = delivery.subject,
             seq = delivery.seq,
+            trace = delivery.trace,
             reason = wrong.reason,
             "message is dead-lettered"
         );

@@ -4,6 +4,7 @@ use super::{
     claim,
     feed::{Feed, From},
     leases::Leases,
+    losses::Looked,
     members::Members,
     snapshot::restored,
     trouble::Trouble,
@@ -75,6 +76,10 @@ pub(crate) struct ShardedState {
     pub(super) feed: Option<Feed>,
     /// The first message of the batch under way that is handled later than it should be.
     pub(super) late: Option<gap::Late>,
+    /// How the stream and the feed stood when they were looked at last.
+    pub(super) looked: Option<Looked>,
+    /// The feed had nothing more when the stream ended here.
+    pub(super) quiet: Option<u64>,
     /// Shards whose state must be rebuilt: where the feed has to begin.
     start: Option<From>,
     governed: Option<Instant>,
@@ -104,6 +109,8 @@ impl Actor for ShardedWorker {
             members,
             feed: None,
             late: None,
+            looked: None,
+            quiet: None,
             start: None,
             governed: None,
             ticked: Instant::now(),
@@ -151,7 +158,10 @@ impl ShardedState {
             () = self.args.context.stopping() => return,
         };
         match feed.with(first, self.args.service.batch_max).await {
-            Some(batch) => self.handle_batch(batch).await,
+            Some(batch) => {
+                self.quiet = None;
+                self.handle_batch(batch).await;
+            }
             None => self.feed = None,
         }
     }
@@ -159,6 +169,7 @@ impl ShardedState {
     /// Nothing came. Where the server has nothing more for a shard that is still rebuilding,
     /// the rest of its past has aged out, and it is live from now on.
     async fn idle(&mut self) {
+        self.settle_quiet();
         let rebuilding = self.owned.values().any(|o| o.seen < o.rebuild_to);
         let Some(feed) = self.feed.as_mut().filter(|_| rebuilding) else { return };
         if feed.waiting().await == Some(0) {
@@ -173,6 +184,7 @@ impl ShardedState {
         match Feed::open(&self.args.context.bus, &self.args.service, &shards, from).await {
             Ok(feed) => {
                 self.feed = Some(feed);
+                self.quiet = None;
                 self.start = None;
                 true
             }
@@ -201,14 +213,7 @@ impl ShardedState {
         let label = metrics::consumer(self.args.service.name.as_str());
         let owned = i64::try_from(self.owned.len()).unwrap_or(i64::MAX);
         self.args.context.metrics.shards.get_or_create(&label).set(owned);
-        let waiting = match self.feed.as_mut() {
-            Some(feed) => feed.waiting().await,
-            None => None,
-        };
-        if let Some(waiting) = waiting {
-            let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-            self.args.context.metrics.lag.get_or_create(&label).set(waiting);
-        }
+        self.look().await;
         self.report();
     }
 
@@ -312,16 +317,6 @@ impl ShardedState {
             (Some(From::Sequence(_)), _) | (_, From::Sequence(_)) => all,
             (None, from) => from,
         });
-    }
-
-    /// Tells of messages that the stream has lost while the shard had no owner.
-    async fn tell_gap(&mut self, position: u64) {
-        let ShardedWorkerArgs { context, service, .. } = &self.args;
-        let Ok(stream) = context.bus.stream(service.stream).await else { return };
-        let first = stream.cached_info().state.first_sequence;
-        if let Some(range) = gap::missed(position, first) {
-            gap::tell(context, &service.name, service.stream, range).await;
-        }
     }
 
     async fn stored_at(&mut self, seq: u64) -> Option<i64> {

@@ -183,13 +183,16 @@ impl Desk {
     /// The lease of an action, new or anew.
     fn renewed(&mut self, request: Request<'_>, life: Life, now: Timestamp) -> Id {
         let id = request.action.id;
-        let before = self.leases.get(&id).map(|held| (held.page, held.lease.turn));
+        let before = self.leases.get(&id);
+        let trace = before.and_then(|held| held.lease.trace.clone());
+        let before = before.map(|held| (held.page, held.lease.turn));
         let page = match before {
             Some((page, _)) => page,
             None => self.page_for_new(),
         };
         let mut lease = Lease::new(request.action, life, &self.version, now);
         lease.turn = before.map_or(0, |(_, turn)| turn + 1);
+        lease.trace = request.trace.map(str::to_owned).or(trace);
         self.put(lease, page);
         id
     }

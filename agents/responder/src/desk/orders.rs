@@ -100,8 +100,8 @@ impl Desk {
             return Err(format!("enforcement is off since {}, by {:?}", off.since, off.by));
         }
         let (action, asked) = (lease.action.clone(), lease.asked);
-        let request =
-            Request { action: &action, tenant: &action.tenant, verb: action.effect.verb() };
+        let (tenant, verb) = (&action.tenant, action.effect.verb());
+        let request = Request { action: &action, tenant, verb, trace: None };
         // As old as it was when it was asked for; the wait has an end of its own.
         if let Verdict::Refused(why) = judge(&self.policy, &self.around, request, asked) {
             return Err(why.join("; "));

@@ -49,7 +49,7 @@ fn action(effect: Effect, target: &str) -> Action {
 
 fn ask(desk: &mut Desk, action: &Action, now: Timestamp) -> Turn {
     let verb = action.effect.verb();
-    desk.asked(&[Request { action, tenant: &action.tenant, verb }], now)
+    desk.asked(&[Request { action, tenant: &action.tenant, verb, trace: None }], now)
 }
 
 fn order(ask: Ask, n: u64) -> Order {
@@ -333,7 +333,8 @@ fn what_no_effector_carries_out_is_refused() {
 fn a_smuggled_action_is_refused() {
     let mut desk = desk(enforcing());
     let smuggled = block("203.0.113.9");
-    let request = Request { action: &smuggled, tenant: &smuggled.tenant, verb: Verb::Notify };
+    let request =
+        Request { action: &smuggled, tenant: &smuggled.tenant, verb: Verb::Notify, trace: None };
     assert_eq!(told(&desk.asked(&[request], at(1))).0, OutcomeStatus::Refused);
 }
 

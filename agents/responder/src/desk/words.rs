@@ -63,7 +63,8 @@ fn of_lease(
     now: Timestamp,
 ) -> Outcome {
     let action = &lease.action;
-    let request = Request { action, tenant: &action.tenant, verb: action.effect.verb() };
+    let request =
+        Request { action, tenant: &action.tenant, verb: action.effect.verb(), trace: None };
     Outcome {
         id: outcome_id(action.id, status, lease.turn),
         order: lease.order,

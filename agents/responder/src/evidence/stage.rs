@@ -122,7 +122,7 @@ impl Shared {
         let (mut told, mut again) = (Vec::new(), None);
         for (one, result) in owed.iter().zip(results) {
             let outcome = self.told(one, &result, context.now());
-            told.push(publish(&outcome)?);
+            told.push(publish(&outcome)?.traced(one.outcome.delivery.trace.clone()));
             match result {
                 Err(Unkept::Again(why)) if !one.last => again = Some(why),
                 _ => {}

@@ -1,13 +1,14 @@
 //! A turn, carried out: records first, then the world, then what is told.
 
-use super::{Keeper, Unstored};
+use super::{Asked, Keeper, Unstored};
 use crate::{
     desk::Turn,
     effector::{Change, Failures},
     lease::Records,
     thing::Thing,
 };
-use magsentinel_bus_schema::{Id, Outcome, OutcomeStatus, Timestamp};
+use magsentinel_bus_schema::{CodecError, Id, Outcome, OutcomeStatus, Subject, Timestamp};
+use magsentinel_runtime::stage::Publish;
 use std::collections::BTreeMap;
 
 impl Keeper {
@@ -89,6 +90,37 @@ impl Keeper {
         }
         self.counts.failures += failures.len() as u64;
         failures
+    }
+
+    /// What is told by itself, of nobody's asking: one that cannot be written does not hold up
+    /// the others.
+    pub(super) fn writable(&self, told: Vec<Outcome>) -> Vec<Publish> {
+        let one = |outcome| self.publishes(&[], vec![outcome]);
+        let failed = |error: &String| tracing::error!(error, "an outcome cannot be written");
+        told.into_iter().filter_map(|told| one(told).inspect_err(failed).ok()).flatten().collect()
+    }
+
+    /// Each outcome in the trace of its action: one that was asked for just now, or whose lease is
+    /// known.
+    pub(super) fn publishes(
+        &self,
+        asked: &[Asked],
+        told: Vec<Outcome>,
+    ) -> Result<Vec<Publish>, String> {
+        let just_asked = |id: Id| {
+            asked.iter().find_map(|asked| match asked {
+                Asked::Action(action, _, trace) if action.id == id => trace.clone(),
+                _ => None,
+            })
+        };
+        let one = |outcome: Outcome| {
+            let lease = || self.desk.lease(outcome.action)?.trace.clone();
+            let trace = just_asked(outcome.action).or_else(lease);
+            let subject = Subject::Outcome(outcome.effect.verb());
+            Ok(Publish::new(subject, outcome.id, &outcome)?.traced(trace))
+        };
+        let all: Result<_, CodecError> = told.into_iter().map(one).collect();
+        all.map_err(|e| e.to_string())
     }
 }
 

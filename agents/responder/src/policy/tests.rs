@@ -36,7 +36,8 @@ fn suspend(user: &str) -> Action {
 }
 
 fn judged(policy: &Policy, action: &Action) -> Verdict {
-    let request = Request { action, tenant: &action.tenant, verb: action.effect.verb() };
+    let request =
+        Request { action, tenant: &action.tenant, verb: action.effect.verb(), trace: None };
     judge(policy, &Surroundings::default(), request, now())
 }
 
@@ -77,7 +78,12 @@ fn what_is_around_the_responder_is_never_blocked() {
     let around = Surroundings::of([("203.0.113.0/28".parse().unwrap(), "a gateway".to_owned())]);
     let judged = |policy: &Policy, address: &str| {
         let action = block(address);
-        let request = Request { action: &action, tenant: &action.tenant, verb: Verb::BlockAddress };
+        let request = Request {
+            action: &action,
+            tenant: &action.tenant,
+            verb: Verb::BlockAddress,
+            trace: None,
+        };
         judge(policy, &around, request, now())
     };
     let Verdict::Refused(reasons) = judged(&policy, "203.0.113.9") else { panic!("passed") };
@@ -201,13 +207,14 @@ fn the_subject_must_say_what_the_action_says() {
     let policy = Policy::default();
     let smuggled = block("203.0.113.9");
     let tenant = smuggled.tenant.clone();
-    let request = Request { action: &smuggled, tenant: &tenant, verb: Verb::Notify };
+    let request = Request { action: &smuggled, tenant: &tenant, verb: Verb::Notify, trace: None };
     assert!(matches!(
         judge(&policy, &Surroundings::default(), request, now()),
         Verdict::Refused(_)
     ));
     let other: Tenant = "other".parse().unwrap();
-    let request = Request { action: &smuggled, tenant: &other, verb: Verb::BlockAddress };
+    let request =
+        Request { action: &smuggled, tenant: &other, verb: Verb::BlockAddress, trace: None };
     assert!(matches!(
         judge(&policy, &Surroundings::default(), request, now()),
         Verdict::Refused(_)

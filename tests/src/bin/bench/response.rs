@@ -126,8 +126,12 @@ async fn in_process() {
     let begun = Instant::now();
     for chunk in actions.chunks(BATCH) {
         let now = clock::now();
-        let request =
-            |action| Request { action, tenant: &action.tenant, verb: action.effect.verb() };
+        let request = |action| Request {
+            action,
+            tenant: &action.tenant,
+            verb: action.effect.verb(),
+            trace: None,
+        };
         let turn = desk.asked(&chunk.iter().map(request).collect::<Vec<_>>(), now);
         let change = |(thing, until): (Thing, _)| Change { thing, until };
         let changes: Vec<Change> = turn.changes.into_iter().map(change).collect();

@@ -1,101 +1,12 @@
-//! The contract of the shell, with stages made to fail: published before acknowledged, the
-//! three classes of failure, and none of them disturbs the next message.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unreachable,
-    clippy::unwrap_used,
-    reason = "a test reports by panicking"
-)]
+//! Poison, passing failures and panics end where they should.
 
-use magsentinel_bus_schema::{
-    DeadLetter, Failure, Id, Level, Receipt, SCHEMA_VERSION, Stream, Subject, Tenant, Token,
-    subject,
-};
-use magsentinel_runtime::{
-    bus::Bus,
-    health::HealthConfig,
-    ledger,
-    service::{self, Pool, Service},
-    settings::Span,
-    stage::{Batch, Delivery, Failed, Output, Publish, Stage},
-};
+use crate::moody::HUGE;
+use crate::moody::{Seen, answered, moody, publish, row, run};
+use magsentinel_bus_schema::{DeadLetter, Failure, Stream, subject};
+use magsentinel_runtime::{health::HealthConfig, ledger, service};
 use magsentinel_tests::{Mesh, held, wait_for};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 use tokio::sync::watch;
-
-/// Answers every message with a receipt; does what the message says.
-struct Moody {
-    seen: Arc<Mutex<HashMap<String, u64>>>,
-}
-
-fn text(delivery: &Delivery) -> String {
-    String::from_utf8_lossy(&delivery.payload).into_owned()
-}
-
-impl Stage for Moody {
-    fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
-        for (index, delivery) in batch.deliveries.iter().enumerate() {
-            let text = text(delivery);
-            let times = {
-                let mut seen = self.seen.lock().unwrap();
-                let times = seen.entry(text.clone()).or_default();
-                *times += 1;
-                *times
-            };
-            match text.split(' ').next().unwrap_or_default() {
-                "panic" => panic!("asked to"),
-                "poison" => out.fail(index, Failed::Poison("asked to".to_owned())),
-                "transient" => out.fail(index, Failed::Transient("asked to".to_owned())),
-                "once" if times == 1 => out.fail(index, Failed::Transient("once".to_owned())),
-                _ => out.publish(receipt(delivery)),
-            }
-        }
-    }
-}
-
-fn receipt(delivery: &Delivery) -> Publish {
-    let patrol: Token = "moody".parse().unwrap();
-    let id = Id::derived(&[&delivery.payload[..]]);
-    let receipt = Receipt {
-        v: SCHEMA_VERSION,
-        id,
-        tenant: Tenant::default(),
-        patrol: patrol.clone(),
-        model: String::new(),
-        patterns: String::new(),
-        events: vec![id],
-        seqs: vec![delivery.seq],
-        backfilled: false,
-    };
-    Publish::new(Subject::Scored(patrol, Level::None), id, &receipt).unwrap()
-}
-
-fn moody(seen: &Arc<Mutex<HashMap<String, u64>>>) -> Service {
-    let mut service = Service::new("moody".parse().unwrap(), 64);
-    let seen = Arc::clone(seen);
-    service.pools.push(Pool {
-        durable: "moody".parse().unwrap(),
-        stream: Stream::Events,
-        filters: |tenant| vec![subject::all_of(tenant, "event")],
-        batch_max: 16,
-        batches_in_flight: 2,
-        slow: false,
-        max_deliver: 3,
-        ack_wait: Span::s(5),
-        make: Arc::new(move || Ok(Box::new(Moody { seen: Arc::clone(&seen) }))),
-    });
-    service
-}
-
-async fn answered(bus: &Bus) -> Vec<Receipt> {
-    let filter = Subject::Scored("moody".parse().unwrap(), Level::None).of(bus.tenant());
-    held(bus, Stream::Scored, filter).await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_class_of_failure_ends_where_it_should() {
@@ -137,7 +48,7 @@ async fn every_class_of_failure_ends_where_it_should() {
         rows.into_iter().find(|r| r.consumer == "moody" && r.is_settled())
     })
     .await;
-    assert_eq!((row.received, row.handled, row.dead_lettered), (7, 7, 3));
+    assert_eq!((row.received, row.handled, row.dead_lettered), (7, 4, 3));
     stop.send_replace(true);
     run.await.unwrap().unwrap();
 }
@@ -176,4 +87,32 @@ async fn draining_acknowledges_what_was_handled_and_leaves_the_rest_to_the_next(
     assert_eq!(answered(&bus).await.len(), 2000, "an id was stored twice");
     stop.send_replace(true);
     run.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_is_too_large_buries_what_it_was_made_from_and_nothing_else() {
+    let mesh = Mesh::new();
+    let bus = mesh.bus().await;
+    let mut texts: Vec<String> = (0..8).map(|n| format!("good {n}")).collect();
+    texts.insert(3, "large".to_owned());
+    texts.insert(6, "shared".to_owned());
+    publish(&mesh, "mag.default.event.sql.0", &texts).await;
+    let (running, _) = run(&mesh, moody(&Seen::default()), mesh.bus().await);
+    let row = wait_for("a settled ledger", async || {
+        row(&bus).await.filter(|row| row.is_settled() && row.received == 10)
+    })
+    .await;
+    let answers = answered(&bus).await;
+    assert_eq!(answers.len(), 8, "{answers:?}");
+    let filter = subject::all_of(bus.tenant(), "deadletter");
+    let letters: Vec<DeadLetter> = held(&bus, Stream::DeadLetter, filter).await;
+    let [large, shared] = letters.as_slice() else { panic!("{letters:#?}") };
+    assert_eq!((large.seq, large.subject.as_str()), (4, "mag.default.event.sql.0"));
+    assert_eq!(large.payload_len, "large".len() as u64);
+    // Made from no message alone: its own beginning is kept.
+    assert_eq!((shared.seq, shared.payload_len), (1, HUGE as u64));
+    assert_eq!(shared.subject, "mag.default.scored.moody.none");
+    assert!(letters.iter().all(|l| l.reason.contains("max_payload")), "{letters:#?}");
+    assert_eq!((row.handled, row.dead_lettered), (8, 2));
+    running.end().await;
 }
