@@ -3,10 +3,11 @@
 use crate::{
     args::{Global, ScoreArgs},
     exit::{BadData, BadUsage},
+    progress,
     settings::Settings,
 };
-use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::Result;
+use indicatif::ProgressBar;
 use magsentinel_analyzer::{chain::Book, severity};
 use magsentinel_bus_schema::{Fields, Kind, Scored};
 use magsentinel_patrol::{features::api::raw_http, patrols};
@@ -33,7 +34,7 @@ pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
     let (rows, wrong) = rows(&settings, args)?;
     let (patrols, inference) = (&settings.patrols, &settings.inference);
     let scored = magsentinel_patrol::score_rows(&args.patrol, patrols, inference, rows)?;
-    write(scored.map(|row| Ok::<_, anyhow::Error>(Value::Object(row.0))), &wrong)
+    write(global, scored.map(|row| Ok::<_, anyhow::Error>(Value::Object(row.0))), &wrong)
 }
 
 /// Writes `{"rows": [[...], ...]}` for each row; for `severity`, what that model would see
@@ -41,18 +42,19 @@ pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
 pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
     let settings = Settings::load(global)?;
     if args.patrol == "severity" {
-        return severity(&settings, args);
+        return severity(global, &settings, args);
     }
     let (rows, wrong) = rows(&settings, args)?;
     let features = magsentinel_patrol::features_rows(&args.patrol, &settings.patrols, rows)?;
-    write(features.map(|row| row.map_err(|why| anyhow::Error::new(BadData(why)))), &wrong)
+    let rows = features.map(|row| row.map_err(|why| anyhow::Error::new(BadData(why))));
+    write(global, rows, &wrong)
 }
 
 /// One line for every two spans of every chain and key that has an incident among the scored
 /// events of the file, which are JSON lines.
-fn severity(settings: &Settings, args: &ScoreArgs) -> Result<()> {
+fn severity(global: &Global, settings: &Settings, args: &ScoreArgs) -> Result<()> {
     let text = std::fs::read_to_string(&args.file)
-        .with_context(|| format!("{} cannot be read", args.file.display()))?;
+        .map_err(|e| BadData(format!("{} cannot be read: {e}", args.file.display())))?;
     let mut scored: Vec<Scored> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let bad = |e| BadData(format!("{}, line {number}: {e}", args.file.display()));
@@ -60,14 +62,16 @@ fn severity(settings: &Settings, args: &ScoreArgs) -> Result<()> {
     }
     let book = Book::load(&settings.analyzer)?;
     let rows = severity::rows(&book, &scored).into_iter();
-    write(rows.map(|row| Ok(serde_json::to_value(row)?) as Result<Value>), &Noted::default())
+    let rows = rows.map(|row| Ok(serde_json::to_value(row)?) as Result<Value>);
+    write(global, rows, &Noted::default())
 }
 
 fn write<E: Into<anyhow::Error>>(
+    global: &Global,
     rows: impl Iterator<Item = Result<Value, E>>,
     wrong: &Noted,
 ) -> Result<()> {
-    let progress = progress();
+    let progress = counted(global);
     let mut out = BufWriter::new(std::io::stdout().lock());
     for row in rows {
         let row = row.map_err(Into::into)?;
@@ -85,14 +89,12 @@ fn write<E: Into<anyhow::Error>>(
     Ok(())
 }
 
-/// A counter on standard error, where that is a terminal and the rows do not go there too.
-fn progress() -> ProgressBar {
-    if std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
+/// A counter, unless the rows themselves go to the terminal.
+fn counted(global: &Global) -> ProgressBar {
+    if std::io::stdout().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}, {elapsed}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
+    progress::counter(global, "rows")
 }
 
 /// The request in a row's `raw` taken apart, with the row's other fields beside.
@@ -117,7 +119,7 @@ fn rows(
     let name = recording.name();
     let rows = recording
         .rows(Some(kind), settings.sensor.line_bytes_max)
-        .with_context(|| format!("{name} cannot be read"))?;
+        .map_err(|e| BadData(format!("{name} cannot be read: {e}")))?;
     let rows = if args.raw_http { rows.unshaped() } else { rows };
     let noted = Noted::default();
     let wrong = Rc::clone(&noted);
