@@ -162,8 +162,8 @@ impl Drop for Up {
         }
         // Asked, not killed: its server would stay.
         if matches!(self.child.try_wait(), Ok(None)) {
-            drop(kill_process(self.pid(), Signal::TERM));
-            if self.end().is_none() {
+            let asked = kill_process(self.pid(), Signal::TERM).is_ok();
+            if !asked || self.end().is_none() {
                 drop(self.child.kill());
                 drop(self.child.wait());
             }

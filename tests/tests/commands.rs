@@ -62,7 +62,10 @@ async fn every_command_prints_json_when_it_is_asked_to() {
     let found = incident(&mesh).await;
     let id = found["id"].as_str().unwrap();
     let rows = write(&mesh.dir().join("rows.jsonl"), "{\"text\": \"SELECT 1\"}\n");
-    let rule = write(&mesh.dir().join("rule.yml"), RULE);
+    let folder = mesh.dir().join("rules");
+    std::fs::create_dir(&folder).unwrap();
+    let rule = write(&folder.join("rule.yml"), RULE);
+    let folder = folder.display().to_string();
     let model = repository().join("agents/patrol/models/sql-guard.onnx").display().to_string();
     let evidence = event_of(&mesh).await;
     let kev = write(&mesh.dir().join("kev.jsonl"), &KEV.replace('\n', ""));
@@ -101,23 +104,36 @@ async fn every_command_prints_json_when_it_is_asked_to() {
             .collect(),
         vec!["pattern", "list", "--all"],
         vec!["bundle", "publish", "sql-guard", "--key", &key, "--model", &model],
+        vec!["bundle", "publish", "sql-guard", "--key", &key, "--patterns", &folder],
         vec!["bundle", "list", "sql-guard"],
+        vec!["bundle", "rollback", "sql-guard"],
         vec!["bundle", "withdraw", "sql-guard"],
         vec!["lease", "list", "--all"],
         // Without `--end` it would reach for the host's packet filter.
         vec!["panic", "--end", "--by", "ann"],
     ];
     for args in table {
-        let out = mesh.output(&[&args[..], &["--output", "json"]].concat());
-        let (code, said) = (out.status.code(), said(&out));
-        assert_eq!(code, Some(0), "{args:?}: {said}");
-        assert!(!json_of(&args, &out).is_empty(), "{args:?} prints nothing");
-        for line in said.lines() {
-            let told: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-            // A note, or what is logged.
-            assert!(told["note"].is_string() || told["level"].is_string(), "{args:?}: {line}");
-        }
+        printed(&mesh, &args);
     }
+    let proposed = printed(&mesh, &["pattern", "list"]);
+    let id = proposed[0][0]["pattern"].as_str().unwrap();
+    printed(&mesh, &["pattern", "show", id]);
+    printed(&mesh, &["pattern", "reject", id, "--reason", "not wanted", "--by", "ann"]);
+}
+
+/// What a command prints as JSON; everything that it says beside is JSON, too.
+fn printed(mesh: &Mesh, args: &[&str]) -> Vec<Value> {
+    let out = mesh.output(&[args, &["--output", "json"]].concat());
+    let (code, said) = (out.status.code(), said(&out));
+    assert_eq!(code, Some(0), "{args:?}: {said}");
+    for line in said.lines() {
+        let told: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        // A note, or what is logged.
+        assert!(told["note"].is_string() || told["level"].is_string(), "{args:?}: {line}");
+    }
+    let printed = json_of(args, &out);
+    assert!(!printed.is_empty(), "{args:?} prints nothing");
+    printed
 }
 
 /// The id of the event that was ingested.
