@@ -51,17 +51,14 @@ fn export(global: &Global, found: &Incident, args: &ExportArgs) -> Result<()> {
     let text = report::write(found, form);
     // STIX and OCSF are JSON already, and go out as they are.
     let page = matches!(form, Form::Markdown | Form::Html);
-    let mut told = json!({ "incident": found.incident.id, "format": args.format });
+    let told = |key: &str, value: &str| json!({ "incident": found.incident.id, "format": args.format, key: value });
     match &args.out {
         Some(path) => {
             std::fs::write(path, text).with_context(|| format!("{}", path.display()))?;
-            told["file"] = json!(path.display().to_string());
+            let told = told("file", &path.display().to_string());
             global.output.print(&told, String::new);
         }
-        None if page => {
-            told["report"] = json!(text);
-            global.output.print(&told, || text);
-        }
+        None if page => global.output.print(&told("report", &text), || text.clone()),
         None => print!("{text}"),
     }
     Ok(())
