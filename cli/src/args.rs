@@ -7,6 +7,7 @@ pub use lease::{LeaseCommand, OrderArgs, PanicArgs};
 use crate::{exit::BadUsage, output::Format};
 use clap::{Args, Parser, Subcommand};
 use magsentinel_bus_schema::Timestamp;
+use magsentinel_sensor::replay::pace::Speed;
 use std::path::PathBuf;
 
 /// A security mesh for platforms that speak NATS.
@@ -28,6 +29,10 @@ pub struct Global {
     /// One setting, before file and environment: `--set analyzer.lateness=10s`
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// The mesh of a `magsentinel up`, by its data folder: where its NATS, logbook and knowledge
+    /// are [default: that in the default folder of `up`, where no file configures anything]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub mesh: Option<PathBuf>,
     /// Form of what is printed
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub output: Format,
@@ -292,9 +297,9 @@ pub struct UpArgs {
     #[arg(long, value_name = "FORMAT=PATH")]
     pub tail: Vec<String>,
     /// Use a running server instead of starting one
-    #[arg(long, value_name = "URL", conflicts_with = "nats_server")]
+    #[arg(long, value_name = "URL")]
     pub nats: Option<String>,
-    /// The nats-server program to start (2.10 or newer)
+    /// The nats-server program to start (2.10 or newer); of no use with --nats
     #[arg(long, value_name = "PATH", env = "MAGSENTINEL_NATS_SERVER")]
     pub nats_server: Option<PathBuf>,
     /// Where streams, logbook and positions are kept
@@ -307,9 +312,9 @@ pub struct UpArgs {
     /// Play nothing
     #[arg(long, conflicts_with_all = ["scenario", "tail"])]
     pub no_scenario: bool,
-    /// Times faster than recorded
-    #[arg(long, default_value_t = 120.0, value_name = "N")]
-    pub speed: f64,
+    /// Times faster than recorded, like 60 or 60x; flat (or 0) plays without any pause
+    #[arg(long, default_value = "120", value_name = "N", value_parser = speed)]
+    pub speed: Speed,
     /// End by itself once the scenario is played and its alerts, analyses and outcomes are in
     #[arg(long)]
     pub once: bool,
@@ -335,9 +340,9 @@ pub struct ReplayArgs {
     /// Kind of the rows, where they are bare bodies
     #[arg(long)]
     pub kind: Option<String>,
-    /// Times faster than recorded; 0 plays flat out
-    #[arg(long, default_value_t = 1.0, value_name = "N")]
-    pub speed: f64,
+    /// Times faster than recorded, like 60 or 60x; flat (or 0) plays without any pause
+    #[arg(long, default_value = "1", value_name = "N", value_parser = speed)]
+    pub speed: Speed,
     /// Tenant to play into
     #[arg(long, default_value = "replay")]
     pub tenant: String,
@@ -472,6 +477,14 @@ pub struct ReferenceArgs {
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// A pace as an option gives it; 0 is flat out, too.
+fn speed(text: &str) -> Result<Speed, String> {
+    match text.trim().parse::<f64>() {
+        Ok(0.0) => Ok(Speed::Flat),
+        _ => text.parse(),
+    }
 }
 
 /// A time as an option gives it.

@@ -3,11 +3,13 @@
 use crate::{
     args::{BacktestArgs, Global, moment},
     output::table,
+    progress,
     settings::Settings,
     suppress,
     unreadable::Unreadable,
 };
 use anyhow::Result;
+use indicatif::ProgressBar;
 use magsentinel_analyzer::{
     analyze_with,
     backtest::{Brief, Comparison, compare},
@@ -40,12 +42,15 @@ pub async fn run(global: &Global, args: BacktestArgs) -> Result<()> {
     suppress::with_stored(&bus, &mut settings.analyzer).await?;
     let levels = [Level::Low, Level::Medium, Level::High, Level::Critical];
     let filters = scored_at(bus.tenant(), &levels);
-    let scored: Vec<Scored> = stored(&bus, Stream::Scored, filters, (from, to)).await?;
+    let bar = progress::counter(global, "messages read");
+    let scored: Vec<Scored> = stored(&bus, Stream::Scored, filters, (from, to), &bar).await?;
     let events = scored.len();
     let first = scored.iter().map(|s| s.ts).min();
     let would = analyze_with(&book, &settings.analyzer, scored, to);
     let filters = vec![all_of(bus.tenant(), "assessment")];
-    let mut did: Vec<Assessment> = stored(&bus, Stream::Decisions, filters, (from, to)).await?;
+    let mut did: Vec<Assessment> =
+        stored(&bus, Stream::Decisions, filters, (from, to), &bar).await?;
+    bar.finish_and_clear();
     // What began before the events that were read cannot be found again.
     did.retain(|a| first.is_some_and(|first| first <= a.first));
     let told = compare(&did, &would);
@@ -59,9 +64,11 @@ async fn stored<T: Message>(
     stream: Stream,
     filters: Vec<String>,
     (from, to): (Timestamp, Timestamp),
+    bar: &ProgressBar,
 ) -> Result<Vec<T>> {
     let (mut found, mut unreadable) = (Vec::new(), Unreadable::default());
     let show = |delivery: &Delivery| {
+        bar.inc(1);
         if delivery.stored < to {
             found.extend(unreadable.read::<T>(delivery));
         }

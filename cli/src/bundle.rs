@@ -55,7 +55,7 @@ async fn publish(global: &Global, bus: &Bus, args: &PublishArgs) -> Result<()> {
     let entry = find(&args.patrol)?;
     let made = Bundle::of_files(entry, args.model.as_deref(), args.patterns.as_deref())?;
     let seed = std::fs::read_to_string(&args.key);
-    let seed = seed.with_context(|| format!("key {}", args.key.display()))?;
+    let seed = seed.map_err(|e| BadUsage(format!("--key {}: {e}", args.key.display())))?;
     let bytes = made.to_bytes()?;
     let (pointer, revision) = bundle::publish(bus, &entry.spec.token(), &bytes, &seed).await?;
     global.output.print(&pointer, || told(&pointer, revision));

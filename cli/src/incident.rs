@@ -12,6 +12,7 @@ use magsentinel_logbook::{
     report::{self, Form},
 };
 use magsentinel_runtime::{clock, stage::Publish};
+use serde_json::json;
 
 /// Lists, shows or closes.
 pub async fn run(global: &Global, args: IncidentArgs) -> Result<()> {
@@ -30,7 +31,7 @@ pub async fn run(global: &Global, args: IncidentArgs) -> Result<()> {
             let found = find(&logbook, &id)?;
             global.output.print(&found, || render::incident(&found));
         }
-        IncidentCommand::Export(args) => export(&find(&logbook, &args.id)?, &args)?,
+        IncidentCommand::Export(args) => export(global, &find(&logbook, &args.id)?, &args)?,
         IncidentCommand::Close(args) => {
             let closure = closure(&find(&logbook, &args.id)?, &args)?;
             drop(logbook);
@@ -43,13 +44,21 @@ pub async fn run(global: &Global, args: IncidentArgs) -> Result<()> {
     Ok(())
 }
 
-fn export(found: &Incident, args: &ExportArgs) -> Result<()> {
+fn export(global: &Global, found: &Incident, args: &ExportArgs) -> Result<()> {
     let form = Form::from_token(&args.format).ok_or_else(|| {
         BadUsage(format!("--format {:?} is none of md, html, stix, ocsf", args.format))
     })?;
     let text = report::write(found, form);
+    // STIX and OCSF are JSON already, and go out as they are.
+    let page = matches!(form, Form::Markdown | Form::Html);
+    let told = |key: &str, value: &str| json!({ "incident": found.incident.id, "format": args.format, key: value });
     match &args.out {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("{}", path.display()))?,
+        Some(path) => {
+            std::fs::write(path, text).with_context(|| format!("{}", path.display()))?;
+            let told = told("file", &path.display().to_string());
+            global.output.print(&told, String::new);
+        }
+        None if page => global.output.print(&told("report", &text), || text.clone()),
         None => print!("{text}"),
     }
     Ok(())

@@ -4,6 +4,7 @@ use crate::{
     args::{Global, IntelCommand},
     exit::BadData,
     output::table,
+    progress,
     settings::Settings,
 };
 use anyhow::Result;
@@ -11,6 +12,7 @@ use magsentinel_commander::{
     Library,
     knowledge::{
         Error, Gathered, Told,
+        import::Parts,
         library::{Contents, Found, Limits},
     },
 };
@@ -34,7 +36,7 @@ fn carry_out(global: &Global, settings: &Settings, command: IntelCommand) -> Res
     match command {
         IntelCommand::Import { files } => {
             // All files are read and checked before the store is so much as opened.
-            let parts = gather(&files)?;
+            let parts = gather(global, &files)?;
             let mut library = Library::open_file(&file, Limits::from(commander))?;
             let told = library.import(&parts)?;
             global.output.print(&told, || imported(&told, &file));
@@ -53,7 +55,8 @@ fn carry_out(global: &Global, settings: &Settings, command: IntelCommand) -> Res
     Ok(())
 }
 
-fn gather(files: &[PathBuf]) -> Result<magsentinel_commander::knowledge::import::Parts> {
+fn gather(global: &Global, files: &[PathBuf]) -> Result<Parts> {
+    let bar = progress::bar(global, "files read", files.len() as u64);
     let mut gathered = Gathered::default();
     let data = |e: Error| match e {
         // The data is wrong, not the program.
@@ -62,7 +65,9 @@ fn gather(files: &[PathBuf]) -> Result<magsentinel_commander::knowledge::import:
     };
     for file in files {
         gathered.read(file).map_err(data)?;
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     gathered.finish().map_err(data)
 }
 

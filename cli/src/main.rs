@@ -12,9 +12,11 @@ mod explain;
 mod incident;
 mod intel;
 mod lease;
+mod mesh;
 mod output;
 mod panic;
 mod pattern;
+mod progress;
 mod reference;
 mod replay;
 mod roles;
@@ -29,6 +31,7 @@ mod up;
 use args::{Cli, Command};
 use clap::Parser;
 use mimalloc::MiMalloc;
+use output::Format;
 use std::process::ExitCode;
 
 /// Every role takes events apart into small pieces and lets go of them a batch later: docs/adr
@@ -41,11 +44,19 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            let code = if e.use_stderr() { exit::USAGE } else { exit::OK };
-            drop(e.print());
-            return ExitCode::from(code);
+            if !e.use_stderr() {
+                drop(e.print());
+                return ExitCode::from(exit::OK);
+            }
+            match Format::of_args(std::env::args_os()) {
+                Format::Text => drop(e.print()),
+                json => json.error(e.render().to_string().trim(), exit::USAGE),
+            }
+            return ExitCode::from(exit::USAGE);
         }
     };
+    let format = cli.global.output;
+    format.begin();
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(cli.global.threads.max(1))
@@ -55,14 +66,15 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(exit::OK),
         Err(e) => {
-            eprintln!("error: {e:#}");
-            ExitCode::from(exit::of(&e))
+            let code = exit::of(&e);
+            format.error(&format!("{e:#}"), code);
+            ExitCode::from(code)
         }
     }
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<()> {
-    let global = cli.global;
+    let global = mesh::found(cli.global, &cli.command)?;
     match cli.command {
         Command::Up(args) => up::run(&global, args).await,
         Command::Run(args) => run::run(&global, args).await,

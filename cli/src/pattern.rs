@@ -3,11 +3,12 @@
 use crate::{
     args::{Global, PatternCommand, PatternOf, PatternSay, PatternTest},
     exit::{BadData, BadUsage},
-    output::table,
+    output::{note, table},
+    progress,
     settings::Settings,
     unreadable::Unreadable,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use magsentinel_bus_schema::{
     Assessment, Id, Pattern, Stream, Tenant,
     pattern::{Gate, Origin, Proof, State, Verdict},
@@ -58,7 +59,7 @@ pub async fn run(global: &Global, command: PatternCommand) -> Result<()> {
         PatternCommand::Promote { id, key, by } => {
             let found = find(&bus, &id).await?;
             let seed = std::fs::read_to_string(&key)
-                .with_context(|| format!("{} cannot be read", key.display()))?;
+                .map_err(|e| BadUsage(format!("--key {}: {e}", key.display())))?;
             let sealed = promotion(&settings, bus.tenant(), &found.pattern, &seed)?;
             take(global, &settings, &bus, found, Input::Promoted(sealed), &by).await?;
         }
@@ -119,7 +120,7 @@ async fn stored(bus: &Bus) -> Result<Vec<Stored>> {
     for document in policy::list(bus, PREFIX).await? {
         match Stored::read(&document) {
             Ok(found) => all.extend(found),
-            Err(why) => eprintln!("{} is passed over: {why}", document.name),
+            Err(why) => note(&format!("{} is passed over: {why}", document.name)),
         }
     }
     all.sort_by_key(|of| of.pattern.steps.first().map(|step| step.ts));
@@ -149,7 +150,7 @@ async fn draft(
     let unknown = || BadUsage(format!("there is no patrol {:?}", of.patrol));
     let entry = patrols::find(&of.patrol).ok_or_else(unknown)?;
     let rule = std::fs::read_to_string(&of.file)
-        .with_context(|| format!("{} cannot be read", of.file.display()))?;
+        .map_err(|e| BadData(format!("{} cannot be read: {e}", of.file.display())))?;
     // Told here and now, rather than by the patrol's first gate.
     let proposal = Proposal::compile(entry.spec, &rule, Bounds::from(&settings.patterns))
         .map_err(|why| BadData(format!("{}: {why}", of.file.display())))?;
@@ -214,15 +215,21 @@ async fn test(global: &Global, settings: &Settings, bus: &Bus, args: &PatternTes
     let parts = parts.map_err(BadUsage)?;
     let testing = Testing::begin(&parts, String::new(), &pattern).map_err(BadData)?;
     let mut testing = Box::new(testing);
+    let bar = progress::counter(global, "retained events");
     let input = loop {
         if let Work::Read { stream, filters } = testing.work(bus.tenant(), entry) {
-            bus.read_all(stream, filters, |delivery| testing.see(delivery)).await?;
+            let see = |delivery: &Delivery| {
+                bar.inc(1);
+                testing.see(delivery);
+            };
+            bus.read_all(stream, filters, see).await?;
         }
         match testing.go_on() {
             Ok(more) => testing = more,
             Err((_, input)) => break *input,
         }
     };
+    bar.finish_and_clear();
     let title = pattern.title.clone();
     let told = match input {
         Input::Stopped(gate, why, proof) => {

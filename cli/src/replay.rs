@@ -3,43 +3,35 @@
 use crate::{
     args::{Global, ReplayArgs},
     exit::{BadData, BadUsage},
+    output::Format,
+    progress,
     roles::{self, Door},
     settings::Settings,
 };
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 use magsentinel_bus_schema::{Id, Kind, Trust};
 use magsentinel_runtime::{shutdown, telemetry};
-use magsentinel_sensor::replay::{Replay, pace::Speed, rows::Recording};
+use magsentinel_sensor::replay::{Replay, rows::Recording};
 use serde_json::json;
-use std::io::IsTerminal;
-
-/// `--speed` as a pace: 0 is flat out.
-pub fn speed(times: f64) -> Result<Speed, BadUsage> {
-    match times {
-        0.0 => Ok(Speed::Flat),
-        n if n.is_finite() && n > 0.0 => Ok(Speed::Times(n)),
-        n => Err(BadUsage(format!("--speed {n} is no pace: 0 is flat out, 1 is as recorded"))),
-    }
-}
 
 /// Plays a file.
 pub async fn run(global: &Global, args: ReplayArgs) -> Result<()> {
     let mut settings = Settings::load(global)?;
+    settings.telemetry.json |= global.output == Format::Json;
     telemetry::init(&settings.telemetry);
     settings.bus.tenant = args.tenant.parse().map_err(|e| BadUsage(format!("{e}")))?;
     let kind = args.kind.map(|k| k.parse::<Kind>().map_err(BadUsage)).transpose()?;
     let replay = Replay {
         recording: Recording::File(args.file),
         kind,
-        speed: speed(args.speed)?,
+        speed: args.speed,
         as_live: args.as_live,
         run: args.run_id.unwrap_or_else(|| Id::fresh().to_string()),
         trust: Trust::Observed,
     };
     let stopping = shutdown::on_signals().context("cannot listen for signals")?;
     let bus = roles::connect(&settings, "replay").await?;
-    let bar = progress();
+    let bar = progress::bar(global, "rows", 0);
     let told = magsentinel_sensor::replay(
         &settings.sensor,
         &settings.bus.tenant,
@@ -67,13 +59,4 @@ pub async fn run(global: &Global, args: ReplayArgs) -> Result<()> {
         return Err(BadData("not one row is an event; is --kind right?".to_owned()).into());
     }
     Ok(())
-}
-
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {per_sec}, {eta} left");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
 }

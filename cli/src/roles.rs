@@ -1,6 +1,9 @@
 //! From a role's name to the service that runs it.
 
-use crate::{exit::BadUsage, settings::Settings};
+use crate::{
+    exit::{self, BadUsage},
+    settings::Settings,
+};
 use anyhow::{Context as _, Result};
 use magsentinel_bus_schema::Token;
 use magsentinel_patrol::{
@@ -24,8 +27,16 @@ pub fn all() -> Vec<String> {
     before.chain(patrols).chain(after).map(ToOwned::to_owned).collect()
 }
 
-/// The service of a role.
+/// The service of a role. What keeps it from being made stands in the configuration, or in a
+/// file that this names.
 pub fn service(role: &str, settings: &Settings) -> Result<Service> {
+    made(role, settings).map_err(|e| match exit::of(&e) {
+        exit::FAILED => e.context(BadUsage(format!("role {role} cannot start"))),
+        _ => e,
+    })
+}
+
+fn made(role: &str, settings: &Settings) -> Result<Service> {
     let role = role.replace('_', "-");
     let name: Token = role.parse().map_err(|_| unknown(&role))?;
     let mut service = Service::new(name, settings.analyzer.shards);

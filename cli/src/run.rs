@@ -3,6 +3,7 @@
 use crate::{
     args::{Global, RunArgs},
     exit::BadUsage,
+    output::Format,
     roles,
     settings::Settings,
 };
@@ -15,6 +16,7 @@ pub async fn run(global: &Global, args: RunArgs) -> Result<()> {
     for tail in &args.tail {
         settings.sensor.tails.push(magsentinel_sensor::parse_tail(tail).map_err(BadUsage)?);
     }
+    settings.telemetry.json |= global.output == Format::Json;
     telemetry::init(&settings.telemetry);
     let service = roles::service(&args.role, &settings)?;
     let mut stopping = shutdown::on_signals().context("cannot listen for signals")?;

@@ -3,10 +3,11 @@
 use crate::{
     args::{Global, ScoreArgs},
     exit::{BadData, BadUsage},
+    progress,
     settings::Settings,
 };
-use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::Result;
+use indicatif::ProgressBar;
 use magsentinel_analyzer::{chain::Book, severity};
 use magsentinel_bus_schema::{Fields, Kind, Scored};
 use magsentinel_patrol::{Given, patrols};
@@ -56,14 +57,19 @@ type Noted = Rc<RefCell<Wrong>>;
 /// Writes each row back with `scored`, in order; where one is no body of the patrol's kind,
 /// `scored` is `{error}`, and the error at the end says how many there are.
 pub fn score(global: &Global, args: &ScoreArgs) -> Result<()> {
-    score_to(&Settings::load(global)?, args, &mut BufWriter::new(io::stdout().lock()))
+    let mut out = BufWriter::new(io::stdout().lock());
+    score_to(&Settings::load(global)?, args, &mut out, &counted(global))
 }
 
-fn score_to(settings: &Settings, args: &ScoreArgs, out: &mut impl Write) -> Result<()> {
+fn score_to(
+    settings: &Settings,
+    args: &ScoreArgs,
+    out: &mut impl Write,
+    progress: &ProgressBar,
+) -> Result<()> {
     let (rows, wrong) = rows(settings, args)?;
     let (patrols, inference) = (&settings.patrols, &settings.inference);
     let scored = magsentinel_patrol::score_rows(&args.patrol, patrols, inference, rows)?;
-    let progress = progress();
     for (number, row) in (1..).zip(scored) {
         let why = row.get("scored").and_then(|scored| scored.get("error")).and_then(Value::as_str);
         if let Some(why) = why {
@@ -84,7 +90,7 @@ fn score_to(settings: &Settings, args: &ScoreArgs, out: &mut impl Write) -> Resu
 pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
     let settings = Settings::load(global)?;
     if args.patrol == "severity" {
-        return severity(&settings, args);
+        return severity(global, &settings, args);
     }
     let (rows, wrong) = rows(&settings, args)?;
     let noted = Rc::clone(&wrong);
@@ -96,16 +102,16 @@ pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
     });
     let features = magsentinel_patrol::features_rows(&args.patrol, &settings.patrols, rows)?;
     let bad = |why| anyhow::Error::new(BadData(why));
-    write(features.map(|row| row.map_err(bad)))?;
+    write(global, features.map(|row| row.map_err(bad)))?;
     wrong.borrow().verdict()?;
     Ok(())
 }
 
 /// One line for every two spans of every chain and key that has an incident among the scored
 /// events of the file, which are JSON lines.
-fn severity(settings: &Settings, args: &ScoreArgs) -> Result<()> {
+fn severity(global: &Global, settings: &Settings, args: &ScoreArgs) -> Result<()> {
     let text = std::fs::read_to_string(&args.file)
-        .with_context(|| format!("{} cannot be read", args.file.display()))?;
+        .map_err(|e| BadData(format!("{} cannot be read: {e}", args.file.display())))?;
     let mut scored: Vec<Scored> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let bad = |e| BadData(format!("{}, line {number}: {e}", args.file.display()));
@@ -113,11 +119,11 @@ fn severity(settings: &Settings, args: &ScoreArgs) -> Result<()> {
     }
     let book = Book::load(&settings.analyzer)?;
     let rows = severity::rows(&book, &scored).into_iter();
-    write(rows.map(|row| Ok(serde_json::to_value(row)?)))
+    write(global, rows.map(|row| Ok(serde_json::to_value(row)?)))
 }
 
-fn write(rows: impl Iterator<Item = Result<Value>>) -> Result<()> {
-    let progress = progress();
+fn write(global: &Global, rows: impl Iterator<Item = Result<Value>>) -> Result<()> {
+    let progress = counted(global);
     let mut out = BufWriter::new(io::stdout().lock());
     for row in rows {
         write_line(&mut out, &row?)?;
@@ -134,14 +140,12 @@ fn write_line(out: &mut impl Write, row: &impl serde::Serialize) -> Result<()> {
     Ok(())
 }
 
-/// A counter on standard error, where that is a terminal and the rows do not go there too.
-fn progress() -> ProgressBar {
-    if io::stdout().is_terminal() || !io::stderr().is_terminal() {
+/// A counter, unless the rows themselves go to the terminal.
+fn counted(global: &Global) -> ProgressBar {
+    if io::stdout().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}, {elapsed}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
+    progress::counter(global, "rows")
 }
 
 /// The request in a row's `raw` taken apart, with the row's other fields beside, and brought into
@@ -191,8 +195,9 @@ fn rows(
     let recording = Recording::File(file);
     let name = recording.name();
     let bytes_max = ROW_BYTES_MAX.max(settings.sensor.line_bytes_max);
-    let rows =
-        recording.rows(Some(kind), bytes_max).with_context(|| format!("{name} cannot be read"))?;
+    let rows = recording
+        .rows(Some(kind), bytes_max)
+        .map_err(|e| BadData(format!("{name} cannot be read: {e}")))?;
     let rows = if raw_http { rows.unshaped() } else { rows };
     let noted = Noted::default();
     let wrong = Rc::clone(&noted);

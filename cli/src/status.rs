@@ -1,8 +1,11 @@
 //! `status`: every service's state, and the loss ledger.
 
+mod services;
+
 use crate::{
     args::{Global, StatusArgs},
     output::table,
+    progress,
     settings::Settings,
 };
 use anyhow::Result;
@@ -16,11 +19,14 @@ use magsentinel_runtime::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use services::Unserved;
 
 #[derive(Serialize)]
 struct Status {
     services: Vec<Value>,
     ledger: Vec<Row>,
+    /// Consumers that no running service reads for.
+    unserved: Vec<Unserved>,
     /// The newest word on every consumer's gaps.
     gaps: Vec<Gap>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -31,18 +37,24 @@ struct Status {
 pub async fn run(global: &Global, args: StatusArgs) -> Result<()> {
     let settings = Settings::load(global)?;
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "status").await?;
+    let services = micro::ask_all(&bus, "STATS", None).await?;
+    let ledger = ledger(&bus).await?;
     let mut status = Status {
-        services: micro::ask_all(&bus, "STATS", None).await?,
-        ledger: ledger(&bus).await?,
+        unserved: services::unserved(&services, &ledger),
+        services,
+        ledger,
         gaps: gap::told(&bus).await?,
         audit: Vec::new(),
     };
     if args.audit {
+        let bar = progress::bar(global, "patrols audited", TABLE.len() as u64);
         for entry in TABLE {
             let name: Token = entry.spec.name.parse()?;
             let audit = ledger::audit(&bus, &name, entry.spec.kind).await?;
             status.audit.push((name.to_string(), audit));
+            bar.inc(1);
         }
+        bar.finish_and_clear();
     }
     global.output.print(&status, || text(&status));
     Ok(())
@@ -78,53 +90,11 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
 }
 
 fn text(status: &Status) -> String {
-    let head = |cells: &[&str]| cells.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut services = vec![head(&["SERVICE", "INSTANCE", "REPORT"])];
-    for service in &status.services {
-        let name = service.get("name").and_then(Value::as_str).unwrap_or("?");
-        let data = service.pointer("/endpoints/0/data");
-        let said = |key: &str| data.and_then(|d| d.get(key));
-        let instance = said("instance").and_then(Value::as_str).unwrap_or("?");
-        let report = said("parts").map(ToString::to_string).unwrap_or_default();
-        services.push(vec![name.to_owned(), instance.to_owned(), report]);
+    let mut out =
+        format!("{}\n{}", table(&services::rows(status)), table(&ledger_rows(&status.ledger)));
+    if !status.unserved.is_empty() {
+        out.push_str(&format!("\n{}", table(&services::unserved_rows(&status.unserved))));
     }
-    if let Some(rest) = services.get_mut(1..) {
-        rest.sort();
-    }
-    /// Which column says how many wait.
-    const WAITING: usize = 6;
-    let mut ledger = vec![head(&[
-        "STREAM",
-        "CONSUMER",
-        "RECEIVED",
-        "HANDLED",
-        "DEAD",
-        "IN FLIGHT",
-        "WAITING",
-        "SINCE",
-        "SHED",
-        "UNSUBSCRIBED",
-        "MISSING",
-    ])];
-    for row in &status.ledger {
-        let counts = [
-            row.received,
-            row.handled,
-            row.dead_lettered,
-            row.in_flight,
-            row.waiting,
-            row.shed,
-            row.unsubscribed,
-            row.missing,
-        ];
-        let mut cells = vec![row.stream.to_owned(), row.consumer.clone()];
-        cells.extend(counts.map(|n| n.to_string()));
-        // How long it has waited tells a patrol that is blind from one that is busy.
-        let since = row.waiting_since.map_or_else(|| "-".to_owned(), |at| at.to_string());
-        cells.insert(WAITING + 1, since);
-        ledger.push(cells);
-    }
-    let mut out = format!("{}\n{}", table(&services), table(&ledger));
     for row in status.ledger.iter().filter(|row| !row.is_balanced()) {
         out.push_str(&format!(
             "\n{} of {}: NOT BALANCED: {} messages were neither handled nor dead-lettered, and are \
@@ -148,6 +118,44 @@ fn text(status: &Status) -> String {
         ));
     }
     out
+}
+
+fn ledger_rows(ledger: &[Row]) -> Vec<Vec<String>> {
+    /// Which column says how many wait.
+    const WAITING: usize = 6;
+    let head = [
+        "STREAM",
+        "CONSUMER",
+        "RECEIVED",
+        "HANDLED",
+        "DEAD",
+        "IN FLIGHT",
+        "WAITING",
+        "SINCE",
+        "SHED",
+        "UNSUBSCRIBED",
+        "MISSING",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for row in ledger {
+        let counts = [
+            row.received,
+            row.handled,
+            row.dead_lettered,
+            row.in_flight,
+            row.waiting,
+            row.shed,
+            row.unsubscribed,
+            row.missing,
+        ];
+        let mut cells = vec![row.stream.to_owned(), row.consumer.clone()];
+        cells.extend(counts.map(|n| n.to_string()));
+        // How long it has waited tells a patrol that is blind from one that is busy.
+        let since = row.waiting_since.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        cells.insert(WAITING + 1, since);
+        rows.push(cells);
+    }
+    rows
 }
 
 /// From when to when each consumer was blind last. While a gap is open, its end is not known.

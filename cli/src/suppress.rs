@@ -3,7 +3,7 @@
 use crate::{
     args::{Global, SuppressAdd, SuppressCommand, SuppressEnd, moment},
     exit::{BadData, BadUsage},
-    output::table,
+    output::{note, table},
     settings::Settings,
     unreadable::Unreadable,
 };
@@ -43,7 +43,7 @@ pub async fn run(global: &Global, command: SuppressCommand) -> Result<()> {
             for document in policy::list(&bus, PREFIX).await? {
                 match Stored::read(&document) {
                     Ok(stored) => all.extend(stored),
-                    Err(why) => eprintln!("{} is refused: {why}", document.name),
+                    Err(why) => note(&format!("{} is refused: {why}", document.name)),
                 }
             }
             global.output.print(&all, || listed(&all, clock::now()));

@@ -1,5 +1,6 @@
 //! Messages of a stream that no reader of this version understands: left out, and told so.
 
+use crate::output::note;
 use magsentinel_bus_schema::{Level, Limits, Message, Subject};
 use magsentinel_runtime::stage::Delivery;
 
@@ -21,7 +22,8 @@ impl Unreadable {
     /// Says on standard error how many were left out.
     pub fn tell(&self) {
         if self.0 > 0 {
-            eprintln!("{} messages cannot be read by this version and are left out", self.0);
+            let count = self.0;
+            note(&format!("{count} messages cannot be read by this version and are left out"));
         }
     }
 }

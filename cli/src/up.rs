@@ -2,29 +2,37 @@
 
 mod children;
 mod nats_server;
+mod next;
 mod play;
 mod watch;
 
 use crate::{
     args::{Global, UpArgs},
     exit::BadUsage,
+    mesh,
     output::Format,
     roles,
     settings::Settings,
 };
 use anyhow::{Context, Result};
 use children::Children;
-use magsentinel_runtime::{shutdown, telemetry};
+use magsentinel_runtime::{bus::Bus, shutdown, telemetry};
+use magsentinel_sensor::replay::pace::Speed;
 use nats_server::NatsServer;
-use std::{fs::File, path::PathBuf, time::Duration};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// Asks a child to end (SIGTERM).
 fn terminate(child: &tokio::process::Child) {
-    let Some(pid) = child.id() else { return };
-    // `kill` is everywhere, and keeps this crate free of unsafe code.
-    let sent = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status();
-    if let Err(error) = sent {
-        tracing::warn!(%error, pid, "cannot be asked to end");
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let Some(pid) = pid else { return };
+    if let Err(error) = kill_process(pid, Signal::TERM) {
+        tracing::warn!(%error, ?pid, "cannot be asked to end");
     }
 }
 
@@ -37,58 +45,82 @@ pub async fn run(global: &Global, args: UpArgs) -> Result<()> {
     for tail in &args.tail {
         magsentinel_sensor::parse_tail(tail).map_err(BadUsage)?;
     }
-    let mut global = global.clone();
-    global.set.push(format!("logbook.path={}", data.join("logbook.db").display()));
-    if !global.set.iter().any(|set| set.starts_with("commander.knowledge=")) {
-        global.set.push(format!("commander.knowledge={}", data.join("knowledge.db").display()));
-    }
-    global.set.push(format!("sensor.state_dir={}", data.join("positions").display()));
-    let key = development_key(&data)?;
-    global.set.push(format!("inference.bundles.signers=[\"{key}\"]"));
-    if !global.set.iter().any(|set| set.starts_with("patterns.signers=")) {
-        global.set.push(format!("patterns.signers=[\"{key}\"]"));
-    }
-    let plays = args.tail.is_empty() && !args.no_scenario;
-    if plays && !global.set.iter().any(|set| set.starts_with("analyzer.lateness=")) {
-        global.set.push(format!("analyzer.lateness={}s", lateness_s(args.speed)));
-    }
+    let mut global = configured(global, &args, &data)?;
     let mut stopping = shutdown::on_signals().context("cannot listen for signals")?;
-    let server = match &args.nats {
+    // A running server that is named goes before a program that could be started.
+    let mut server = match &args.nats {
         Some(_) => None,
         None => Some(start_server(&args, &data).await?),
     };
     let url = server.as_ref().map(|s| s.url.clone()).or_else(|| args.nats.clone());
-    global.set.push(format!("bus.url={}", url.unwrap_or_default()));
-    let result = mesh(&global, &args, &data, &mut stopping).await;
+    global.set.push(format!("bus.url={}", json!(url.unwrap_or_default())));
+    mesh::leave(&data, &global)?;
+    let result = tokio::select! {
+        result = run_mesh(&global, &args, &data, &mut stopping) => result,
+        given_up = nats_server::keep(&mut server) => given_up,
+    };
     if let Some(server) = server {
         server.stop().await;
     }
     result
 }
 
+/// The settings of every role: this folder is where everything is kept.
+fn configured(global: &Global, args: &UpArgs, data: &Path) -> Result<Global> {
+    let mut global = global.clone();
+    let inside = |name: &str| json!(data.join(name).display().to_string());
+    let key = development_key(data)?;
+    let mut set = vec![
+        format!("logbook.path={}", inside("logbook.db")),
+        format!("sensor.state_dir={}", inside("positions")),
+        format!("inference.bundles.signers=[\"{key}\"]"),
+        // Of one port that a file names, only one of the roles could listen on it.
+        "health.listen=127.0.0.1:0".to_owned(),
+    ];
+    let mut unless_told = vec![
+        format!("commander.knowledge={}", inside("knowledge.db")),
+        format!("patterns.signers=[\"{key}\"]"),
+    ];
+    if args.tail.is_empty() && !args.no_scenario {
+        unless_told.push(format!("analyzer.lateness={}s", lateness_s(args.speed)));
+    }
+    let is_told = |one: &String| {
+        let key = one.split_inclusive('=').next().unwrap_or(one);
+        global.set.iter().any(|told| told.starts_with(key))
+    };
+    set.extend(unless_told.into_iter().filter(|one| !is_told(one)));
+    global.set.extend(set);
+    Ok(global)
+}
+
 /// The allowed lateness while a scenario is played, in seconds of event time: two seconds of the
 /// clock on the wall, in which patrols that are not equally fast must come to the same event; at
 /// least the default.
-fn lateness_s(speed: f64) -> u64 {
+fn lateness_s(speed: Speed) -> u64 {
+    let Speed::Times(times) = speed else { return LATENESS_S_MAX };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-    let seconds = (2.0 * speed).clamp(30.0, 3600.0) as u64;
-    seconds
+    let seconds = (2.0 * times).ceil().max(30.0) as u64;
+    seconds.min(LATENESS_S_MAX)
 }
 
-async fn start_server(args: &UpArgs, data: &std::path::Path) -> Result<NatsServer> {
+/// Longest that `up` lets the mesh wait for late events, in seconds of event time.
+const LATENESS_S_MAX: u64 = 3600;
+
+async fn start_server(args: &UpArgs, data: &Path) -> Result<NatsServer> {
     let program = nats_server::find(args.nats_server.as_deref())?;
     NatsServer::start(&program, data).await
 }
 
 /// Everything between the server's start and its end.
-async fn mesh(
+async fn run_mesh(
     global: &Global,
     args: &UpArgs,
-    data: &std::path::Path,
+    data: &Path,
     stopping: &mut tokio::sync::watch::Receiver<bool>,
 ) -> Result<()> {
     let mut settings = Settings::load(global)?;
     settings.telemetry.log = "warn".to_owned();
+    settings.telemetry.json |= global.output == Format::Json;
     telemetry::init(&settings.telemetry);
     let bus = roles::connect(&settings, "up").await?;
     let mut children = Children::start(global, &settings, args, data)?;
@@ -97,7 +129,7 @@ async fn mesh(
             println!("{text}");
         }
     };
-    say(format!("magsentinel on {} (data in {})", settings.bus.url, data.display()));
+    say(format!("magsentinel on {} (data in {})", settings.bus.shown_url(), data.display()));
     let result = tokio::select! {
         ready = children.ready(&bus, settings.analyzer.shards) => ready,
         _ = stopping.wait_for(|stop| *stop) => Ok(()),
@@ -105,7 +137,7 @@ async fn mesh(
     let result = match result {
         Ok(()) if !*stopping.borrow() => {
             say(format!("{} roles are ready: {}", children.len(), roles::all().join(", ")));
-            let follow = watch::Follow::start(&bus, global, data).await?;
+            let follow = follow(&bus, global, data).await?;
             let played = play::play(&bus, &settings, args, stopping.clone(), say);
             watch::until_done(follow, played, args.once, &mut children, stopping).await
         }
@@ -116,8 +148,19 @@ async fn mesh(
     result
 }
 
+/// Begins to follow what is decided; tries again while the server comes back.
+async fn follow(bus: &Bus, global: &Global, data: &Path) -> Result<watch::Follow> {
+    let deadline = Instant::now() + READY;
+    loop {
+        match watch::Follow::start(bus, global, data).await {
+            Err(error) if Instant::now() < deadline => tracing::warn!(%error, "tried again"),
+            done => return done,
+        }
+    }
+}
+
 /// The public half of this folder's own key for signing bundles, made when it is missing.
-fn development_key(data: &std::path::Path) -> Result<String> {
+fn development_key(data: &Path) -> Result<String> {
     let file = data.join("bundle.nk");
     if !file.exists() {
         return crate::bundle::new_key(&file);
@@ -129,17 +172,13 @@ fn development_key(data: &std::path::Path) -> Result<String> {
 }
 
 fn default_data() -> Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    let state = state.filter(|p| p.is_absolute()).or_else(home);
-    let state =
-        state.context("neither XDG_STATE_HOME nor HOME is set: name a folder with --data")?;
-    Ok(state.join("magsentinel/up"))
+    mesh::default_folder()
+        .context("neither XDG_STATE_HOME nor HOME is set: name a folder with --data")
 }
 
 /// One `up` per folder: two would fight over the same streams.
-fn lock(data: &std::path::Path) -> Result<File> {
-    let path = data.join("lock");
+fn lock(data: &Path) -> Result<File> {
+    let path = data.join(mesh::LOCK);
     let file = File::create(&path).with_context(|| format!("{}", path.display()))?;
     file.try_lock().map_err(|_| {
         BadUsage(format!(

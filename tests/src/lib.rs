@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod responses;
 pub mod rivals;
 pub mod server;
+pub mod up;
 
 use futures::StreamExt;
 use magsentinel_bus_schema::{Limits, Message, Stream};
@@ -25,6 +26,7 @@ use magsentinel_runtime::{
     memory::resident_bytes,
     stage::Delivery,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use server::Server;
 use std::{
     fs::File,
@@ -118,6 +120,8 @@ impl Mesh {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(magsentinel());
         command.args(args).current_dir(self.dir.path()).env_clear().envs(inherited());
+        // Nobody's own mesh takes part.
+        command.env("XDG_STATE_HOME", self.dir.path().join("own"));
         for set in self.settings() {
             command.args(["--set", &set]);
         }
@@ -162,9 +166,21 @@ impl Mesh {
 
     /// Sends a signal to a role: `KILL`, `TERM`, `STOP`, `CONT`.
     pub fn signal(&self, role: usize, signal: &str) {
-        let pid = self.roles[role].child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
-        assert!(sent.is_ok_and(|s| s.success()), "cannot send {signal}");
+        let signal = match signal {
+            "KILL" => Signal::KILL,
+            "TERM" => Signal::TERM,
+            "STOP" => Signal::STOP,
+            "CONT" => Signal::CONT,
+            other => panic!("no signal {other}"),
+        };
+        kill_process(Pid::from_child(&self.roles[role].child), signal).expect("a running role");
+    }
+
+    /// Asks a role to end (SIGTERM), and waits until it has, well.
+    pub fn stop(&mut self, role: usize) {
+        self.signal(role, "TERM");
+        let status = self.wait(role);
+        assert!(status.success(), "{} ended with {status}", self.roles[role].name);
     }
 
     /// Waits for a role to end and tells how.

@@ -1,5 +1,6 @@
 //! A real nats-server.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::File,
     net::{SocketAddr, TcpListener},
@@ -71,9 +72,7 @@ impl Server {
 
     /// SIGSTOP: connections stay, and nothing is answered.
     pub fn freeze(&self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-STOP", &pid]).status();
-        assert!(sent.is_ok_and(|s| s.success()), "cannot stop the server");
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("a running server");
     }
 
     /// SIGKILL.

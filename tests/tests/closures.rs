@@ -60,8 +60,7 @@ async fn a_closure_is_kept_and_counted_by_the_patrol_it_concerns() {
     // The operator thinks again; a patrol that starts later knows it too.
     incident(&mesh, &["close", &id, "--as", "true-positive", "--note", "it was one"]).unwrap();
     assert_eq!(judged(1, 0).await["false_positive_rate"], 0.0);
-    mesh.signal(1, "TERM");
-    mesh.wait(1);
+    mesh.stop(1);
     mesh.start("sql-guard", &[]);
     judged(1, 0).await;
 

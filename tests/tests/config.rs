@@ -8,7 +8,7 @@
     reason = "a test reports by panicking"
 )]
 
-use magsentinel_tests::{Mesh, repository};
+use magsentinel_tests::{Mesh, magsentinel, repository, server::Server};
 use std::process::Output;
 
 fn said(out: &Output) -> String {
@@ -47,20 +47,72 @@ fn an_unreachable_server_is_named() {
 }
 
 #[test]
-fn a_missing_or_corrupt_model_keeps_its_patrol_from_starting() {
+fn a_missing_or_corrupt_model_keeps_its_patrol_from_starting_and_check_tells_it() {
     let mesh = Mesh::new();
-    let missing =
-        mesh.output(&["run", "sql-guard", "--set", "patrols.sql_guard.model=/no/such.onnx"]);
-    assert!(!missing.status.success());
-    assert!(said(&missing).contains("/no/such.onnx"), "{}", said(&missing));
     let file = mesh.dir().join("broken.onnx");
     std::fs::write(&file, b"not a model").unwrap();
     let selftest = repository().join("agents/patrol/models/sql-guard.selftest.json");
     std::fs::copy(selftest, mesh.dir().join("broken.selftest.json")).unwrap();
-    let set = format!("patrols.sql_guard.model={}", file.display());
-    let broken = mesh.output(&["run", "sql-guard", "--set", &set]);
-    assert!(!broken.status.success());
-    assert!(said(&broken).contains("broken.onnx"), "{}", said(&broken));
+    for model in ["/no/such.onnx", file.to_str().unwrap()] {
+        let set = format!("patrols.sql_guard.model={model}");
+        for command in [["run", "sql-guard"].as_slice(), &["check"]] {
+            let out = mesh.output(&[command, &["--set", &set]].concat());
+            assert_eq!(out.status.code(), Some(64), "{command:?}: {}", said(&out));
+            let said = said(&out);
+            assert!(said.contains(model) && said.contains("sql-guard"), "{command:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn files_of_keys_and_certificates_are_checked_without_a_server() {
+    let mesh = Mesh::new();
+    let noise = mesh.dir().join("noise");
+    std::fs::write(&noise, "no key at all").unwrap();
+    let noise = noise.to_str().unwrap();
+    let sets = [
+        format!("bus.nkey={noise}"),
+        "bus.tls.ca=/no/such/ca.pem".to_owned(),
+        format!("bus.tls.cert={noise}"),
+        "bus.tls.key=/no/such/client.key".to_owned(),
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let out = mesh.output(&[&["check"][..], &sets].concat());
+    assert_eq!(out.status.code(), Some(64), "{}", said(&out));
+    let told = said(&out);
+    for part in ["bus.nkey", "bus.tls.ca", "/no/such/ca.pem", "bus.tls.cert", "bus.tls.key"] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    // A role says it at once, too, and does not wait for a server that cannot help.
+    let begun = std::time::Instant::now();
+    let out = mesh.output(&["run", "responder", "--set", "bus.tls.ca=/no/such/ca.pem"]);
+    assert_eq!(out.status.code(), Some(64), "{}", said(&out));
+    assert!(said(&out).contains("bus.tls.ca \"/no/such/ca.pem\""), "{}", said(&out));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn refused_credentials_are_told_as_such_at_once_and_no_password_is_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let user = "authorization { user: mesh, password: s3cret }";
+    let server = Server::start_with(&dir.path().join("nats"), user);
+    let url = server.url().replace("nats://", "nats://mesh:wr0ng@");
+    let begun = std::time::Instant::now();
+    let alone = |args: &[&str]| {
+        let mut command = std::process::Command::new(magsentinel());
+        command.current_dir(dir.path()).args(args).output().unwrap()
+    };
+    let out = alone(&["status", "--set", &format!("bus.url={url}")]);
+    assert_eq!(out.status.code(), Some(69), "{}", said(&out));
+    let told = said(&out);
+    assert!(told.contains("refuses who we say we are") && told.contains("***@"), "{told}");
+    assert!(!told.contains("wr0ng") && !told.contains("is the server running"), "{told}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    // What is wrong with an address is told without what is secret in it.
+    let out = alone(&["check", "--set", "bus.url=nats://mesh:wr0ng@nats.example:4222"]);
+    assert_eq!(out.status.code(), Some(64));
+    let told = said(&out);
+    assert!(told.contains("***@nats.example") && !told.contains("wr0ng"), "{told}");
 }
 
 #[test]

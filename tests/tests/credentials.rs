@@ -81,7 +81,8 @@ async fn a_user_of_the_account_gets_in_and_a_strangers_does_not() {
     let config = |creds: Option<PathBuf>| BusConfig {
         url: server.url(),
         creds,
-        startup: Span::ms(500),
+        // Who is refused is not tried again for so long.
+        startup: Span::s(300),
         ..BusConfig::default()
     };
     let good = config(Some(credentials(dir.path(), "patrol", &mesh)));
@@ -92,6 +93,8 @@ async fn a_user_of_the_account_gets_in_and_a_strangers_does_not() {
     for (what, config) in [("nobody", config(None)), ("a stranger", config(Some(stranger)))] {
         let told = magsentinel_runtime::bus::connect(&config, "test").await.err();
         assert!(matches!(told, Some(Error::Connect { .. })), "{what}: {told:?}");
+        let told = told.map(|e| e.to_string()).unwrap_or_default();
+        assert!(told.contains("bus.creds"), "{what} is not told what to look at: {told}");
     }
     let broken = dir.path().join("broken.creds");
     std::fs::write(&broken, "no credentials").unwrap();

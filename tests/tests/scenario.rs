@@ -11,7 +11,7 @@
 use magsentinel_bus_schema::{Level, OutcomeStatus};
 use magsentinel_tests::{Mesh, magsentinel};
 use serde_json::Value;
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 #[test]
 fn the_shops_hour_ends_in_one_blocked_incident_with_analysis_and_outcome() {
@@ -31,8 +31,11 @@ fn the_shops_hour_ends_in_one_blocked_incident_with_analysis_and_outcome() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
 
+    let stages: BTreeSet<&str> = printed.iter().filter_map(|v| v["stage"].as_str()).collect();
+    assert_eq!(stages, ["alert", "analysis", "outcome"].into());
+    let of = |stage: &'static str| printed.iter().filter(move |v| v["stage"] == stage);
     let chain = |v: &&Value| v["attack_type"] == "sql_injection_exfiltration";
-    let alert = printed.iter().filter(|v| v.get("decided").is_some()).find(chain);
+    let alert = of("alert").find(chain);
     let alert = alert.unwrap_or_else(|| panic!("no chain alert in {printed:#?}"));
     assert_eq!(alert["level"], Level::Critical.token());
     assert_eq!(alert["response"], "block");
@@ -40,13 +43,13 @@ fn the_shops_hour_ends_in_one_blocked_incident_with_analysis_and_outcome() {
     assert_eq!((&alert["class"], &alert["key"]), (&"user".into(), &"shop_app".into()));
     assert_eq!(alert["replayed"], false);
 
-    let analysis = printed.iter().filter(|v| v.get("executive").is_some()).find(chain).unwrap();
+    let analysis = of("analysis").find(chain).unwrap();
     assert_eq!(analysis["incident"], alert["id"]);
     assert_eq!(analysis["author"], "playbook");
     let cited = analysis["chain"][0]["cites"].as_array().unwrap();
     assert!(!cited.is_empty());
 
-    let outcomes: Vec<&Value> = printed.iter().filter(|v| v.get("detail").is_some()).collect();
+    let outcomes: Vec<&Value> = of("outcome").collect();
     let ours = outcomes.iter().filter(|o| o["incident"] == alert["id"]);
     let verbs: Vec<&str> = ours.map(|o| o["effect"]["verb"].as_str().unwrap()).collect();
     assert!(verbs.contains(&"suspend_session") && verbs.contains(&"suspend_user"), "{verbs:?}");

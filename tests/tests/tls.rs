@@ -92,15 +92,22 @@ async fn certificate_and_nkey_open_the_bus_and_nothing_less_does() {
     let without_certificate = BusConfig { tls: bare, ..good.clone() };
     let unknown = TlsConfig { ca: None, ..good.tls.clone() };
     let untrusting = BusConfig { tls: unknown, ..good.clone() };
-    for (what, config) in [
-        ("no key", nobody),
-        ("another key", stranger),
-        ("no certificate", without_certificate),
-        ("an unknown authority", untrusting),
+    for (what, config, key) in [
+        ("no key", nobody, "bus.nkey"),
+        ("another key", stranger, "bus.nkey"),
+        ("no certificate", without_certificate, ""),
+        ("an unknown authority", untrusting, "bus.tls"),
     ] {
         let told = magsentinel_runtime::bus::connect(&config, "test").await.err();
         assert!(matches!(told, Some(Error::Connect { .. })), "{what}: {told:?}");
+        let text = told.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert!(text.contains(key), "{what}: {key} is not named: {told:?}");
     }
+    let unread = TlsConfig { ca: Some(keys.path("missing.pem")), ..good.tls.clone() };
+    let unread = BusConfig { tls: unread, startup: Span::s(300), ..good.clone() };
+    let told = magsentinel_runtime::bus::connect(&unread, "test").await.err().unwrap();
+    assert!(matches!(&told, Error::Credentials { key: "tls.ca", .. }), "{told:?}");
+    assert!(told.to_string().contains("missing.pem"), "{told}");
     let lost = BusConfig { nkey: Some(keys.path("missing.nk")), ..good };
     let told = magsentinel_runtime::bus::connect(&lost, "test").await.err().unwrap();
     assert!(matches!(&told, Error::Credentials { key: "nkey", .. }), "{told:?}");

@@ -3,10 +3,12 @@
 
 mod model;
 mod template;
+mod trial;
 
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use std::{fs, path::Path};
+pub(crate) use trial::command as trial;
 
 const TABLE: &str = "agents/patrol/src/patrols.rs";
 const VALUES: &str = "helm/magsentinel/values.yaml";

@@ -48,9 +48,14 @@ impl Tools {
             .env(ONNXRUNTIME, &self.onnxruntime)
             .env(POSTGRES_BIN, &self.postgres_bin)
             .env(SCHEMAS, &self.schemas);
-        if let Some(data) = data() {
-            command.env(DATA, data);
-        }
+        describe_data(command);
+    }
+}
+
+/// Tells a command where the curated data is, if it is there.
+pub(crate) fn describe_data(command: &mut Command) {
+    if let Some(data) = data() {
+        command.env(DATA, data);
     }
 }
 

@@ -2,10 +2,11 @@
 
 mod tally;
 
-use crate::{chart, generate, provision, tidy, workspace};
+use crate::{chart, generate, new_patrol, provision, tidy, workspace};
 use anyhow::{Context, Result, bail};
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    path::Path,
     process::{Command, ExitCode, Stdio},
     thread,
     time::{Duration, Instant},
@@ -40,20 +41,44 @@ fn all(steps: &mut Steps, tally: &mut Tally) -> Result<()> {
     let tools = steps.step("provision", provision::all)?;
     steps.step("chart", chart::run)?;
     let runner = if has_nextest() { Runner::Nextest } else { Runner::Libtest };
-    let mut test = |steps: &mut Steps, name: &str, mut command: Command| {
+    let test = |steps: &mut Steps, tally: &mut Tally, name: &str, mut command: Command| {
         tools.describe(&mut command);
         steps.step(name, || watched(&mut command, tally, std::io::stdout(), std::io::stderr()))
     };
-    test(steps, "tests", runner.command(&["--workspace"]))?;
+    test(steps, tally, "tests", runner.command(&["--workspace"]))?;
     let mut doctests = workspace::cargo();
     doctests.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
-    test(steps, "doctests", doctests)?;
+    test(steps, tally, "doctests", doctests)?;
+    let before = tally.ran();
+    let written = new_patrol::trial()?;
+    test(steps, tally, "new-patrol", written)?;
+    if tally.ran() == before {
+        bail!("step new-patrol: the patrol that `new-patrol` writes has no test");
+    }
     // A folder of its own: with other features almost every dependency is another one, and a
     // developer's quick build must not wait for this one's lock.
     let folder = workspace::members()?.target_directory.join("llm");
     let mut llm = runner.command(&["-p", "magsentinel-commander", "--features", "llm"]);
     llm.arg("--target-dir").arg(folder);
-    test(steps, "llm", llm)
+    lint_while_building(&mut llm)?;
+    test(steps, tally, "llm", llm)
+}
+
+/// Lets clippy compile the members of the workspace, and stop at a warning.
+///
+/// What clippy finds in code behind a feature would otherwise cost a second reading of every
+/// dependency that the feature brings in, hundreds of them: for a check they are compiled anew.
+/// Clippy's compiler is the compiler with more lints, so what it makes can be run. It takes its
+/// arguments as `cargo clippy` hands them over.
+fn lint_while_building(command: &mut Command) -> Result<()> {
+    let folder = workspace::output(workspace::rustc().args(["--print", "sysroot"]))?;
+    let driver = Path::new(folder.trim()).join("bin/clippy-driver");
+    if !driver.is_file() {
+        bail!("{} is missing: rustup component add clippy", driver.display());
+    }
+    command.env("RUSTC_WORKSPACE_WRAPPER", driver);
+    command.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+    Ok(())
 }
 
 #[derive(Clone, Copy)]
@@ -166,5 +191,35 @@ mod tests {
         assert!(result.is_err());
         assert_eq!(tally.to_string(), "3 passed, 1 failed, 2 skipped");
         assert!(!tally.is_good());
+    }
+
+    #[test]
+    fn what_clippy_finds_stops_a_build_that_it_compiles() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        let manifest = "[package]\nname = \"small\"\nedition = \"2024\"\n\
+                        [features]\nmore = []\n[workspace]\n";
+        write("Cargo.toml", manifest);
+        // The compiler has nothing to say about it; clippy has.
+        write(
+            "src/lib.rs",
+            "#[cfg(feature = \"more\")]\npub fn f(x: bool) -> bool { x == true }\n\
+             #[test]\nfn it_runs() { assert_eq!(\"ab\".len(), 2); }\n",
+        );
+        let build = |more: &[&str]| {
+            let mut command = workspace::cargo();
+            command.current_dir(dir.path()).args(["test", "--offline", "--lib"]).args(more);
+            command.arg("--target-dir").arg(dir.path().join("target"));
+            lint_while_building(&mut command).unwrap();
+            workspace::output(&mut command)
+        };
+        let ran = build(&[]).unwrap();
+        assert!(ran.contains("1 passed"), "{ran}");
+        let told = build(&["--features", "more"]).unwrap_err().to_string();
+        assert!(told.contains("could not compile"), "{told}");
     }
 }

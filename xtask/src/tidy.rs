@@ -10,6 +10,7 @@ mod tree;
 use crate::workspace;
 use anyhow::{Result, bail};
 use std::{fmt, path::Path};
+pub(crate) use tree::paths;
 
 /// One violation.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

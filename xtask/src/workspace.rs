@@ -25,6 +25,13 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The compiler that cargo uses here.
+pub(crate) fn rustc() -> Command {
+    let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.current_dir(root());
+    command
+}
+
 /// Removes what `cargo run` told this process about itself.
 pub(crate) fn forget_cargo_run(command: &mut Command) {
     for (name, _) in env::vars_os() {

@@ -160,6 +160,12 @@ impl Blueprint {
         *self.overlay.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(overlay);
     }
 
+    /// Digest of the model in use.
+    #[must_use]
+    pub fn model_digest(&self) -> String {
+        self.current().model_digest().to_owned()
+    }
+
     /// Digest of the patterns in use, with those that are live.
     #[must_use]
     pub fn patterns_digest(&self) -> String {

@@ -1,5 +1,7 @@
 //! Patrols as stages of the mesh: events in, scored events and receipts out.
 
+mod digests;
+
 use crate::{
     Error, facts, inference, judged,
     keeper::{Parts, PatternKeeper},
@@ -77,7 +79,8 @@ pub fn consumers(
     let make: keeper::Make = Arc::new(move |tenant| {
         Box::new(PatternKeeper::new(parts.clone(), tenant.clone())) as Box<dyn Keeper>
     });
-    let first = vec![keeper::loading(domain.clone(), Arc::clone(&make))];
+    let mut first = vec![keeper::loading(domain.clone(), Arc::clone(&make))];
+    first.extend(pools.iter().map(|pool| digests::telling(&pool.durable, &blueprint)));
     tasks.push(keeper::task(domain, make));
     Ok(Consumers { pools, sharded, first, tasks })
 }

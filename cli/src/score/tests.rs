@@ -19,7 +19,8 @@ fn score_file(patrol: &str, name: &str, bytes: &[u8], raw_http: bool) -> (Vec<Va
 fn scored(patrol: &str, file: &Path, raw_http: bool) -> (Vec<Value>, Result<()>) {
     let args = ScoreArgs { patrol: patrol.to_owned(), file: file.to_owned(), raw_http };
     let mut out = Vec::new();
-    let result = score_to(&Settings::load(&GLOBAL()).unwrap(), &args, &mut out);
+    let result =
+        score_to(&Settings::load(&GLOBAL()).unwrap(), &args, &mut out, &ProgressBar::hidden());
     let lines = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     (lines.map(|line| serde_json::from_slice(line).unwrap()).collect(), result)
 }

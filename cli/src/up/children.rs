@@ -3,11 +3,12 @@
 use super::{READY, terminate};
 use crate::{
     args::{Global, UpArgs},
+    output::note,
     roles,
     settings::Settings,
 };
 use anyhow::{Context, Result, bail};
-use magsentinel_runtime::{bus::Bus, micro};
+use magsentinel_runtime::{bus::Bus, micro, settings::ENV_PREFIX};
 use serde_json::Value;
 use std::{
     fs::File,
@@ -28,9 +29,9 @@ struct Role {
 }
 
 /// Ends soon after each other that a role may have before the mesh gives up.
-const FAILURES_MAX: u32 = 5;
+pub const FAILURES_MAX: u32 = 5;
 /// A role that ran for this long was well: its earlier ends are forgotten.
-const WELL: Duration = Duration::from_secs(60);
+pub const WELL: Duration = Duration::from_secs(60);
 
 /// All roles, and what starts one.
 pub struct Children {
@@ -150,7 +151,7 @@ impl Children {
         for role in &mut self.roles {
             let ended = tokio::time::timeout(Duration::from_secs(30), role.child.wait()).await;
             if ended.is_err() {
-                eprintln!("role {} did not drain in 30s and is ended", role.name);
+                note(&format!("role {} did not drain in 30s and is ended", role.name));
                 drop(role.child.kill().await);
             }
         }
@@ -180,6 +181,9 @@ fn is_ready(services: &[Value], name: &str, shards: u16) -> bool {
     })
 }
 
+/// The setting of where NATS is.
+const URL: &str = "bus.url=";
+
 /// `magsentinel run ROLE` with our settings; the commander with a model is a program of its own.
 fn command(name: &str, global: &Global, settings: &Settings) -> Result<Command> {
     let own = std::env::current_exe().context("own path is unknown")?;
@@ -197,7 +201,15 @@ fn command(name: &str, global: &Global, settings: &Settings) -> Result<Command> 
         command.arg("--config").arg(config);
     }
     for set in &global.set {
-        command.arg("--set").arg(set);
+        match set.strip_prefix(URL) {
+            // Everybody on this machine sees the arguments of a process, and a URL may hold a
+            // password.
+            Some(_) => {}
+            None => {
+                command.arg("--set").arg(set);
+            }
+        }
     }
+    command.env(format!("{ENV_PREFIX}__BUS__URL"), &settings.bus.url);
     Ok(command)
 }

@@ -1,10 +1,10 @@
 //! What `up` plays: the built-in scenario, a recording, or nothing where logs are watched.
 
-use crate::{args::UpArgs, replay::speed, roles::Door, settings::Settings};
+use crate::{args::UpArgs, roles::Door, settings::Settings};
 use anyhow::Result;
 use magsentinel_bus_schema::{Id, Trust};
 use magsentinel_runtime::bus::Bus;
-use magsentinel_sensor::replay::{Replay, rows::Recording};
+use magsentinel_sensor::replay::{Replay, pace::Speed, rows::Recording};
 use tokio::sync::watch;
 
 /// An hour of a small web shop, near whose end an injection becomes a dump.
@@ -28,11 +28,15 @@ pub async fn play(
             Recording::Built { name: "shop-hour".to_owned(), bytes: SHOP_HOUR.as_bytes().into() }
         }
     };
-    say(format!("playing {} at {} times its speed", recording.name(), args.speed));
+    let pace = match args.speed {
+        Speed::Flat => "flat out".to_owned(),
+        Speed::Times(times) => format!("at {times} times its speed"),
+    };
+    say(format!("playing {} {pace}", recording.name()));
     let replay = Replay {
         recording,
         kind: None,
-        speed: speed(args.speed)?,
+        speed: args.speed,
         as_live: true,
         run: Id::fresh().to_string(),
         trust: Trust::Observed,

@@ -1,21 +1,21 @@
-//! One line per alert, analysis and outcome, each with the next command to type.
+//! One line per alert, ending in the next command to type; one per analysis and outcome.
 
-use super::children::Children;
-use crate::{args::Global, output::Format};
+use super::{
+    children::Children,
+    next::{Next, short},
+};
+use crate::{
+    args::Global,
+    output::{Format, note, staged},
+};
 use anyhow::Result;
 use futures::{Stream, StreamExt};
 use magsentinel_bus_schema::{
-    Alert, Analysis, Id, Level, Limits, Outcome, Response, Status, Subject, decision::Author,
-    subject,
+    Alert, Analysis, Id, Level, Limits, Outcome, OutcomeStatus, Response, Status, Subject,
+    decision::Author, subject,
 };
 use magsentinel_runtime::{bus::Bus, stage::Delivery};
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    path::{Path, PathBuf},
-    pin::Pin,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, path::Path, pin::Pin, time::Duration};
 use tokio::sync::watch;
 
 /// Follows decisions and prints them.
@@ -23,7 +23,7 @@ pub struct Follow {
     decisions: Pin<Box<dyn Stream<Item = Delivery> + Send>>,
     limits: Limits,
     format: Format,
-    data: PathBuf,
+    next: Next,
     /// Incident → what it still waits for.
     open: BTreeMap<Id, Open>,
 }
@@ -54,7 +54,7 @@ impl Follow {
             decisions: Box::pin(bus.follow(stream, filters).await?),
             limits: bus.limits(),
             format: global.output,
-            data: data.to_path_buf(),
+            next: Next::of(data, global),
             open: BTreeMap::new(),
         })
     }
@@ -75,13 +75,9 @@ impl Follow {
             Subject::Outcome(verb) => {
                 if let Ok(outcome) = delivery.decode::<Outcome>(self.limits) {
                     self.open.entry(outcome.incident).or_default().outcome = true;
-                    let status = format!("{:?}", outcome.status);
-                    self.line(
-                        &outcome,
-                        "outcome",
-                        outcome.incident,
-                        &format!("{verb} {status}: {}", cut(&outcome.detail, 120)),
-                    );
+                    let (status, detail) = (word(outcome.status), cut(&outcome.detail, 120));
+                    let text = format!("{} {verb} {status}: {detail}", short(outcome.incident));
+                    self.line("outcome", &outcome, "outcome", &text);
                 }
             }
             _ => {}
@@ -96,8 +92,10 @@ impl Follow {
         let news = open.shown.is_none_or(|shown| alert.level > shown);
         if news && alert.status != Status::Closed {
             open.shown = Some(alert.level);
-            let text = format!("{} ({} events)", cut(&alert.title, 140), alert.count);
-            self.line(alert, alert.level.token(), alert.id, &text);
+            let events = if alert.count == 1 { "event" } else { "events" };
+            let (title, next) = (cut(&alert.title, 140), self.next.show(alert.id));
+            let text = format!("{title} ({} {events}) → {next}", alert.count);
+            self.line("alert", alert, alert.level.token(), &text);
         }
     }
 
@@ -112,25 +110,24 @@ impl Follow {
         }
         open.analysed = Some((analysis.level, analysis.author));
         let author = format!("{:?}", analysis.author).to_lowercase();
-        let text = format!("by the {author}: {}", cut(&analysis.executive, 120));
-        self.line(analysis, "analysis", analysis.incident, &text);
+        let (of, said) = (short(analysis.incident), cut(&analysis.executive, 120));
+        self.line("analysis", analysis, "analysis", &format!("{of} by the {author}: {said}"));
     }
 
-    fn line<T: serde::Serialize>(&self, value: &T, what: &str, incident: Id, text: &str) {
-        self.format.print(value, || {
-            let what = what.to_uppercase();
-            let logbook = self.data.join("logbook.db");
-            format!(
-                "{what:<9} {text}\n          → magsentinel --set logbook.path={} incident show {}\n",
-                logbook.display(),
-                incident.to_string().get(..8).unwrap_or_default()
-            )
-        });
+    fn line<T: serde::Serialize>(&self, stage: &str, message: &T, what: &str, text: &str) {
+        self.format
+            .print(&staged(stage, message), || format!("{:<9} {text}\n", what.to_uppercase()));
     }
 
     fn is_done(&self) -> bool {
         !self.open.is_empty() && self.open.values().all(Open::is_done)
     }
+}
+
+/// A status as people read it.
+fn word(status: OutcomeStatus) -> String {
+    let token = serde_json::to_value(status).unwrap_or_default();
+    token.as_str().unwrap_or_default().replace('_', " ")
 }
 
 /// Text of ours with untrusted parts: no control characters, bounded.
@@ -163,9 +160,7 @@ pub async fn until_done(
                 quiet = 0;
             }
             _ = check.tick() => {
-                for told in children.restart()? {
-                    eprintln!("{told}");
-                }
+                children.restart()?.iter().for_each(|told| note(told));
                 quiet += u32::from(is_played);
                 if once && is_played && quiet > 3 && (follow.is_done() || quiet > 30) {
                     return Ok(());

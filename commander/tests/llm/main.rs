@@ -193,7 +193,8 @@ fn a_hub_id_is_loaded_from_the_local_cache() {
 
 #[test]
 fn files_that_are_no_model_are_told_with_the_reason() {
-    let break_it: [(&str, &dyn Fn(&Path), &str); 4] = [
+    type Broken<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+    let break_it: [Broken<'_>; 4] = [
         (
             "missing",
             &|d| fs::remove_file(d.join("tokenizer.json")).expect("removed"),

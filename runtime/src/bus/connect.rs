@@ -2,18 +2,19 @@
 
 use super::{Bus, Error, StreamConfig};
 use crate::settings::{Section, Span};
-use async_nats::{ConnectOptions, ServerAddr, jetstream};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr, jetstream};
 use magsentinel_bus_schema::{Limits, Tenant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, io, path::Path, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 /// Where NATS is, and as whom to connect.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BusConfig {
-    /// Servers, comma separated. Default `nats://127.0.0.1:4222`.
+    /// Servers, comma separated, each with `user:password@` or `token@` before it where that is
+    /// needed (`%40` for an `@` in them). Default `nats://127.0.0.1:4222`.
     pub url: String,
     /// Tenant of this process: `[a-z0-9-]{1,32}`. Default `default`.
     pub tenant: Tenant,
@@ -74,6 +75,7 @@ impl Section for BusConfig {
         let servers: Vec<&str> = self.servers().collect();
         for server in &servers {
             if let Err(e) = server.parse::<ServerAddr>() {
+                let server = redacted(server);
                 found.push(format!("url: {server:?} is no server address ({e})"));
             }
         }
@@ -89,6 +91,7 @@ impl Section for BusConfig {
         let plain = |s: &&&str| !s.starts_with("tls://") && !is_loopback(s);
         if !self.allow_plaintext && !self.tls.required {
             found.extend(servers.iter().filter(plain).map(|s| {
+                let s = redacted(s);
                 format!(
                     "url: {s:?} is not on loopback and would be reached without TLS: set \
                      tls.required, or allow_plaintext if the network is trusted"
@@ -99,9 +102,102 @@ impl Section for BusConfig {
     }
 }
 
+/// Whoever prints a configuration prints no password.
+impl fmt::Debug for BusConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, nkey, creds, tls, allow_plaintext, timeout, startup, .. } = self;
+        f.debug_struct("BusConfig")
+            .field("url", &self.shown_url())
+            .field("tenant", tenant)
+            .field("nkey", nkey)
+            .field("creds", creds)
+            .field("tls", tls)
+            .field("allow_plaintext", allow_plaintext)
+            .field("timeout", timeout)
+            .field("startup", startup)
+            .field("message_bytes_max", &self.message_bytes_max)
+            .field("streams", &self.streams)
+            .finish()
+    }
+}
+
 impl BusConfig {
     fn servers(&self) -> impl Iterator<Item = &str> {
         self.url.split(',').map(str::trim)
+    }
+
+    /// The servers as they may be shown: without user names, passwords and tokens.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        self.servers().map(redacted).collect::<Vec<_>>().join(",")
+    }
+
+    /// The files that it names (`nkey`, `creds`, `tls.ca`, `tls.cert`, `tls.key`) and that cannot
+    /// be used, each with the reason. Needs no server.
+    #[must_use]
+    pub fn unusable_files(&self) -> Vec<Error> {
+        let pem: Check = |text| match text.contains("-----BEGIN ") {
+            true => Ok(()),
+            false => Err("it holds nothing in PEM".to_owned()),
+        };
+        let seed: Check = |text| {
+            let read = nkeys::KeyPair::from_seed(text.trim());
+            read.map(drop).map_err(|e| format!("it holds no NKey seed: {e}"))
+        };
+        let creds: Check =
+            |text| ConnectOptions::new().credentials(text).map(drop).map_err(|e| e.to_string());
+        let files: [(&'static str, &Option<PathBuf>, Check); 5] = [
+            ("nkey", &self.nkey, seed),
+            ("creds", &self.creds, creds),
+            ("tls.ca", &self.tls.ca, pem),
+            ("tls.cert", &self.tls.cert, pem),
+            ("tls.key", &self.tls.key, pem),
+        ];
+        let unusable = files.into_iter().filter_map(|(key, path, check)| {
+            let path = path.as_ref()?;
+            let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+            let read = read(key, path);
+            let checked =
+                read.and_then(|text| check(&text).map_err(|why| unusable(key, path, wrong(why))));
+            checked.err()
+        });
+        unusable.collect()
+    }
+}
+
+/// What is wrong with a file's text, if something is.
+type Check = fn(&str) -> Result<(), String>;
+
+fn unusable(key: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Credentials { key, path: path.to_path_buf(), source }
+}
+
+fn read(key: &'static str, path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| unusable(key, path, source))
+}
+
+/// A part of a URL with `%40` and the like read.
+fn decoded(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let pair = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let code = pair.filter(|_| byte == b'%').and_then(|p| u8::from_str_radix(p, 16).ok());
+        bytes.push(code.unwrap_or(byte));
+        rest = after.get(if code.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A server's address without what proves who connects.
+fn redacted(server: &str) -> String {
+    // A password may hold anything: all that stands before the last `@` goes.
+    match server.rsplit_once('@') {
+        None => server.to_owned(),
+        Some((before, host)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://***@{host}"),
+            None => format!("***@{host}"),
+        },
     }
 }
 
@@ -115,9 +211,34 @@ fn is_loopback(server: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Connects, trying again until `startup` has passed. Afterwards the client reconnects by
-/// itself, for ever.
+/// What to do about a connection that could not be made.
+fn hint(error: &ConnectError) -> &'static str {
+    // The TLS library tells what it refuses as an I/O error of this kind.
+    let refused = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::InvalidData)
+    };
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+            "the server refuses who we say we are: look at bus.nkey, bus.creds, or the user in \
+             bus.url, and at the server's accounts"
+        }
+        kind if kind == ConnectErrorKind::Tls || causes.into_iter().any(refused) => {
+            "there is no agreement on TLS: look at bus.tls, and at the server's certificate"
+        }
+        _ => "is the server running, and bus.url right? `magsentinel up` starts one of its own",
+    }
+}
+
+/// Connects, trying again until `startup` has passed; a server that refuses who we are is not
+/// asked again. Afterwards the client reconnects by itself, for ever.
+///
+/// # Errors
+/// When a file that the configuration names cannot be used, or no connection could be made.
 pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
+    if let Some(unusable) = config.unusable_files().into_iter().next() {
+        return Err(unusable);
+    }
     let (connected, connections) = watch::channel(0);
     let options = options(config, name, connected)?;
     // `check` has told of addresses that are none.
@@ -127,10 +248,12 @@ pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
     let client = loop {
         match options.clone().connect(&servers).await {
             Ok(client) => break client,
-            Err(source) if tokio::time::Instant::now() >= deadline => {
-                let hint = "is the server running, and bus.url right? \
-                            `magsentinel up` starts one of its own";
-                return Err(Error::Connect { servers: config.url.clone(), hint, source });
+            Err(source)
+                if source.kind() == ConnectErrorKind::AuthorizationViolation
+                    || tokio::time::Instant::now() >= deadline =>
+            {
+                let (servers, hint) = (config.shown_url(), hint(&source));
+                return Err(Error::Connect { servers, hint, source });
             }
             Err(error) => {
                 tracing::debug!(%error, "no connection yet");
@@ -160,13 +283,6 @@ fn options(
     name: &str,
     connected: watch::Sender<u64>,
 ) -> Result<ConnectOptions, Error> {
-    let read = |key: &'static str, path: &PathBuf| {
-        std::fs::read_to_string(path).map_err(|source| Error::Credentials {
-            key,
-            path: path.clone(),
-            source,
-        })
-    };
     let mut options = ConnectOptions::new()
         .name(format!("magsentinel-{name}"))
         .connection_timeout(config.timeout.get())
@@ -185,6 +301,8 @@ fn options(
                     tracing::info!("connected to nats");
                     connected.send_modify(|times| *times += 1);
                 }
+                // We are done with it: a connection is tried again for ever.
+                async_nats::Event::Closed => tracing::debug!("connection closed"),
                 other => tracing::warn!(event = %other, "connection event"),
             }
             std::future::ready(())
@@ -198,16 +316,21 @@ fn options(
     if let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) {
         options = options.add_client_certificate(cert.clone(), key.clone());
     }
+    let named = config.servers().filter_map(|server| server.parse::<ServerAddr>().ok());
+    // The client looks for neither in an address by itself.
+    if let Some(server) = named.into_iter().find(ServerAddr::has_user_pass) {
+        let user = decoded(server.username().unwrap_or_default());
+        options = match server.password() {
+            Some(password) => options.user_and_password(user, decoded(password)),
+            None => options.token(user),
+        };
+    }
     if let Some(path) = &config.nkey {
         options = options.nkey(read("nkey", path)?.trim().to_owned());
     }
     if let Some(path) = &config.creds {
         let creds = read("creds", path)?;
-        options = options.credentials(&creds).map_err(|source| Error::Credentials {
-            key: "creds",
-            path: path.clone(),
-            source,
-        })?;
+        options = options.credentials(&creds).map_err(|source| unusable("creds", path, source))?;
     }
     Ok(options)
 }
@@ -226,5 +349,58 @@ mod tests {
         assert_eq!(with("nats://nats.example:4222,127.0.0.1").len(), 1);
         assert_eq!(with("nats://127.0.0.1.example:4222").len(), 1);
         assert!(with("::not a server::").iter().any(|p| p.contains("no server address")));
+    }
+
+    #[test]
+    fn passwords_and_tokens_are_shown_nowhere() {
+        let url = "nats://ann:s3cret@nats.example:4222, t0ken@10.0.0.1,tls://b:p@ss@[::1]:4222";
+        let config = BusConfig { url: url.to_owned(), ..BusConfig::default() };
+        let shown = config.shown_url();
+        assert_eq!(shown, "nats://***@nats.example:4222,***@10.0.0.1,tls://***@[::1]:4222");
+        let told = config.problems().join("\n");
+        assert!(told.contains("nats.example"), "{told}");
+        for text in [shown, format!("{config:?}"), told] {
+            for secret in ["s3cret", "t0ken", "p@ss", "ann"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+        assert!(format!("{config:?}").contains("message_bytes_max: 1048576"));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_read_as_urls_are() {
+        for (part, want) in
+            [("s3cret", "s3cret"), ("a%40b%2Fc", "a@b/c"), ("5%", "5%"), ("%zz", "%zz")]
+        {
+            assert_eq!(decoded(part), want);
+        }
+    }
+
+    #[test]
+    fn every_file_that_cannot_be_used_is_named_with_its_key() {
+        let dir = std::env::temp_dir().join(format!("bus-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&dir).unwrap();
+        let noise = dir.join("noise");
+        std::fs::write(&noise, "no key at all").unwrap();
+        let seed = dir.join("user.nk");
+        std::fs::write(&seed, nkeys::KeyPair::new_user().seed().unwrap() + "\n").unwrap();
+        let tls = TlsConfig {
+            ca: Some(noise.clone()),
+            cert: Some(dir.join("missing.pem")),
+            key: Some(noise.clone()),
+            ..TlsConfig::default()
+        };
+        let bad = BusConfig { nkey: Some(noise.clone()), tls, ..BusConfig::default() };
+        let told: Vec<String> = bad.unusable_files().iter().map(ToString::to_string).collect();
+        let good = BusConfig { nkey: Some(seed), ..BusConfig::default() };
+        let creds = BusConfig { creds: Some(noise), ..BusConfig::default() };
+        let (fine, broken) = (good.unusable_files(), creds.unusable_files());
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(told.len(), 4, "{told:?}");
+        for (said, key) in told.iter().zip(["nkey", "tls.ca", "tls.cert", "tls.key"]) {
+            assert!(said.contains(&format!("bus.{key} ")), "{key}: {said}");
+        }
+        assert!(fine.is_empty(), "{fine:?}");
+        assert!(matches!(broken.as_slice(), [Error::Credentials { key: "creds", .. }]));
     }
 }

@@ -170,8 +170,7 @@ async fn of_ten_thousand_forged_requests_none_blocks_whom_it_names() {
     assert_eq!(actions(&bus).await, vec![]);
 
     // From a gateway that is trusted: it saw the attackers, and believed what it was made to.
-    mesh.signal(sensor, "TERM");
-    mesh.wait(sensor);
+    mesh.stop(sensor);
     mesh.start("sensor", &["--set", "sensor.ingest.trust=observed"]);
     ingest(&mesh, &bus, half..REQUESTS, observed).await;
     rest(&mesh, &bus).await;

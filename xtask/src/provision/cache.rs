@@ -24,10 +24,16 @@ pub(super) fn tool(
     file: &str,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    tool_in(&folder()?.join("tools"), name, file, fill)
+    tool_in(&tools()?, name, file, fill)
 }
 
-fn tool_in(
+/// The folder of all tools.
+pub(super) fn tools() -> Result<PathBuf> {
+    Ok(folder()?.join("tools"))
+}
+
+/// The same in another folder of tools.
+pub(super) fn tool_in(
     tools: &Path,
     name: &str,
     file: &str,

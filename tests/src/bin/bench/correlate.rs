@@ -135,8 +135,7 @@ async fn drain() {
     let more = ["--set", KEYS_MAX, "--set", &native];
     let first = mesh.start("analyzer", &more);
     mesh.ready().await;
-    mesh.signal(first, "TERM");
-    mesh.wait(first);
+    mesh.stop(first);
     let sentinels: Vec<String> = (0..SHARDS).map(|shard| user_of(shard, 1)).collect();
     let mixed = (0..EVENTS - 3 * u64::from(SHARDS))
         .map(|n| scored(&n.to_string(), &format!("user-{}", n % KEYS), Level::Medium));
