@@ -12,7 +12,7 @@ pub struct Timestamp(#[schemars(with = "String")] i64);
 
 /// Why a text or number is no time.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a time: {0} (expected RFC 3339, or seconds since 1970)")]
+#[error("not a time: {0} (expected RFC 3339, or a number since 1970)")]
 pub struct TimeError(String);
 
 /// Years 0001 to 9999, so that every value can be printed.
@@ -39,12 +39,40 @@ impl Timestamp {
         seconds.is_finite().then(|| Self::from_micros((seconds * 1e6).round() as i64))
     }
 
-    /// Reads what publishers send: epoch seconds (integer or float), RFC 3339, or a naive
-    /// date and time (taken as UTC, with `T` or a space).
+    /// From a number since the epoch in seconds, milliseconds, microseconds or nanoseconds, which
+    /// its size tells: each range ends where the next one's year 1973 begins, the seconds' in the
+    /// year 5138. `None` when not finite.
+    #[must_use]
+    pub fn from_epoch(number: f64) -> Option<Self> {
+        match number.abs() {
+            n if n < 1e11 => Self::from_seconds(number),
+            n if n < 1e14 => Self::from_seconds(number / 1e3),
+            n if n < 1e17 => Self::from_seconds(number / 1e6),
+            _ => Self::from_seconds(number / 1e9),
+        }
+    }
+
+    /// The same of an integer, exactly.
+    #[must_use]
+    pub fn from_epoch_integer(number: i64) -> Self {
+        Self::from_micros(match number.unsigned_abs() {
+            n if n < 100_000_000_000 => number.saturating_mul(1_000_000),
+            n if n < 100_000_000_000_000 => number.saturating_mul(1000),
+            n if n < 100_000_000_000_000_000 => number,
+            _ => number.div_euclid(1000),
+        })
+    }
+
+    /// Reads what publishers send: a number since the epoch (integer or float; seconds, or what
+    /// [`Timestamp::from_epoch`] tells apart), RFC 3339, a naive date and time (taken as UTC, with
+    /// `T` or a space), RFC 2822, or the common log format's.
     pub fn from_value(value: &Value) -> Result<Self, TimeError> {
         let wrong = || TimeError(value.to_string().chars().take(64).collect());
         match value {
-            Value::Number(n) => n.as_f64().and_then(Self::from_seconds).ok_or_else(wrong),
+            Value::Number(n) => match n.as_i64() {
+                Some(whole) => Ok(Self::from_epoch_integer(whole)),
+                None => n.as_f64().and_then(Self::from_epoch).ok_or_else(wrong),
+            },
             Value::String(s) => s.parse(),
             _ => Err(wrong()),
         }
@@ -92,19 +120,30 @@ impl FromStr for Timestamp {
     type Err = TimeError;
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let text = s.trim();
-        if let Ok(t) = text.parse::<jiff::Timestamp>() {
-            return Ok(Self::from_micros(t.as_microsecond()));
+        if let Some(instant) = dated(text).or_else(|| dated(&text.replacen(',', ".", 1))) {
+            return Ok(Self::from_micros(instant.as_microsecond()));
         }
-        if let Ok(t) = text.parse::<jiff::civil::DateTime>()
-            && let Ok(t) = t.to_zoned(jiff::tz::TimeZone::UTC)
-        {
-            return Ok(Self::from_micros(t.timestamp().as_microsecond()));
-        }
-        text.parse()
-            .ok()
-            .and_then(Self::from_seconds)
-            .ok_or_else(|| TimeError(s.chars().take(64).collect()))
+        let number = match text.parse() {
+            Ok(whole) => Some(Self::from_epoch_integer(whole)),
+            Err(_) => text.parse().ok().and_then(Self::from_epoch),
+        };
+        number.ok_or_else(|| TimeError(s.chars().take(64).collect()))
     }
+}
+
+/// A date and time in one of the forms that say so.
+fn dated(text: &str) -> Option<jiff::Timestamp> {
+    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+        return Some(instant);
+    }
+    if let Ok(naive) = text.parse::<jiff::civil::DateTime>() {
+        return naive.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    }
+    if let Ok(zoned) = jiff::fmt::rfc2822::parse(text) {
+        return Some(zoned.timestamp());
+    }
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    jiff::Timestamp::strptime("%d/%b/%Y:%H:%M:%S %z", bare).ok()
 }
 
 impl Serialize for Timestamp {
@@ -142,6 +181,38 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from_value(&form), Ok(want), "{form}");
         }
+    }
+
+    #[test]
+    fn numbers_of_any_unit_and_the_forms_of_mail_and_of_web_servers_are_read() {
+        let want = Timestamp::from_micros(1_481_352_946_500_000);
+        for form in [
+            json!(1_481_352_946_500_i64),
+            json!(1_481_352_946_500_000_i64),
+            json!(1_481_352_946_500_000_000_i64),
+            json!(1_481_352_946_500.0),
+            json!("1481352946500"),
+            json!("1481352946500000000"),
+            json!("2016-12-10 06:55:46,500"),
+            json!("2016-12-10T07:55:46.5+0100"),
+        ] {
+            assert_eq!(Timestamp::from_value(&form), Ok(want), "{form}");
+        }
+        let whole = Timestamp::from_micros(1_481_352_946_000_000);
+        for form in [
+            "Sat, 10 Dec 2016 06:55:46 +0000",
+            "10 Dec 2016 07:55:46 +0100",
+            "10/Dec/2016:06:55:46 +0000",
+            "[10/Dec/2016:07:55:46 +0100]",
+            "1481352946",
+        ] {
+            assert_eq!(form.parse(), Ok(whole), "{form}");
+        }
+        // Nanoseconds of a later time than a float tells exactly.
+        let exact = Timestamp::from_value(&json!(1_795_255_100_123_456_789_i64));
+        assert_eq!(exact.map(Timestamp::micros), Ok(1_795_255_100_123_456));
+        let early = Timestamp::from_value(&json!(-86_400));
+        assert_eq!(early.map(Timestamp::micros), Ok(-86_400_000_000));
     }
 
     #[test]
