@@ -86,6 +86,20 @@ fn cut_value(value: &mut Value, bytes_max: usize) -> bool {
     }
 }
 
+/// Names under which others write the time of an event that has no `ts`.
+const TIMES: &[&str] = &["@timestamp", "timestamp"];
+
+/// The time that a body gives: its `ts`, which must be one, else what others write in its place,
+/// where that is one.
+pub fn time_of(body: &Fields) -> Result<Option<Timestamp>, String> {
+    let given = body.get("ts").filter(|v| !v.is_null() && v.as_str() != Some(""));
+    if let Some(given) = given {
+        return Timestamp::from_value(given).map(Some).map_err(|e| format!("ts is {e}"));
+    }
+    let read = |name: &&str| Timestamp::from_value(body.get(*name)?).ok();
+    Ok(TIMES.iter().find_map(read))
+}
+
 /// A part of a file that is no event.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
@@ -95,6 +109,8 @@ pub struct Refused<'a> {
     pub fingerprint: &'a str,
     /// Byte offset, or row number.
     pub at: u64,
+    /// The event that was made of it, where there is one: of several, each has its letter.
+    pub event: Option<Id>,
     /// Its beginning.
     pub bytes: &'a [u8],
     /// Its whole length in bytes.
@@ -110,7 +126,10 @@ pub fn dead_letter(
     now: Timestamp,
 ) -> Result<Publish, String> {
     let at = refused.at.to_string();
-    let id = Id::derived(&["refused", tenant.as_str(), refused.fingerprint, &at]);
+    let event = refused.event.map(|id| id.to_string());
+    let mut of = vec!["refused", tenant.as_str(), refused.fingerprint, &at];
+    of.extend(event.as_deref());
+    let id = Id::derived(&of);
     let kept = refused.bytes.get(..DEAD_LETTER_BYTES_MAX).unwrap_or(refused.bytes);
     let letter = DeadLetter {
         v: SCHEMA_VERSION,

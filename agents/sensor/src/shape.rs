@@ -35,8 +35,11 @@ const NAMES: &[&str] = &[
     "project",
 ];
 
+/// How exports write that there is no number.
+const NO_NUMBER: &[&str] = &["", "-", "null", "none", "nan", "n/a", "\\n"];
+
 /// The fields without which a body of this kind says nothing.
-fn essential(kind: Kind) -> &'static [&'static str] {
+pub(crate) fn essential(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Sql => &["text"],
         Kind::Api => &["method", "path"],
@@ -85,7 +88,7 @@ pub fn shape(kind: Kind, body: &mut Fields) -> Result<(), String> {
 /// `Some(None)` for blank text; `None` for what is left as it is.
 fn number(value: &Value) -> Option<Option<Number>> {
     match value {
-        Value::String(text) if text.trim().is_empty() => Some(None),
+        Value::String(text) if NO_NUMBER.contains(&&*text.trim().to_lowercase()) => Some(None),
         Value::String(text) => {
             let text = text.trim();
             let whole = text.parse::<u64>().ok().map(Number::from);
@@ -143,6 +146,25 @@ mod tests {
             shaped(Kind::Data, body),
             Ok(json!({"action": "select", "bytes": 7, "label": "1"}))
         );
+    }
+
+    #[test]
+    fn numbers_in_texts_and_signs_for_none_are_understood_and_nested_objects_are_named() {
+        let body = json!({"method": "GET", "path": "/", "status": "200", "resp_bytes": "-",
+                          "duration_ms": " 4.5 ", "body_size": "NULL"});
+        let want = json!({"method": "GET", "path": "/", "status": 200, "duration_ms": 4.5});
+        assert_eq!(shaped(Kind::Api, body), Ok(want));
+        let body = json!({"action": "select", "rows": "1e3", "bytes_out": "12.0"});
+        let want = json!({"action": "select", "rows": 1000, "bytes_out": 12});
+        assert_eq!(shaped(Kind::Data, body), Ok(want));
+        for (body, named) in [
+            (json!({"action": "select", "rows": {"count": 7}}), "map"),
+            (json!({"action": {"name": "select"}}), "map"),
+            (json!({"action": "select", "rows": "1,234"}), "1,234"),
+        ] {
+            let error = shaped(Kind::Data, body.clone()).unwrap_err();
+            assert!(error.contains(named), "{body}: {error}");
+        }
     }
 
     #[test]
