@@ -129,9 +129,14 @@ pub struct Entity {
     pub trust: Trust,
 }
 
+/// Body field in which a sensor lists the fields that it read and cannot vouch for (the end of a
+/// line that may have been cut, a name where an address belongs). It can only lower a trust.
+pub const CLAIMED: &str = "claimed";
+
 /// The entities that a body names, with the trust of their source. In `sql` and `data` only the
 /// field `client` names the end client: any other address is the database's own peer, often an
-/// application server shared by everybody, so it stays claimed and is never a target.
+/// application server shared by everybody, so it stays claimed and is never a target. What the
+/// body lists in [`CLAIMED`] stays claimed too.
 #[must_use]
 pub fn entities_of(kind: Kind, body: &Fields, trust: Trust) -> Vec<Entity> {
     let from_database = matches!(kind, Kind::Sql | Kind::Data);
@@ -140,10 +145,15 @@ pub fn entities_of(kind: Kind, body: &Fields, trust: Trust) -> Vec<Entity> {
         .filter_map(|&class| {
             let (field, value) = named(class, body)?;
             let peer = from_database && class == Class::Client && field != "client";
-            let trust = if peer { Trust::Claimed } else { trust };
+            let trust = if peer || is_claimed(body, field) { Trust::Claimed } else { trust };
             Some(Entity { class, value, trust })
         })
         .collect()
+}
+
+fn is_claimed(body: &Fields, field: &str) -> bool {
+    let listed = body.get(CLAIMED).and_then(Value::as_array);
+    listed.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(field)))
 }
 
 /// Classes of the entity that gives an event its shard: the first that the body names. The
@@ -238,6 +248,17 @@ mod tests {
             key(Kind::Api, json!({"client": "2001:db8::2"}))
         );
         assert!(Kind::ALL.iter().all(|kind| !shard_classes(*kind).is_empty()));
+    }
+
+    #[test]
+    fn a_field_that_its_sensor_cannot_vouch_for_is_claimed_and_no_other() {
+        let body = json!({"user": "ann", "src_ip": "192.0.2.1", "claimed": ["user", 7]});
+        let trust_of = |class| of(Kind::Auth, body.clone()).into_iter().find(|e| e.class == class);
+        assert_eq!(trust_of(Class::User).map(|e| e.trust), Some(Trust::Claimed));
+        assert_eq!(trust_of(Class::Client).map(|e| e.trust), Some(Trust::Observed));
+        // Whatever a publisher writes there, it raises nothing.
+        let Value::Object(body) = json!({"user": "ann", "claimed": "nobody"}) else { return };
+        assert_eq!(entities_of(Kind::Auth, &Fields(body), Trust::Claimed)[0].trust, Trust::Claimed);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub fn split(
     limits: Limits,
 ) -> Result<Vec<Element>, CodecError> {
     check_size(bytes, limits)?;
+    // A byte order mark begins no MessagePack map, and no JSON either.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if !is_json(bytes, content_type) {
         return Ok(elements_of(from_messagepack(bytes)?));
     }
@@ -115,6 +117,13 @@ mod tests {
             pairs.iter().flatten().map(|b| b.get("ts").map(ToString::to_string)).collect();
         assert_eq!(times, [Some("1481352946.5".to_owned()), Some("1".to_owned())]);
         assert_eq!(split_json(r#"[1,{"text":"a"}]"#).len(), 1);
+    }
+
+    #[test]
+    fn byte_order_marks_and_carriage_returns_are_no_part_of_a_body() {
+        assert_eq!(split_json("\u{feff}{\"text\":\"a\"}").len(), 1);
+        let lines = split_json("\u{feff}{\"text\":\"a\"}\r\n{\"text\":\"b\"}\r\n");
+        assert_eq!(lines.iter().filter(|e| e.is_ok()).count(), 2);
     }
 
     #[test]

@@ -47,7 +47,10 @@ impl Timestamp {
     pub fn from_value(value: &Value) -> Result<Self, TimeError> {
         let wrong = || TimeError(value.to_string().chars().take(64).collect());
         match value {
-            Value::Number(n) => n.as_f64().and_then(forms::of_number).ok_or_else(wrong),
+            Value::Number(n) => match n.as_i64() {
+                Some(whole) => Ok(forms::of_integer(whole)),
+                None => n.as_f64().and_then(forms::of_number).ok_or_else(wrong),
+            },
             Value::String(s) => s.parse(),
             _ => Err(wrong()),
         }
@@ -133,6 +136,38 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from_value(&form), Ok(want), "{form}");
         }
+    }
+
+    #[test]
+    fn numbers_of_any_unit_and_the_forms_of_mail_and_of_web_servers_are_read() {
+        let want = Timestamp::from_micros(1_481_352_946_500_000);
+        for form in [
+            json!(1_481_352_946_500_i64),
+            json!(1_481_352_946_500_000_i64),
+            json!(1_481_352_946_500_000_000_i64),
+            json!(1_481_352_946_500.0),
+            json!("1481352946500"),
+            json!("1481352946500000000"),
+            json!("2016-12-10 06:55:46,500"),
+            json!("2016-12-10T07:55:46.5+0100"),
+        ] {
+            assert_eq!(Timestamp::from_value(&form), Ok(want), "{form}");
+        }
+        let whole = Timestamp::from_micros(1_481_352_946_000_000);
+        for form in [
+            "Sat, 10 Dec 2016 06:55:46 +0000",
+            "10 Dec 2016 07:55:46 +0100",
+            "10/Dec/2016:06:55:46 +0000",
+            "[10/Dec/2016:07:55:46 +0100]",
+            "1481352946",
+        ] {
+            assert_eq!(form.parse(), Ok(whole), "{form}");
+        }
+        // Nanoseconds of a later time than a float tells exactly.
+        let exact = Timestamp::from_value(&json!(1_795_255_100_123_456_789_i64));
+        assert_eq!(exact.map(Timestamp::micros), Ok(1_795_255_100_123_456));
+        let early = Timestamp::from_value(&json!(-86_400));
+        assert_eq!(early.map(Timestamp::micros), Ok(-86_400_000_000));
     }
 
     #[test]

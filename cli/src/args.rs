@@ -292,8 +292,8 @@ pub struct PublishArgs {
 
 #[derive(Args, Clone)]
 pub struct UpArgs {
-    /// Watch a log instead of playing the scenario: `postgres=/path`, `sshd=/path` or
-    /// `access=/path`; may be given several times
+    /// Watch a log instead of playing the scenario: `postgres=/path` (a file, a folder or a
+    /// pattern), or `sshd`, `access`, `zeek` or `suricata` and a file; may be given several times
     #[arg(long, value_name = "FORMAT=PATH")]
     pub tail: Vec<String>,
     /// Use a running server instead of starting one
@@ -325,7 +325,8 @@ pub struct RunArgs {
     /// sensor, a patrol (sql-guard, data-flow, api-watch, auth-sentry), analyzer, commander,
     /// responder or logbook
     pub role: String,
-    /// Watch a log: `postgres=/path`, `sshd=/path` or `access=/path` (sensor only)
+    /// Watch a log: `postgres=/path` (a file, a folder or a pattern), or `sshd`, `access`, `zeek`
+    /// or `suricata` and a file (sensor only)
     #[arg(long, value_name = "FORMAT=PATH")]
     pub tail: Vec<String>,
     /// End when standard input ends: for a parent that may die

@@ -30,7 +30,13 @@ pub async fn run(global: &Global, args: ReplayArgs) -> Result<()> {
         trust: Trust::Observed,
     };
     let stopping = shutdown::on_signals().context("cannot listen for signals")?;
-    let bus = roles::connect(&settings, "replay").await?;
+    let mut interrupted = stopping.clone();
+    let bus = tokio::select! {
+        bus = roles::connect(&settings, "replay") => bus?,
+        _ = interrupted.wait_for(|stop| *stop) => {
+            anyhow::bail!("stopped before there was a connection: nothing was published");
+        }
+    };
     let bar = progress::bar(global, "rows", 0);
     let told = magsentinel_sensor::replay(
         &settings.sensor,
@@ -51,8 +57,12 @@ pub async fn run(global: &Global, args: ReplayArgs) -> Result<()> {
     });
     global.output.print(&report, || {
         format!(
-            "run {}: {} of {} rows published, {} of them as dead letters\n",
-            replay.run, told.done, told.total, told.rejected
+            "run {}: {} of {} rows published, {} of them as dead letters{}\n",
+            replay.run,
+            told.done,
+            told.total,
+            told.rejected,
+            if told.stopped { "; stopped before its end" } else { "" }
         )
     });
     if told.total > 0 && told.rejected == told.total {

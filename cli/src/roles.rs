@@ -11,7 +11,7 @@ use magsentinel_patrol::{
     stage::consumer_of,
 };
 use magsentinel_runtime::{
-    bus::Bus,
+    bus::{self, Bus},
     context::Context,
     service::{Service, Task},
     stage::Publish,
@@ -141,7 +141,10 @@ pub struct Door(pub Bus);
 
 impl Publisher for Door {
     async fn publish(&self, batch: Vec<Publish>) -> Result<(), PublishError> {
-        self.0.publish_all(&batch).await.map_err(|e| PublishError(e.to_string()))
+        self.0.publish_all(&batch).await.map_err(|e| match e {
+            bus::Error::TooLarge { index, subject } => PublishError::TooLarge { index, subject },
+            other => PublishError::Unavailable(other.to_string()),
+        })
     }
 }
 

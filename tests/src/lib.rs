@@ -60,8 +60,14 @@ impl Mesh {
     /// Starts a server and nothing else.
     #[must_use]
     pub fn new() -> Self {
+        Self::configured("")
+    }
+
+    /// Starts a server with more in its configuration, and nothing else.
+    #[must_use]
+    pub fn configured(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let server = Server::start(&dir.path().join("nats"));
+        let server = Server::start_with(&dir.path().join("nats"), more);
         Self { dir, server, peers: Vec::new(), roles: Vec::new() }
     }
 

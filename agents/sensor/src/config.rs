@@ -16,20 +16,26 @@ use std::{
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// PostgreSQL's `jsonlog` or `csvlog` (13 to 17); a file whose name ends in `.csv` is read
-    /// as csvlog, every other as jsonlog.
+    /// PostgreSQL's `jsonlog` or `csvlog` (13 to 17), told apart record by record; only in a file
+    /// whose name ends in `.csv` a quoted field may hold newlines.
     Postgres,
     /// sshd, su, sudo, CRON, … as syslog writes them (`auth.log`, `secure`), with classic or
     /// RFC 3339 times.
     Sshd,
-    /// Access logs: common and combined (nginx, Apache), and JSON (nginx, Envoy, Traefik,
-    /// Caddy), told apart line by line.
+    /// Access logs: common and combined (nginx, Apache), the default text of Envoy and Istio, and
+    /// JSON (nginx, Apache, Envoy, Traefik, Caddy), told apart line by line.
     Access,
+    /// Zeek's `conn`, `dns`, `http` and `ssl` logs, with their header or as JSON lines. Other logs
+    /// of Zeek's are skipped.
+    Zeek,
+    /// Suricata's `eve.json`: its flows, names, requests and handshakes. Alerts are skipped.
+    Suricata,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: &'static [Format] = &[Format::Postgres, Format::Sshd, Format::Access];
+    pub const ALL: &'static [Format] =
+        &[Format::Postgres, Format::Sshd, Format::Access, Format::Zeek, Format::Suricata];
 
     /// Its name in configuration, and the sensor's name in events.
     #[must_use]
@@ -38,6 +44,8 @@ impl Format {
             Self::Postgres => "postgres",
             Self::Sshd => "sshd",
             Self::Access => "access",
+            Self::Zeek => "zeek",
+            Self::Suricata => "suricata",
         }
     }
 }
@@ -57,9 +65,12 @@ pub enum From {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tail {
-    /// The log's format: `postgres`, `sshd` or `access`.
+    /// The log's format: `postgres`, `sshd`, `access`, `zeek` or `suricata`.
     pub format: Format,
-    /// The file. It need not exist yet.
+    /// The file. It need not exist yet. For `postgres` also a folder (`/var/log/postgresql/`: its
+    /// files that end in `.json`, or in `.csv`), or a pattern with `*` and `?` in its last part
+    /// (`/var/log/postgresql/*.json`): then the newest file is followed, and when a newer one
+    /// appears, as PostgreSQL makes it at every rotation, the one before is finished first.
     pub path: PathBuf,
     /// Where to begin in a file without a stored position: `start` or `end`. Default `end`.
     /// A file that takes the place of one that was read is always read from its start.
@@ -273,6 +284,8 @@ impl Config {
         for (n, tail) in self.tails.iter().enumerate() {
             if tail.path.as_os_str().is_empty() {
                 found.push(format!("tails[{n}].path: must name a file"));
+            } else if tail.format != Format::Postgres && is_pattern_or_folder(&tail.path) {
+                found.push(format!("tails[{n}].path: {ONLY_POSTGRES}"));
             } else if !paths.insert(&tail.path) {
                 found.push(format!("tails[{n}].path: {} is listed twice", tail.path.display()));
             }
@@ -282,6 +295,20 @@ impl Config {
         }
         found
     }
+}
+
+/// Why a series is refused.
+pub(crate) const ONLY_POSTGRES: &str =
+    "only format postgres takes a folder or a pattern; name a file";
+
+/// Told from the path alone.
+fn is_pattern_or_folder(path: &Path) -> bool {
+    is_pattern(path) || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+/// Whether the last part of a path holds `*` or `?`.
+pub(crate) fn is_pattern(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(['*', '?']))
 }
 
 #[cfg(test)]

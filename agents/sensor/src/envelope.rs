@@ -3,7 +3,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use magsentinel_bus_schema::{
     DeadLetter, Event, Failure, Fields, Id, SCHEMA_VERSION, Shard, Subject, Tenant, Timestamp,
-    Token, entity::shard_key, ops::DEAD_LETTER_BYTES_MAX, trace,
+    Token,
+    entity::{NOBODY, shard_key},
+    ops::DEAD_LETTER_BYTES_MAX,
+    trace,
 };
 use magsentinel_runtime::stage::Publish;
 use serde_json::Value;
@@ -87,6 +90,27 @@ fn cut_value(value: &mut Value, bytes_max: usize) -> bool {
     }
 }
 
+/// Names under which others write the time of an event that has no `ts`.
+const TIMES: &[&str] = &["@timestamp", "timestamp"];
+
+/// Whether anything stands there: a blank or a dash is no time.
+pub fn is_told(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.trim().is_empty() && !NOBODY.contains(&text.trim()),
+        value => !value.is_null(),
+    }
+}
+
+/// The time that a body gives: its `ts`, which must be one, else what others write in its place,
+/// where that is one.
+pub fn time_of(body: &Fields) -> Result<Option<Timestamp>, String> {
+    if let Some(given) = body.get("ts").filter(|given| is_told(given)) {
+        return Timestamp::from_value(given).map(Some).map_err(|e| format!("ts is {e}"));
+    }
+    let read = |name: &&str| Timestamp::from_value(body.get(*name)?).ok();
+    Ok(TIMES.iter().find_map(read))
+}
+
 /// A part of a file that is no event.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
@@ -96,6 +120,8 @@ pub struct Refused<'a> {
     pub fingerprint: &'a str,
     /// Byte offset, or row number.
     pub at: u64,
+    /// The event that was made of it, where there is one: of several, each has its letter.
+    pub event: Option<Id>,
     /// Its beginning.
     pub bytes: &'a [u8],
     /// Its whole length in bytes.
@@ -111,7 +137,10 @@ pub fn dead_letter(
     now: Timestamp,
 ) -> Result<Publish, String> {
     let at = refused.at.to_string();
-    let id = Id::derived(&["refused", tenant.as_str(), refused.fingerprint, &at]);
+    let event = refused.event.map(|id| id.to_string());
+    let mut of = vec!["refused", tenant.as_str(), refused.fingerprint, &at];
+    of.extend(event.as_deref());
+    let id = Id::derived(&of);
     let kept = refused.bytes.get(..DEAD_LETTER_BYTES_MAX).unwrap_or(refused.bytes);
     let letter = DeadLetter {
         v: SCHEMA_VERSION,

@@ -4,8 +4,12 @@
 //! MessagePack. Every element stands alone: a bad one is dead-lettered with its reason and its
 //! place, the others become events. What cannot be split at all is dead-lettered whole.
 //!
-//! - **Time**: the body's `ts` in any form that [`Timestamp::from_value`] reads; without one, or
-//!   with one more than `future_max` ahead, the receipt time, marked `ts_missing`.
+//! - **Time**: the body's `ts` in any form that [`Timestamp::from_value`] reads, else its
+//!   `@timestamp` or `timestamp`; without one, or with one more than `future_max` ahead, the receipt
+//!   time, marked `ts_missing`.
+//!
+//! [`Timestamp::from_value`]: magsentinel_bus_schema::Timestamp::from_value
+//!
 //! - **Id**: the body's `id`; of a message with a single element, its `ce-id` header; else
 //!   derived from the message's place in the stream. A message that is delivered again gives
 //!   the same ids in every case.
@@ -13,12 +17,12 @@
 
 use crate::{
     Config,
-    envelope::{Bounds, publish},
+    envelope::{Bounds, publish, time_of},
     shape::shape,
 };
 use magsentinel_bus_schema::{
     Event, Fields, Id, Kind, Limits, SCHEMA_VERSION, Source, Stream, Subject, SubjectError, Tenant,
-    Timestamp, ingest::split, subject::all_of, trace,
+    ingest::split, subject::all_of, trace,
 };
 use magsentinel_runtime::{
     service::Pool,
@@ -141,9 +145,7 @@ impl Ingest {
         mut body: Fields,
     ) -> Result<Event, String> {
         let received = envelope.delivery.stored;
-        let given = body.get("ts").filter(|v| !v.is_null() && v.as_str() != Some(""));
-        let given = given.map(Timestamp::from_value).transpose();
-        let given = given.map_err(|e| format!("ts is {e}"))?;
+        let given = time_of(&body)?;
         shape(envelope.kind, &mut body)?;
         let latest = received.plus(self.config.future_max.get());
         let ts = given.filter(|ts| *ts <= latest);

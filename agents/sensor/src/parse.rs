@@ -9,8 +9,10 @@ pub mod postgres;
 pub mod recent;
 pub mod sshd;
 pub mod statement;
+pub mod suricata;
 pub mod syslog;
 pub mod when;
+pub mod zeek;
 
 use crate::{Format, Tail};
 use magsentinel_bus_schema::{Fields, Kind, Timestamp};
@@ -65,6 +67,10 @@ pub enum Parser {
     Sshd(sshd::Parser),
     /// Access logs.
     Access(access::Parser),
+    /// Zeek.
+    Zeek(zeek::Parser),
+    /// Suricata, whose lines need no memory.
+    Suricata,
 }
 
 impl Parser {
@@ -72,16 +78,18 @@ impl Parser {
     pub fn new(tail: &Tail, sessions_max: usize) -> Result<Self, String> {
         let zone = when::Zone::named(&tail.time_zone)?;
         Ok(match tail.format {
-            Format::Postgres => {
-                Self::Postgres(postgres::Parser::new(tail.is_csv(), zone, sessions_max))
-            }
+            Format::Postgres => Self::Postgres(postgres::Parser::new(zone, sessions_max)),
             Format::Sshd => Self::Sshd(sshd::Parser::new(zone, sessions_max)),
             Format::Access => Self::Access(access::Parser::new(zone)),
+            Format::Zeek => Self::Zeek(zeek::Parser::new()),
+            Format::Suricata => Self::Suricata,
         })
     }
 
     /// Reads one line, without its newline (or one CSV record).
     pub fn line(&mut self, text: &str, received: Timestamp) -> Result<Parsed, Reject> {
+        // Editors of Windows begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim().is_empty() {
             return Ok(Parsed::Skipped("empty"));
         }
@@ -89,6 +97,8 @@ impl Parser {
             Self::Postgres(parser) => parser.line(text),
             Self::Sshd(parser) => parser.line(text, received),
             Self::Access(parser) => parser.line(text),
+            Self::Zeek(parser) => parser.line(text),
+            Self::Suricata => suricata::line(text),
         }
     }
 }

@@ -11,10 +11,10 @@ pub mod rows;
 use crate::{
     Config, PublishError, Publisher,
     envelope::{Bounds, Refused, dead_letter, publish},
-    publisher::{Backoff, pause, publish_until},
+    publisher::{Backoff, Outgoing, Placed, pause, publish_until},
 };
 use magsentinel_bus_schema::{Event, Id, Kind, SCHEMA_VERSION, Source, Tenant, Timestamp, Trust};
-use magsentinel_runtime::{clock, stage::Publish};
+use magsentinel_runtime::clock;
 use pace::{Pace, Span, Speed};
 use rows::{BadRow, Recording, Row};
 use std::io;
@@ -104,6 +104,7 @@ pub async fn replay<P: Publisher>(
     let (mut rows, reading) = read(config, replay)?;
     let mut next = rows.recv().await;
     while let Some(row) = next.take() {
+        let before = told;
         let due = player.due(&row, &mut pace);
         if pause(due.after.saturating_sub(begin.elapsed()), &mut shutdown).await {
             told.stopped = true;
@@ -124,14 +125,22 @@ pub async fn replay<P: Publisher>(
             player.play(row, due.ts, &mut batch, &mut told);
             next = None;
         }
-        let failed = |_: &PublishError| {
+        let failed = |error: &PublishError| {
+            tracing::warn!(%error, "publish is tried again");
             told.publish_failures += 1;
-            progress(told);
+            progress(Progress { publish_failures: told.publish_failures, ..before });
         };
+        let name = &replay.recording.name();
+        let out = Outgoing { tenant, name, fingerprint: &replay.run, messages: batch };
         let backoff = Backoff::new(config);
-        if !publish_until(publisher, batch, backoff, &mut shutdown, failed).await {
-            told.stopped = true;
-            break;
+        match publish_until(publisher, out, backoff, &mut shutdown, failed).await {
+            Some(refused) => told.rejected += refused,
+            None => {
+                // Whether the last batch arrived is not known: it is not told as published.
+                let publish_failures = told.publish_failures;
+                told = Progress { publish_failures, stopped: true, ..before };
+                break;
+            }
         }
         progress(told);
         if next.is_none() {
@@ -197,13 +206,13 @@ impl Player<'_> {
         pace.next(row.as_ref().ok().and_then(|row| row.ts))
     }
 
-    fn play(&self, row: &AnyRow, ts: Timestamp, batch: &mut Vec<Publish>, told: &mut Progress) {
+    fn play(&self, row: &AnyRow, ts: Timestamp, batch: &mut Vec<Placed>, told: &mut Progress) {
         told.done += 1;
         let refused = match row {
             Ok(row) => match publish(self.event(row, ts), self.bounds) {
                 Ok(message) => {
                     told.ts = Some(ts);
-                    batch.push(message);
+                    batch.push(Placed { message, at: row.number });
                     return;
                 }
                 Err(reason) => {
@@ -217,12 +226,13 @@ impl Player<'_> {
             name: &self.replay.recording.name(),
             fingerprint: &self.replay.run,
             at: refused.number,
+            event: None,
             bytes: &refused.bytes,
             len: refused.len,
             reason: &refused.reason,
         };
         match dead_letter(self.tenant, &refused, clock::now()) {
-            Ok(letter) => batch.push(letter),
+            Ok(message) => batch.push(Placed { message, at: refused.at }),
             Err(error) => tracing::error!(%error, "dead letter cannot be written"),
         }
     }

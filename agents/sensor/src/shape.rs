@@ -24,7 +24,7 @@ fn numeric(kind: Kind) -> &'static [&'static str] {
 }
 
 /// The fields of which a body of this kind needs one, group by group: without, it says nothing.
-fn essential(kind: Kind) -> &'static [&'static [&'static str]] {
+pub(crate) fn essential(kind: Kind) -> &'static [&'static [&'static str]] {
     match kind {
         Kind::Sql => &[&["text"]],
         Kind::Api => &[loose::REQUEST],
@@ -208,6 +208,25 @@ mod tests {
         ] {
             let made = shaped(Kind::Sql, body.clone());
             assert!(made.as_ref().is_ok_and(|m| m["kind"] == form), "{body}: {made:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_texts_and_signs_for_none_are_understood_and_nested_objects_are_named() {
+        let body = json!({"method": "GET", "path": "/", "status": "200", "resp_bytes": "-",
+                          "duration_ms": " 4.5 ", "body_size": "NULL"});
+        let want = json!({"method": "GET", "path": "/", "status": 200, "duration_ms": 4.5});
+        assert_eq!(shaped(Kind::Api, body), Ok(want));
+        let body = json!({"action": "select", "rows": "1e3", "bytes_out": "12.0"});
+        let want = json!({"action": "select", "rows": 1000, "bytes_out": 12});
+        assert_eq!(shaped(Kind::Data, body), Ok(want));
+        for (body, named) in [
+            (json!({"action": "select", "rows": {"count": 7}}), "map"),
+            (json!({"action": {"name": "select"}}), "map"),
+            (json!({"action": "select", "rows": "1,234"}), "1,234"),
+        ] {
+            let error = shaped(Kind::Data, body.clone()).unwrap_err();
+            assert!(error.contains(named), "{body}: {error}");
         }
     }
 

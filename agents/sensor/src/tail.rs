@@ -1,11 +1,11 @@
 //! Following logs: lines in, events out, each published before the position moves on.
 //!
-//! **Which file.** A file is recognised by its inode and its first line. Renamed away, it is
+//! **Which file.** A file is recognised by its inode and its first record. Renamed away, it is
 //! read to its end and for `rotate_wait` beyond, then its successor from the start; emptied in
 //! place, the rest of it is looked for in the copy beside it. After a restart the same is done
 //! from the stored position. Rotated files are looked for in the same folder under the same
 //! name with something added (`auth.log.1`); one that is compressed already is out of reach,
-//! and the operator is told.
+//! and the operator is told. A log that goes on under new names is a [`series`].
 //!
 //! **Once.** An event's id is derived from tenant, format, the file's fingerprint, the line's
 //! offset and the kind (and, from the second event of a kind in one line, its place), so that
@@ -20,12 +20,13 @@ pub mod events;
 pub mod follow;
 mod identity;
 pub mod position;
+pub mod series;
 
 use crate::{
-    Config, Publisher, Tail,
+    Config, Format, Publisher, Tail,
     envelope::Bounds,
     parse::Parser,
-    publisher::{Backoff, pause, publish_until},
+    publisher::{Backoff, Outgoing, pause, publish_until},
 };
 pub use board::{Board, Status};
 use events::Reader;
@@ -34,6 +35,7 @@ use futures::future::join_all;
 use magsentinel_bus_schema::Tenant;
 use magsentinel_runtime::clock;
 use position::{Position, Positions};
+use series::{Series, is_series};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -87,19 +89,28 @@ pub async fn tail<P: Publisher>(
     let positions = Positions::open(&dir).map_err(state)?;
     let mut tails = Vec::new();
     for tail in &config.tails {
-        let stored = positions.load(&tail.path).map_err(state)?;
+        let series = is_series(&tail.path);
+        if series && tail.format != Format::Postgres {
+            let why = crate::config::ONLY_POSTGRES.to_owned();
+            return Err(Error::Tail { path: tail.path.clone(), why });
+        }
+        let stored = if series { None } else { positions.load(&tail.path).map_err(state)? };
         let parser = Parser::new(tail, config.sessions_max)
             .map_err(|why| Error::Tail { path: tail.path.clone(), why })?;
         let reader = Reader::new(tenant, tail, parser, Bounds::from(config));
         board.change(&tail.path, |status| status.format = tail.format.token());
         tails.push(Follow {
             config,
+            tenant,
             tail,
             publisher,
             board,
             positions: positions.clone(),
             saved: stored.clone(),
-            follower: Some(Follower::new(config, tail, stored)),
+            source: Some(match series {
+                true => Source::Series(Series::new(config, tail, positions.clone())),
+                false => Source::File(Follower::new(config, tail, stored)),
+            }),
             reader,
             shutdown: shutdown.clone(),
         });
@@ -120,16 +131,32 @@ fn state_dir(config: &Config) -> Result<PathBuf, Error> {
     Ok(base.join("magsentinel/sensor"))
 }
 
-/// One followed file.
+/// What a tail reads from.
+enum Source {
+    File(Follower),
+    Series(Series),
+}
+
+impl Source {
+    fn step(&mut self, now: Instant) -> io::Result<Step> {
+        match self {
+            Self::File(follower) => follower.step(now),
+            Self::Series(series) => series.step(now),
+        }
+    }
+}
+
+/// One tail.
 struct Follow<'a, P> {
     config: &'a Config,
+    tenant: &'a Tenant,
     tail: &'a Tail,
     publisher: &'a P,
     board: &'a Board,
     positions: Positions,
     saved: Option<Position>,
     /// Away only while a blocking thread reads with it.
-    follower: Option<Follower>,
+    source: Option<Source>,
     reader: Reader,
     shutdown: watch::Receiver<bool>,
 }
@@ -161,13 +188,13 @@ impl<P: Publisher> Follow<'_, P> {
 
     /// Reads, on a thread that may block; `None` when that thread died.
     async fn step(&mut self) -> io::Result<Option<Step>> {
-        let Some(mut follower) = self.follower.take() else { return Ok(None) };
+        let Some(mut source) = self.source.take() else { return Ok(None) };
         let read = spawn_blocking(move || {
-            let step = follower.step(Instant::now());
-            (follower, step)
+            let step = source.step(Instant::now());
+            (source, step)
         });
-        let Ok((follower, step)) = read.await else { return Ok(None) };
-        self.follower = Some(follower);
+        let Ok((source, step)) = read.await else { return Ok(None) };
+        self.source = Some(source);
         step.map(Some)
     }
 
@@ -178,8 +205,14 @@ impl<P: Publisher> Follow<'_, P> {
             tracing::error!(path = %path.display(), reason = %warning, "log has a gap");
             self.board.change(path, |status| status.gaps += 1);
         }
+        if let Some(hint) = &step.hint {
+            tracing::warn!(path = %path.display(), %hint, "log is quiet");
+        }
         let fingerprint = step.position.as_ref().map_or("", |p| p.fingerprint.as_str());
-        let (batch, tally) = self.reader.read(&step.pieces, fingerprint, clock::now());
+        let file = step.position.as_ref().map_or(path, |p| p.path.as_path());
+        self.reader.header(&step.header, clock::now());
+        let (messages, mut tally) = self.reader.read(&step.pieces, file, fingerprint, clock::now());
+        let name = &file.display().to_string();
         let board = self.board;
         let failed = |error: &crate::PublishError| {
             tracing::warn!(path = %path.display(), %error, "publish is tried again");
@@ -189,10 +222,11 @@ impl<P: Publisher> Follow<'_, P> {
                 status.trouble = Some(error.to_string());
             });
         };
-        let backoff = Backoff::new(self.config);
-        if !publish_until(self.publisher, batch, backoff, &mut self.shutdown, failed).await {
-            return false;
-        }
+        let (tenant, backoff) = (self.tenant, Backoff::new(self.config));
+        let out = Outgoing { tenant, name, fingerprint, messages };
+        let poured = publish_until(self.publisher, out, backoff, &mut self.shutdown, failed).await;
+        let Some(refused) = poured else { return false };
+        tally.refused(refused);
         board.published(path, &tally, step.lag_bytes);
         match step.position {
             Some(position) if self.saved.as_ref() != Some(&position) => self.save(position).await,

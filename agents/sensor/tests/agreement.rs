@@ -15,12 +15,14 @@ use std::{
 };
 
 /// Share of rows whose event, user and address must all be the same.
-const AGREEMENT_MIN: f64 = 0.90;
+const AGREEMENT_MIN: f64 = 0.97;
 
 #[test]
-#[ignore = "needs the curated data: MAGSENTINEL_DATA=<folder> cargo test -- --ignored"]
 fn the_parser_agrees_with_the_curated_rows() {
-    let data = std::env::var("MAGSENTINEL_DATA").expect("MAGSENTINEL_DATA names the data folder");
+    let Some(data) = std::env::var_os("MAGSENTINEL_DATA") else {
+        eprintln!("skipped: MAGSENTINEL_DATA names no folder");
+        return;
+    };
     let file = File::open(PathBuf::from(data).join("auth/auth_events.jsonl.gz")).unwrap();
     let mut parsers: BTreeMap<String, Parser> = BTreeMap::new();
     let (mut total, mut same) = (0_u32, BTreeMap::<&str, u32>::new());
@@ -40,7 +42,12 @@ fn the_parser_agrees_with_the_curated_rows() {
                 *entry = (entry.0 + 1, text("raw"));
                 continue;
             }
-            Err(reject) => panic!("{}: {reject}", text("raw")),
+            Err(reject) => {
+                total += 1;
+                let entry = differences.entry(format!("rejected: {reject}")).or_default();
+                *entry = (entry.0 + 1, text("raw"));
+                continue;
+            }
         };
         total += 1;
         let mut all = true;

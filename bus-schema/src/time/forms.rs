@@ -36,6 +36,16 @@ pub(super) fn of_number(number: f64) -> Option<Timestamp> {
     Timestamp::from_seconds(number / unit.map_or(1.0, |(_, unit)| *unit))
 }
 
+/// The same of an integer, exactly: a float tells no nanoseconds of today apart.
+pub(super) fn of_integer(number: i64) -> Timestamp {
+    Timestamp::from_micros(match number.unsigned_abs() {
+        n if n < 100_000_000_000 => number.saturating_mul(1_000_000),
+        n if n < 100_000_000_000_000 => number.saturating_mul(1000),
+        n if n < 100_000_000_000_000_000 => number,
+        _ => number.div_euclid(1000),
+    })
+}
+
 /// A time as text, in any form that is known.
 pub(super) fn of_text(text: &str) -> Option<Timestamp> {
     let text = text.trim().trim_start_matches('[').trim_end_matches(']').trim();
@@ -44,6 +54,9 @@ pub(super) fn of_text(text: &str) -> Option<Timestamp> {
     }
     if let Ok(local) = text.parse::<civil::DateTime>() {
         return in_utc(local);
+    }
+    if let Ok(whole) = text.parse() {
+        return Some(of_integer(whole));
     }
     if let Some(found) = text.parse().ok().and_then(of_number) {
         return Some(found);

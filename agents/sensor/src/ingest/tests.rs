@@ -1,6 +1,6 @@
 use super::*;
 use bytes::Bytes;
-use magsentinel_bus_schema::{Shard, Trust, decode, encode};
+use magsentinel_bus_schema::{Shard, Timestamp, Trust, decode, encode};
 use serde_json::json;
 
 fn delivery(subject: &str, payload: impl Into<Bytes>) -> Delivery {

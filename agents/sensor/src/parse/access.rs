@@ -1,23 +1,29 @@
-//! Access logs → `api`: common and combined (nginx, Apache), and JSON.
+//! Access logs → `api`: common and combined (nginx, Apache), Envoy's and Istio's text, and JSON.
 //!
-//! A line that begins with `{` is read as JSON, every other as common or combined; one file may
-//! hold both. `client` is the peer that the server saw. A forwarded address is the client's own
-//! word and stays in `headers` (`x-forwarded-for`).
+//! A line that begins with `{` is read as JSON, one that begins with `[` as Envoy's, every other
+//! as common or combined; one file may hold all of them. `client` is the peer that the server
+//! saw; a host name in its place (`HostnameLookups`) is claimed, because names are not acted on.
+//! A forwarded address is the client's own word and stays in `headers` (`x-forwarded-for`).
 //!
 //! A request that is no HTTP (a TLS greeting on a plain port, a scanner's noise) is an event
 //! with an empty `method`, the raw text as `path` and `malformed: true`.
 
 mod combined;
+mod envoy;
 mod json;
 
+pub(super) use combined::unescape;
+
 use super::{Found, Parsed, Reject, body::Body, when::Zone};
-use magsentinel_bus_schema::{Kind, Timestamp};
+use magsentinel_bus_schema::{Kind, Timestamp, entity::CLAIMED};
 use serde_json::{Map, Value};
+use std::net::{IpAddr, SocketAddr};
 
 /// Reads access logs.
 #[derive(Debug)]
 pub struct Parser {
     zone: Zone,
+    combined: combined::Reader,
 }
 
 /// One request, whatever form it was written in.
@@ -41,15 +47,18 @@ impl Parser {
     /// With the zone of times that carry no offset.
     #[must_use]
     pub fn new(zone: Zone) -> Self {
-        Self { zone }
+        Self { zone, combined: combined::Reader::default() }
     }
 
     /// Reads one line.
-    pub fn line(&self, text: &str) -> Result<Parsed, Reject> {
-        let request = if text.trim_start().starts_with('{') {
-            json::read(text, &self.zone)?
-        } else {
-            combined::read(text, &self.zone)?
+    pub fn line(&mut self, text: &str) -> Result<Parsed, Reject> {
+        let request = match text.trim_start().bytes().next() {
+            Some(b'{') => json::read(text, &self.zone)?,
+            Some(b'[') => match envoy::read(text, &self.zone)? {
+                Some(request) => request,
+                None => return Ok(Parsed::Skipped("tcp_connection")),
+            },
+            _ => self.combined.read(text, &self.zone)?,
         };
         Ok(Parsed::Events(vec![request.found()]))
     }
@@ -87,9 +96,12 @@ impl Request {
             Some((path, query)) if !self.malformed => (path, Some(query)),
             _ => (self.target.as_str(), None),
         };
+        // A socket of the same host has no address.
+        let client = self.client.filter(|client| !client.is_empty() && client != "unix:");
+        let named = client.as_ref().is_some_and(|client| client.parse::<IpAddr>().is_err());
         let headers = Some(self.headers).filter(|h| !h.is_empty());
         let mut body = Body::new()
-            .text("client", self.client.as_deref())
+            .text("client", client.as_deref())
             .text("user", self.user.as_deref())
             .value("method", Some(self.method.as_str()))
             .value("path", Some(path))
@@ -102,8 +114,16 @@ impl Request {
         if self.malformed {
             body = body.value("malformed", Some(true));
         }
+        if named {
+            body = body.value(CLAIMED, Some(vec!["client"]));
+        }
         Found { kind: Kind::Api, ts: self.ts, body: body.done() }
     }
+}
+
+/// `192.0.2.1:443` and `[2001:db8::1]:443` without the port.
+fn without_port(address: String) -> String {
+    address.parse::<SocketAddr>().map_or(address, |a| a.ip().to_string())
 }
 
 #[cfg(test)]

@@ -56,8 +56,9 @@ impl Evidence {
 /// Reads PostgreSQL logs.
 #[derive(Debug)]
 pub struct Parser {
-    csv: bool,
     zone: Zone,
+    /// Columns of csvlog's last record.
+    columns: usize,
     /// Digest of each session's last statement, and which line told of it.
     last: Recent<(u64, Evidence)>,
 }
@@ -75,15 +76,19 @@ struct Said<'a> {
 }
 
 impl Parser {
-    /// `csv` for csvlog, else jsonlog; `sessions_max` bounds the sessions remembered.
+    /// `sessions_max` bounds the sessions remembered.
     #[must_use]
-    pub fn new(csv: bool, zone: Zone, sessions_max: usize) -> Self {
-        Self { csv, zone, last: Recent::new(sessions_max) }
+    pub fn new(zone: Zone, sessions_max: usize) -> Self {
+        Self { zone, columns: 0, last: Recent::new(sessions_max) }
     }
 
-    /// Reads one record.
+    /// Reads one record: a line of jsonlog begins with `{`, and none of csvlog does.
     pub fn line(&mut self, text: &str) -> Result<Parsed, Reject> {
-        let record = if self.csv { Record::from_csv(text)? } else { Record::from_json(text)? };
+        let json = text.trim_start().starts_with('{');
+        let record = match json {
+            true => Record::from_json(text)?,
+            false => Record::from_csv(text, &mut self.columns)?,
+        };
         let message = record.message.as_str();
         if let Some(audited) = message.strip_prefix("AUDIT: ") {
             return self.audited(&record, audited);

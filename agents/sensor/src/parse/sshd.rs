@@ -6,15 +6,18 @@
 //! sides can hold the client's text (a refused certificate's key id follows the address) and a
 //! second address is there, the event says `ambiguous` and names no address.
 //!
+//! What only ends a line is claimed: a line that was cut might end the same way (see [`rules`]). So
+//! is a host name where an address belongs (`UseDNS yes`): names are not acted on.
+//!
 //! Some lines name no address; it is taken over from an earlier line of the same process, until
 //! that process has said that its connection ended.
 
 pub mod rules;
 
 use super::{Found, Parsed, Reject, body::Body, recent::Recent, syslog, when::Zone};
-use magsentinel_bus_schema::{Kind, Timestamp};
-use rules::Match;
-use std::time::Duration;
+use magsentinel_bus_schema::{Kind, Timestamp, entity::CLAIMED};
+use rules::{Match, Meaning};
+use std::{net::IpAddr, time::Duration};
 
 /// How long after the end of its connection a process may still say something about it.
 const AFTERWORD: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ const TALKATIVE: &[&str] = &[
 #[derive(Debug, Clone)]
 struct Peer {
     address: String,
+    /// Named by a whole line, and an address.
+    proven: bool,
     ended: Option<Timestamp>,
 }
 
@@ -69,13 +74,17 @@ impl Parser {
         };
         let program = service.split('(').next().unwrap_or(service);
         let (repeated, message) = rules::repeated(line.message);
-        let Some(said) = rules::read(program, message) else {
-            let talkative = TALKATIVE.contains(&program);
-            if !talkative {
-                return Ok(Parsed::Skipped("not_authentication"));
+        let said = match rules::read(program, message) {
+            Meaning::Known(said) if !half_address(&said) => said,
+            Meaning::Known(_) | Meaning::Cut => {
+                return Err(Reject::new(
+                    "message begins like one of a known form and does not end like it: it was cut",
+                ));
             }
-            let other = Match { event: "other", ..Match::default() };
-            return Ok(self.event(&line, service, repeated, &other, text, received));
+            Meaning::Unknown if TALKATIVE.contains(&program) => {
+                Match { event: "other", ..Match::default() }
+            }
+            Meaning::Unknown => return Ok(Parsed::Skipped("not_authentication")),
         };
         Ok(self.event(&line, service, repeated, &said, text, received))
     }
@@ -89,7 +98,8 @@ impl Parser {
         raw: &str,
         received: Timestamp,
     ) -> Parsed {
-        let address = self.address(line, service, said, line.ts.unwrap_or(received));
+        let peer = self.peer(line, service, said, line.ts.unwrap_or(received));
+        let claimed = claimed(said, peer.as_ref());
         let mut body = Body::new()
             .text("host", line.host)
             .text("service", service)
@@ -97,7 +107,7 @@ impl Parser {
             .text("user", said.user)
             .text("actor", said.actor)
             .text("target_user", said.target)
-            .text("src_ip", address.as_deref())
+            .text("src_ip", peer.as_ref().map(|peer| peer.address.as_str()))
             .value("src_port", said.port.and_then(|p| p.parse::<u16>().ok()))
             .text("session", line.tag)
             .text("method", said.method)
@@ -107,35 +117,67 @@ impl Parser {
         if said.ambiguous {
             body = body.value("ambiguous", Some(true));
         }
+        if !claimed.is_empty() {
+            body = body.value(CLAIMED, Some(claimed));
+        }
         let body = body.text("raw", raw).done();
         Parsed::Events(vec![Found { kind: Kind::Auth, ts: line.ts, body }])
     }
 
     /// The address that the line names, else the one that its process named before.
-    fn address(
+    fn peer(
         &mut self,
         line: &syslog::Line<'_>,
         service: &str,
         said: &Match<'_>,
         at: Timestamp,
-    ) -> Option<String> {
+    ) -> Option<Peer> {
         // Without a process id nothing tells two processes apart.
         let remote = ["sshd", "ftpd", "vsftpd"].iter().any(|p| service.starts_with(p));
-        let own = said.address.filter(|a| !a.is_empty()).map(str::to_owned);
+        let own = said.address.filter(|a| !a.is_empty()).map(|address| Peer {
+            address: address.to_owned(),
+            proven: is_address(address) && !said.open.contains(&"ip"),
+            ended: None,
+        });
         if !remote || !line.tag.ends_with(']') || said.ambiguous {
             return own;
         }
         let key = format!("{} {}", line.host, line.tag);
         let known = self.peers.get(&key).cloned();
+        let same = |p: &Peer| known.as_ref().is_some_and(|k| k.address == p.address && k.proven);
+        let own = own.map(|peer| Peer { proven: peer.proven || same(&peer), ..peer });
         let fresh = |p: &Peer| p.ended.is_none_or(|ended| at.since(ended) <= AFTERWORD);
-        let address = own.or_else(|| known.clone().filter(fresh).map(|p| p.address));
-        if let Some(address) = &address {
-            let before = known.filter(|p| p.address == *address).and_then(|p| p.ended);
-            let ended = if said.ends { Some(at) } else { before.filter(|e| *e <= at) };
-            self.peers.put(&key, Peer { address: address.clone(), ended });
-        }
-        address
+        let peer = own.or_else(|| known.clone().filter(fresh))?;
+        let before = known.filter(|p| p.address == peer.address).and_then(|p| p.ended);
+        let ended = if said.ends { Some(at) } else { before.filter(|e| *e <= at) };
+        self.peers.put(&key, Peer { ended, ..peer.clone() });
+        Some(peer)
     }
+}
+
+/// An address in figures, also one of IPv6 with its interface (`fe80::1%eth0`).
+fn is_address(text: &str) -> bool {
+    text.split('%').next().is_some_and(|address| address.parse::<IpAddr>().is_ok())
+}
+
+/// A message that ends in an address of which the end is missing.
+fn half_address(said: &Match<'_>) -> bool {
+    let end = said.address.filter(|_| said.open.contains(&"ip"));
+    let figures =
+        |text: &str| text.contains(':') || text.bytes().all(|b| b"0123456789.".contains(&b));
+    end.is_some_and(|text| figures(text) && !is_address(text))
+}
+
+/// The fields that nothing vouches for.
+fn claimed(said: &Match<'_>, peer: Option<&Peer>) -> Vec<&'static str> {
+    let open = |group: &str| said.open.contains(&group);
+    let fields = [
+        ("user", said.user.is_some() && open("user")),
+        ("actor", said.actor.is_some() && open("actor")),
+        ("target_user", said.target.is_some() && open("target")),
+        ("src_ip", peer.is_some_and(|peer| !peer.proven)),
+    ];
+    fields.into_iter().filter(|(_, claimed)| *claimed).map(|(field, _)| field).collect()
 }
 
 #[cfg(test)]

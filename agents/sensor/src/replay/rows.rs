@@ -4,15 +4,16 @@ mod mended;
 
 use crate::{
     cells::cells,
+    envelope::{is_told, time_of},
     lines::{Framing, Lines, Piece, What},
-    shape::shape,
+    shape::{essential, shape},
 };
 use flate2::read::MultiGzDecoder;
-use magsentinel_bus_schema::{Fields, Kind, Timestamp, entity::NOBODY};
+use magsentinel_bus_schema::{Fields, Kind, Timestamp};
 use serde_json::{Map, Value};
 use std::{
     borrow::Cow,
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read},
     path::PathBuf,
@@ -63,9 +64,16 @@ impl Recording {
         let zipped = source.fill_buf()?.starts_with(&[0x1f, 0x8b]);
         let reader: Box<dyn Read + Send> =
             if zipped { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
+        let mut reader = BufReader::new(reader);
+        let begin = reader.fill_buf()?;
+        readable(begin)?;
+        // Editors of Windows begin a text with a byte order mark.
+        if begin.starts_with(b"\xef\xbb\xbf") {
+            reader.consume(3);
+        }
         let framing = if self.is_csv() { Framing::Csv } else { Framing::Newline };
         Ok(Rows {
-            reader,
+            reader: Box::new(reader),
             lines: Lines::new(framing, line_bytes_max, 0),
             pieces: VecDeque::new(),
             ended: false,
@@ -74,6 +82,27 @@ impl Recording {
             shaped: true,
             number: 0,
         })
+    }
+}
+
+/// What a file begins with that is no text, and what it is.
+const UNREADABLE: &[(&[u8], &str)] = &[
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: unpack it (zstd -d)"),
+    (b"\xfd7zXZ\0", "is compressed with xz: unpack it (xz -d)"),
+    (b"BZh", "is compressed with bzip2: unpack it (bzip2 -d)"),
+    (b"\x04\x22\x4d\x18", "is compressed with lz4: unpack it (lz4 -d)"),
+    (b"PK\x03\x04", "is a zip archive: unpack it (unzip)"),
+    (b"\x1f\x8b", "is compressed twice with gzip: unpack it once (gzip -d)"),
+    (b"PAR1", "is a Parquet file: write it as JSON lines or CSV"),
+    (b"\xff\xfe", "is UTF-16: write it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
+    (b"\xfe\xff", "is UTF-16: write it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
+];
+
+/// Refuses by name what can never be rows.
+fn readable(begin: &[u8]) -> io::Result<()> {
+    match UNREADABLE.iter().find(|(magic, _)| begin.starts_with(magic)) {
+        None => Ok(()),
+        Some((_, what)) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("it {what}"))),
     }
 }
 
@@ -146,7 +175,7 @@ impl Iterator for Rows {
                 continue;
             }
             if self.header.as_ref().is_some_and(Vec::is_empty) {
-                match row_cells(&piece.bytes) {
+                match header(&piece.bytes) {
                     Ok(columns) => self.header = Some(columns),
                     Err(reason) => {
                         return Some(Err(io::Error::new(
@@ -207,21 +236,16 @@ impl Rows {
         }
         let fields = match &self.header {
             Some(columns) => csv_row(columns, &piece.bytes)?,
-            None => {
-                mended::object(&piece.bytes).map_err(|e| format!("row is no JSON object: {e}"))?
-            }
+            None => json_row(&piece.bytes)?,
         };
         let (kind, ts, body) = self.parts(fields)?;
         let mut body = Fields(body);
         let bad = |reason, fields: &Fields| Unread { reason, fields: Some(fields.clone()) };
-        let own = body.get("ts").cloned();
-        let told = |value: &Value| match value {
-            Value::String(text) => !text.trim().is_empty() && !NOBODY.contains(&text.trim()),
-            value => !value.is_null(),
+        let ts = match ts.filter(is_told) {
+            Some(ts) => Timestamp::from_value(&ts).map(Some).map_err(|e| format!("ts is {e}")),
+            None => time_of(&body),
         };
-        let given = ts.or(own).filter(told);
-        let ts = given.as_ref().map(Timestamp::from_value).transpose();
-        let ts = ts.map_err(|e| bad(format!("ts is {e}"), &body))?;
+        let ts = ts.map_err(|reason| bad(reason, &body))?;
         if self.shaped {
             // Of a body that cannot be shaped, what it was before counts.
             let before = body.clone();
@@ -230,23 +254,37 @@ impl Rows {
         Ok(Row { number: self.number, kind, ts, body })
     }
 
-    /// `{"kind", "ts", "body": {…}}`, or a bare body of the kind that was told. (A sql body has
-    /// a `kind` and an api body a `body` of their own; neither is an object beside a kind.)
+    /// `{"kind", "ts", "body": {…}}`, the same without a kind where it was told, or a bare body
+    /// of the kind that was told. (A sql body has a `kind` and an api body a `body` of their own;
+    /// neither is an object beside a kind, and an api body is known by its method and path.)
     fn parts(&self, mut row: Map<String, Value>) -> Result<Parts, String> {
-        let named = row.get("kind").and_then(Value::as_str).and_then(|k| k.parse().ok());
-        let wrapped = row.get("body").is_some_and(Value::is_object);
-        if let (Some(kind), true) = (named, wrapped) {
+        let name = row.get("kind").and_then(Value::as_str).map(str::to_owned);
+        let named = name.as_deref().map(str::parse::<Kind>);
+        let holds_body = row.get("body").is_some_and(Value::is_object);
+        // What is under `body` may be the row's body, or a request's.
+        let own = |field: &&str| *field != "body" || !holds_body;
+        let says = |fields: &&[&str]| fields.iter().any(|f| own(f) && row.contains_key(*f));
+        let bare = |kind: Kind| essential(kind).iter().all(says);
+        let told = self.kind.filter(|kind| named.is_none() && !bare(*kind));
+        let wrapped = match &named {
+            Some(Ok(kind)) if holds_body => Some(*kind),
+            _ => told.filter(|_| holds_body),
+        };
+        if let Some(kind) = wrapped {
             let ts = row.remove("ts");
             let Some(Value::Object(body)) = row.remove("body") else {
                 return Err("body is no object".to_owned());
             };
             return Ok((kind, ts, body));
         }
-        match self.kind {
-            Some(kind) => Ok((kind, None, row)),
-            None => Err("row names no kind: tell the kind of its bodies with --kind, or write \
-                         {\"kind\": …, \"ts\": …, \"body\": {…}}"
-                .to_owned()),
+        match (self.kind, named) {
+            (Some(kind), _) => Ok((kind, None, row)),
+            (None, Some(Err(unknown))) if holds_body => Err(unknown),
+            (None, _) => {
+                Err("row names no kind: tell the kind of its bodies with --kind, or write \
+                              {\"kind\": …, \"ts\": …, \"body\": {…}}"
+                    .to_owned())
+            }
         }
     }
 }
@@ -258,11 +296,40 @@ fn row_cells(bytes: &[u8]) -> Result<Vec<String>, String> {
     cells(text.trim_start_matches('\u{feff}'))
 }
 
+/// The names of the columns.
+fn header(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let columns: Vec<String> =
+        row_cells(bytes)?.into_iter().map(|column| column.trim().to_owned()).collect();
+    let mut seen = BTreeSet::new();
+    // A column without a name (an index that somebody exported too) is left out.
+    for column in columns.iter().filter(|column| !column.is_empty()) {
+        if !seen.insert(column) {
+            return Err(format!("column {column:?} is there twice: rename one of them"));
+        }
+    }
+    if let [only] = columns.as_slice()
+        && let Some(other) = only.chars().find(|c| matches!(c, ';' | '\t' | '|'))
+    {
+        return Err(format!("columns are separated by {other:?}: write commas"));
+    }
+    Ok(columns)
+}
+
+fn json_row(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+    mended::object(bytes).map_err(|e| {
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return "row is a JSON array: write one object a line (jq -c '.[]')".to_owned();
+        }
+        format!("row is no JSON object: {e}")
+    })
+}
+
 /// Empty cells are absent fields.
 fn csv_row(columns: &[String], bytes: &[u8]) -> Result<Map<String, Value>, Unread> {
     let cells = row_cells(bytes)?;
     let count = cells.len();
-    let filled = columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
+    let named = columns.iter().zip(cells).filter(|(column, _)| !column.is_empty());
+    let filled = named.filter(|(_, cell)| !cell.is_empty());
     let fields = filled.map(|(column, cell)| (column.clone(), Value::String(cell))).collect();
     if count != columns.len() {
         let reason = format!("row has {count} columns, its header {}", columns.len());
@@ -272,70 +339,4 @@ fn csv_row(columns: &[String], bytes: &[u8]) -> Result<Map<String, Value>, Unrea
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
-
-    fn read(name: &str, bytes: &[u8], kind: Option<Kind>) -> Vec<Result<Row, BadRow>> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        Recording::File(path).rows(kind, 1000).unwrap().map(Result::unwrap).collect()
-    }
-
-    #[test]
-    fn wrapped_rows_and_bare_bodies_are_read() {
-        let text = "{\"kind\":\"api\",\"ts\":1,\"body\":{\"method\":\"GET\",\"path\":\"/\",\"body\":\"x\"}}\n\n\
-                    {\"kind\":\"query\",\"text\":\"select 1\",\"ts\":2}";
-        let found = read("r.jsonl", text.as_bytes(), Some(Kind::Sql));
-        let told: Vec<_> = found
-            .iter()
-            .map(|r| r.as_ref().map(|r| (r.number, r.kind, r.ts.map(Timestamp::micros))))
-            .collect();
-        assert_eq!(
-            told,
-            [Ok((1, Kind::Api, Some(1_000_000))), Ok((2, Kind::Sql, Some(2_000_000)))]
-        );
-    }
-
-    #[test]
-    fn csv_rows_are_bodies_with_numbers_where_the_kind_has_them() {
-        let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
-        gz.write_all(b"ts,user,action,bytes\n2010-01-02T06:55:16,u1,\"file\ncopy\",42\n,u2,x,\n")
-            .unwrap();
-        let found = read("r.csv.gz", &gz.finish().unwrap(), Some(Kind::Data));
-        let first = found[0].as_ref().unwrap();
-        assert_eq!(first.body.get("bytes"), Some(&Value::from(42)));
-        assert_eq!(first.body.get("action"), Some(&Value::from("file\ncopy")));
-        assert_eq!(found[1].as_ref().unwrap().body.get("bytes"), None);
-        assert_eq!(found[1].as_ref().unwrap().ts, None);
-    }
-
-    #[test]
-    fn bad_rows_are_told_by_number_and_the_good_ones_go_on() {
-        let long = format!("{{\"text\":\"{}\"}}", "x".repeat(2000));
-        let text = format!(
-            "{{\"text\":\n[]\n{{\"text\":\"a\",\"ts\":\"soon\"}}\n{long}\n{{}}\n{{\"text\":\"a\"}}\n"
-        );
-        let found = read("r.jsonl", text.as_bytes(), Some(Kind::Sql));
-        let bad: Vec<_> = found.iter().filter_map(|r| r.as_ref().err()).map(|b| b.number).collect();
-        assert_eq!((bad, found.len()), (vec![1, 2, 3, 4, 5], 6));
-        let unknown = read("r.jsonl", b"{\"text\":\"a\"}\n", None);
-        assert!(unknown[0].as_ref().unwrap_err().reason.contains("--kind"));
-    }
-
-    #[test]
-    fn a_truncated_archive_is_an_error_and_no_end() {
-        let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
-        for n in 0..1000 {
-            writeln!(gz, "{{\"text\":\"row {n}\"}}").unwrap();
-        }
-        let bytes = gz.finish().unwrap();
-        let cut = Cow::Owned(bytes[..bytes.len() - 20].to_vec());
-        let recording = Recording::Built { name: "x".into(), bytes: cut };
-        let mut rows = recording.rows(Some(Kind::Sql), 1000).unwrap();
-        assert!(rows.any(|row| row.is_err()));
-        assert!(rows.next().is_none());
-    }
-}
+mod tests;

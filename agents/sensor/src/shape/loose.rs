@@ -53,7 +53,7 @@ const NEEDED: &[&str] = &["event", "action", "extension"];
 
 /// What stands for a number that nobody took.
 const NO_NUMBER: &[&str] =
-    &["-", "(null)", "n/a", "null", "none", "nan", "inf", "-inf", "infinity", "-infinity"];
+    &["-", "(null)", "\\n", "n/a", "null", "none", "nan", "inf", "-inf", "infinity", "-infinity"];
 
 /// Numbers that have fractions; all others count something.
 const FRACTIONS: &[&str] = &["duration", "duration_ms", "cpu_pct"];

@@ -45,6 +45,14 @@ pub(super) struct Tally {
     pub(super) ts_missing: u64,
 }
 
+impl Tally {
+    /// So many events became dead letters because the server takes nothing so large.
+    pub(super) fn refused(&mut self, events: u64) {
+        self.rejected += events;
+        self.events = self.events.saturating_sub(events);
+    }
+}
+
 /// The statuses of all tails of a process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<BTreeMap<PathBuf, Status>>>);

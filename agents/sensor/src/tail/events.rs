@@ -6,10 +6,11 @@ use crate::{
     envelope::{Bounds, Refused, dead_letter, publish},
     lines::{Piece, What},
     parse::{Found, Parsed, Parser},
+    publisher::Placed,
 };
 use magsentinel_bus_schema::{Event, Id, Kind, SCHEMA_VERSION, Source, Tenant, Timestamp};
 use magsentinel_runtime::stage::Publish;
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 /// Reads the pieces of one tail.
 #[derive(Debug)]
@@ -32,20 +33,31 @@ impl Reader {
         Self { tenant: tenant.clone(), source, parser, bounds }
     }
 
-    /// The messages of some pieces, in order, and what they add to the status.
+    /// Takes in the header of a file that is read on from a later place.
+    pub(super) fn header(&mut self, lines: &[String], now: Timestamp) {
+        for line in lines {
+            // It holds no events, and was told of when it was read first.
+            drop(self.parser.line(line, now));
+        }
+    }
+
+    /// The messages of some pieces of one file, in order, and what they add to the status.
     pub(super) fn read(
         &mut self,
         pieces: &[Piece],
+        file: &Path,
         fingerprint: &str,
         now: Timestamp,
-    ) -> (Vec<Publish>, Tally) {
+    ) -> (Vec<Placed>, Tally) {
+        self.source.name = file.display().to_string();
         let mut batch = Vec::new();
         let mut tally = Tally::default();
         for piece in pieces {
             tally.lines += 1;
             let refused = match self.piece(piece, fingerprint, now, &mut tally) {
-                Ok(mut messages) => {
-                    batch.append(&mut messages);
+                Ok(messages) => {
+                    let at = piece.offset;
+                    batch.extend(messages.into_iter().map(|message| Placed { message, at }));
                     continue;
                 }
                 Err(reason) => reason,
@@ -55,12 +67,13 @@ impl Reader {
                 name: &self.source.name,
                 fingerprint,
                 at: piece.offset,
+                event: None,
                 bytes: &piece.bytes,
                 len: piece.end - piece.offset,
                 reason: &refused,
             };
             match dead_letter(&self.tenant, &refused, now) {
-                Ok(letter) => batch.push(letter),
+                Ok(message) => batch.push(Placed { message, at: piece.offset }),
                 Err(error) => tracing::error!(%error, "dead letter cannot be written"),
             }
         }

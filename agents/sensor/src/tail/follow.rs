@@ -3,9 +3,10 @@
 use super::{
     identity::{Head, between, find_rest, fingerprint},
     position::Position,
+    series::newer_beside,
 };
 use crate::{
-    Config, From, Tail,
+    Config, Format, From, Tail,
     lines::{Framing, Lines, Piece},
 };
 use std::{
@@ -28,9 +29,17 @@ pub struct Step {
     pub more: bool,
     /// Bytes of the file that are not yet read, or not yet part of a complete line.
     pub lag_bytes: u64,
+    /// The header of a file (its first lines, where they begin with `#`) of which the reading goes
+    /// on at a later place.
+    pub header: Vec<String>,
     /// What an operator should know: lines that may be lost.
     pub warning: Option<String>,
+    /// What an operator may want to change.
+    pub hint: Option<String>,
 }
+
+/// Time between two looks for a file that was written since the followed one was.
+const BESIDE_EVERY: Duration = Duration::from_secs(30);
 
 /// Follows one path.
 #[derive(Debug)]
@@ -48,6 +57,14 @@ pub struct Follower {
     last: Option<Position>,
     /// The stored position was looked for already.
     resumed: bool,
+    /// Files beside it are no rotated ones of it, but members of the same series.
+    alone: bool,
+    /// Lines cannot be understood without their file's header.
+    headed: bool,
+    header: Vec<String>,
+    /// When files beside it are looked at next; `None` when that was told or is of no use.
+    beside: Option<Instant>,
+    names_change: bool,
 }
 
 #[derive(Debug)]
@@ -80,7 +97,29 @@ impl Follower {
             queue: VecDeque::new(),
             last: stored,
             resumed: false,
+            alone: false,
+            headed: tail.format == Format::Zeek,
+            header: Vec::new(),
+            beside: None,
+            names_change: tail.format == Format::Postgres,
         }
+    }
+
+    /// For a member of a series: what was rotated is not looked for in the files beside it.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, names_change: false, ..self }
+    }
+
+    /// Gives out what is left of a file that nobody writes to any more.
+    pub fn leave(&mut self) -> Step {
+        let mut step = Step::default();
+        if let Some(mut open) = self.open.take() {
+            open.lines.finish(&mut step.pieces);
+            step.position = Some(Position { left: true, ..self.position(&open) });
+            self.last.clone_from(&step.position);
+        }
+        step
     }
 
     /// Reads what is there, at most `read_bytes_max`. `now` only measures how long a file that
@@ -91,6 +130,7 @@ impl Follower {
             self.open_next(&mut step)?;
         }
         let Some(mut open) = self.open.take() else { return Ok(step) };
+        step.header = std::mem::take(&mut self.header);
         let done = self.read(&mut open, now, &mut step);
         step.position = Some(self.position(&open));
         self.last.clone_from(&step.position);
@@ -124,16 +164,36 @@ impl Follower {
         };
         if !replaced {
             open.left_since = None;
+            step.hint = self.hint(open, now)?;
             return Ok(false);
         }
         let since = *open.left_since.get_or_insert(now);
         if !open.abandoned && now.duration_since(since) < self.rotate_wait {
             return Ok(false);
         }
-        self.queue = between(&self.path, &open.file.metadata()?)?.into();
+        if !self.alone {
+            self.queue = between(&self.path, &open.file.metadata()?)?.into();
+        }
         open.lines.finish(&mut step.pieces);
         step.more = true;
         Ok(true)
+    }
+
+    /// A quiet file beside which another grows: PostgreSQL's rotation makes new names. Told once.
+    fn hint(&mut self, open: &Open, now: Instant) -> io::Result<Option<String>> {
+        if !self.names_change || self.beside.is_some_and(|next| now < next) {
+            return Ok(None);
+        }
+        self.beside = Some(now + BESIDE_EVERY);
+        let newer = newer_beside(&self.path, open.file.metadata()?.modified()?)?;
+        self.names_change = newer.is_none();
+        Ok(newer.map(|newer| {
+            format!(
+                "{} was written since: if the server has moved on to it (log_filename), name the \
+                 folder or a pattern instead of this file",
+                newer.display()
+            )
+        }))
     }
 
     /// The file was emptied (copytruncate), or overwritten. What was not read before may stand
@@ -141,7 +201,7 @@ impl Follower {
     fn emptied(&mut self, open: &mut Open, step: &mut Step) -> io::Result<bool> {
         let position = self.position(open);
         step.more = true;
-        if let Some(copy) = find_rest(&position)? {
+        if let Some(copy) = self.find_rest(&position)? {
             let file = File::open(&copy)?;
             open.inode = file.metadata()?.ino();
             open.file = file;
@@ -169,11 +229,11 @@ impl Follower {
             self.resumed = true;
             return Ok(());
         }
-        let Some(rotated) = self.queue.front() else {
-            self.open = found(self.open_file(&self.path, None))?;
+        let Some(rotated) = self.queue.front().cloned() else {
+            self.open = found(self.open_file(&self.path.clone(), None))?;
             return Ok(());
         };
-        match found(self.open_file(rotated, None))? {
+        match found(self.open_file(&rotated, None))? {
             Some(open) => self.open = Some(Open { abandoned: true, ..open }),
             None => {
                 step.warning = Some(format!("{} holds no complete line", rotated.display()));
@@ -187,10 +247,11 @@ impl Follower {
     /// First look at a file that was never read.
     fn begin(&mut self) -> io::Result<()> {
         // A file that is not there yet, or has no line yet, is read from its start later on.
-        if let Some(mut open) = found(self.open_file(&self.path, None))? {
+        if let Some(mut open) = found(self.open_file(&self.path.clone(), None))? {
             if self.from == From::End {
                 open.read_at = last_line_end(&open.file)?;
                 open.lines = self.lines(open.read_at);
+                self.header = self.header_of(&open.file)?;
             }
             self.open = Some(open);
         }
@@ -200,10 +261,12 @@ impl Follower {
     /// First look at a file that was read before the restart.
     fn resume(&mut self, stored: &Position, step: &mut Step) -> io::Result<()> {
         if self.is_at_path(stored)? {
-            self.open = self.open_file(&self.path, Some(stored))?;
+            self.open = self.open_file(&self.path.clone(), Some(stored))?;
             return Ok(());
         }
-        match find_rest(stored)? {
+        match self.find_rest(stored)? {
+            // It was read to its end, so nothing of it is missing.
+            None if stored.left => step.more = true,
             Some(rest) => self.open = self.open_file(&rest, Some(stored))?,
             None => {
                 step.warning = Some(
@@ -217,6 +280,11 @@ impl Follower {
         Ok(())
     }
 
+    /// Where the rest of a file that is no longer at its path may be.
+    fn find_rest(&self, position: &Position) -> io::Result<Option<PathBuf>> {
+        if self.alone { Ok(None) } else { find_rest(position) }
+    }
+
     fn is_at_path(&self, stored: &Position) -> io::Result<bool> {
         let Some(file) = found(File::open(&self.path).map(Some))? else { return Ok(false) };
         let head = Head { len: stored.head_len, hash: stored.head.clone() };
@@ -224,10 +292,11 @@ impl Follower {
     }
 
     /// Opens a file at its start, or where a position says; `None` while it has no first line.
-    fn open_file(&self, path: &Path, at: Option<&Position>) -> io::Result<Option<Open>> {
+    fn open_file(&mut self, path: &Path, at: Option<&Position>) -> io::Result<Option<Open>> {
         let file = File::open(path)?;
         let inode = file.metadata()?.ino();
         if let Some(p) = at {
+            self.header = self.header_of(&file)?;
             return Ok(Some(Open {
                 file,
                 inode,
@@ -240,9 +309,10 @@ impl Follower {
                 abandoned: false,
             }));
         }
-        let Some(head) = Head::of(&file)? else { return Ok(None) };
-        // The same beginning in the same file a second time is a new file all the same.
-        let again = self.last.as_ref().filter(|l| l.inode == inode && l.head == head.hash);
+        let Some(head) = Head::of(&file, self.framing)? else { return Ok(None) };
+        // The same beginning a second time is a new file all the same. (Its inode need not be the
+        // last one's: that may be the one of a copy.)
+        let again = self.last.as_ref().filter(|l| l.head == head.hash);
         let generation = again.map_or(0, |last| last.generation + 1);
         let fingerprint = fingerprint(inode, &head, generation);
         let lines = self.lines(0);
@@ -259,6 +329,10 @@ impl Follower {
         }))
     }
 
+    fn header_of(&self, file: &File) -> io::Result<Vec<String>> {
+        if self.headed { header_of(file) } else { Ok(Vec::new()) }
+    }
+
     fn lines(&self, offset: u64) -> Lines {
         Lines::new(self.framing, self.line_bytes_max, offset)
     }
@@ -272,8 +346,19 @@ impl Follower {
             generation: open.generation,
             fingerprint: open.fingerprint.clone(),
             offset: open.lines.offset(),
+            left: false,
         }
     }
+}
+
+/// The first lines of a file that begin with `#`.
+fn header_of(file: &File) -> io::Result<Vec<String>> {
+    let mut bytes = vec![0; 64 * 1024];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    let lines = bytes.split_inclusive(|b| *b == b'\n');
+    let header = lines.take_while(|line| line.starts_with(b"#") && line.ends_with(b"\n"));
+    Ok(header.map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect())
 }
 
 /// What is not there is no failure.

@@ -2,6 +2,7 @@
 //! second, and a file that was emptied and begun again keeps only its inode.
 
 use super::position::{Position, hex};
+use crate::lines::{Framing, Lines, What};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, Metadata},
@@ -11,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-/// Most bytes of a file's beginning that identify it: its first line, or this many.
+/// Most bytes of a file's beginning that identify it: up to its first record, or this many.
 const HEAD_BYTES_MAX: usize = 1024;
 
 /// Files that no longer hold lines.
@@ -25,11 +26,16 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Of a file's first line; `None` as long as it has no complete one.
-    pub(super) fn of(file: &File) -> io::Result<Option<Self>> {
+    /// Of a file up to its first record; `None` as long as it has no complete one. Lines that
+    /// begin with `#` are a header, which every file of a log may have in common, and so may be
+    /// the first line of a CSV record.
+    pub(super) fn of(file: &File, framing: Framing) -> io::Result<Option<Self>> {
         let bytes = beginning(file, HEAD_BYTES_MAX)?;
-        let line = bytes.iter().position(|b| *b == b'\n').map(|at| at + 1);
-        let len = line.or((bytes.len() == HEAD_BYTES_MAX).then_some(HEAD_BYTES_MAX));
+        let mut pieces = Vec::new();
+        Lines::new(framing, HEAD_BYTES_MAX, 0).push(&bytes, &mut pieces);
+        let first = pieces.iter().find(|p| p.what != What::Line || !p.bytes.starts_with(b"#"));
+        let end = first.and_then(|piece| usize::try_from(piece.end).ok());
+        let len = end.or((bytes.len() == HEAD_BYTES_MAX).then_some(HEAD_BYTES_MAX));
         Ok(len.map(|len| Self::hashed(bytes.get(..len).unwrap_or(&bytes))))
     }
 

@@ -25,6 +25,9 @@ pub struct Position {
     pub fingerprint: String,
     /// Everything before this offset is published.
     pub offset: u64,
+    /// It was read to its end and left for a newer one of its series.
+    #[serde(default)]
+    pub left: bool,
 }
 
 /// The stored positions of one sensor: a small file for each followed path.
@@ -63,6 +66,26 @@ impl Positions {
             io::Error::new(io::ErrorKind::InvalidData, why)
         })?;
         Ok(Some(position))
+    }
+
+    /// Whether a series was followed before.
+    #[must_use]
+    pub fn is_marked(&self, series: &Path) -> bool {
+        self.file(series).with_extension("series").exists()
+    }
+
+    /// Notes that a series is followed from now on.
+    pub fn mark(&self, series: &Path) -> io::Result<()> {
+        File::create(self.file(series).with_extension("series"))?.sync_all()?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    /// Forgets the position of a file that is no more.
+    pub fn forget(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(self.file(path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Stores a position: when this returns, it survives a power cut, and at no time is there
@@ -106,6 +129,7 @@ mod tests {
             generation: 0,
             fingerprint: "f".into(),
             offset: 10,
+            left: false,
         };
         positions.save(&position).unwrap();
         position.offset = 20;

@@ -23,8 +23,10 @@ pub(super) struct Record {
 }
 
 /// Columns of csvlog: 23 up to version 12, 24 in 13 (`backend_type`), 26 since 14
-/// (`leader_pid`, `query_id`). Later versions may add some at the end.
+/// (`leader_pid`, `query_id`). Later versions may add some at the end. With still more, the
+/// record is two of which the first was cut.
 const CSV_COLUMNS_MIN: usize = 23;
+const CSV_COLUMNS_MAX: usize = 32;
 
 impl Record {
     /// Reads a line of jsonlog.
@@ -34,17 +36,31 @@ impl Record {
         record.checked("jsonlog")
     }
 
-    /// Reads a record of csvlog.
-    pub(super) fn from_csv(text: &str) -> Result<Self, Reject> {
+    /// Reads a record of csvlog. `columns` is the most that a record of this log had before.
+    pub(super) fn from_csv(text: &str, columns: &mut usize) -> Result<Self, Reject> {
         let row = cells(text)
             .map_err(|e| Reject::new(format!("record is no csvlog record, or was cut: {e}")))?;
-        if row.len() < CSV_COLUMNS_MIN {
+        let least = CSV_COLUMNS_MIN.max(*columns);
+        if !(least..=CSV_COLUMNS_MAX).contains(&row.len()) {
             return Err(Reject::new(format!(
-                "csvlog record has {} columns, at least {CSV_COLUMNS_MIN} are due: it was cut",
+                "csvlog record has {} columns, {least} to {CSV_COLUMNS_MAX} are due: it was cut, or \
+                 this is neither csvlog nor jsonlog (see log_destination)",
                 row.len()
             )));
         }
         let column = |n: usize| row.get(n).cloned().unwrap_or_default();
+        // Where a record was cut and the next one follows at once, the columns do not fit.
+        let digits =
+            |n: usize| !column(n).is_empty() && column(n).bytes().all(|b| b.is_ascii_digit());
+        let state = column(12);
+        let is_state = state.len() == 5 && state.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !digits(3) || !digits(6) || !is_state || !is_time(&column(0)) {
+            return Err(Reject::new(
+                "csvlog record has no time, process id, line number or SQLSTATE in its place: a \
+                 record was cut",
+            ));
+        }
+        *columns = row.len();
         let from = column(4);
         let host = from.rsplit_once(':').map_or(from.as_str(), |(host, _)| host);
         let record = Self {
@@ -55,7 +71,7 @@ impl Record {
             remote_host: host.to_owned(),
             session_id: column(5),
             error_severity: column(11),
-            state_code: column(12),
+            state_code: state,
             message: column(13),
             detail: column(14),
             context: column(18),
@@ -84,4 +100,12 @@ impl Record {
         let foreign = ["PL/Python", "PL/Perl", "PL/Tcl"];
         first.ends_with(" at RAISE") || foreign.iter().any(|l| first.starts_with(l))
     }
+}
+
+/// `2026-11-21 10:00:00.250 UTC`: its shape.
+fn is_time(text: &str) -> bool {
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let rest = shape.strip_prefix("0000-00-00 00:00:00").unwrap_or("0");
+    let zone = rest.rsplit_once(' ').map(|(_, zone)| zone);
+    zone.is_some_and(|zone| !zone.is_empty()) && rest.starts_with(['.', ' '])
 }

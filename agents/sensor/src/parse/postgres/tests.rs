@@ -1,8 +1,8 @@
 use super::*;
 use serde_json::{Value, json};
 
-fn parser(csv: bool) -> Parser {
-    Parser::new(csv, Zone::named("UTC").unwrap(), 16)
+fn parser() -> Parser {
+    Parser::new(Zone::named("UTC").unwrap(), 16)
 }
 
 fn record(severity: &str, message: &str, more: Value) -> String {
@@ -39,7 +39,7 @@ fn skipped(parser: &mut Parser, line: &str) -> &'static str {
 #[test]
 fn a_statement_is_a_sql_event_and_a_read_without_rows() {
     let line = record("LOG", "statement: SELECT * FROM public.users WHERE id = 7", json!({}));
-    let found = parser(false).line(&line).unwrap();
+    let found = parser().line(&line).unwrap();
     let Parsed::Events(found) = found else { panic!("{found:?}") };
     assert_eq!(found[0].ts, Some("2026-11-21T10:00:00.25Z".parse().unwrap()));
     assert_eq!(
@@ -62,7 +62,7 @@ fn a_statement_is_a_sql_event_and_a_read_without_rows() {
 
 #[test]
 fn extended_protocol_lines_carry_parameters_and_are_not_counted_thrice() {
-    let mut p = parser(false);
+    let mut p = parser();
     let more = json!({"detail": "Parameters: $1 = '7'"});
     let line = record("LOG", "duration: 1.5 ms  execute S_1: SELECT 1 + $1", more);
     let found = events(&mut p, &line);
@@ -93,12 +93,12 @@ fn extended_protocol_lines_carry_parameters_and_are_not_counted_thrice() {
 fn a_failed_statement_tells_its_sqlstate_and_reads_nothing() {
     let more = json!({"state_code": "42601", "statement": "SELECT * FROM users WHERE id = ''' "});
     let line = record("ERROR", "unterminated quoted string", more);
-    let found = events(&mut parser(false), &line);
+    let found = events(&mut parser(), &line);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].1["error"], "42601");
     assert_eq!(found[0].1["text"], "SELECT * FROM users WHERE id = ''' ");
     let bare = record("FATAL", "terminating connection", json!({}));
-    assert_eq!(skipped(&mut parser(false), &bare), "error_without_statement");
+    assert_eq!(skipped(&mut parser(), &bare), "error_without_statement");
 }
 
 fn plan(text: &str, plan: Value) -> String {
@@ -108,7 +108,7 @@ fn plan(text: &str, plan: Value) -> String {
 
 #[test]
 fn a_plan_adds_the_rows_and_no_second_statement() {
-    let mut p = parser(false);
+    let mut p = parser();
     let text = "SELECT * FROM users; SELECT * FROM cards";
     let scan = |table: &str, rows: Value| {
         json!({"Node Type": "Limit", "Actual Rows": rows, "Actual Loops": 1, "Plans": [
@@ -130,7 +130,7 @@ fn a_plan_adds_the_rows_and_no_second_statement() {
 
 #[test]
 fn without_plain_lines_every_plan_tells_its_statement() {
-    let mut p = parser(false);
+    let mut p = parser();
     let node = json!({"Node Type": "Seq Scan", "Relation Name": "users", "Actual Rows": 3});
     for _ in 0..2 {
         let found = events(&mut p, &plan("SELECT * FROM users", node.clone()));
@@ -152,7 +152,7 @@ fn without_plain_lines_every_plan_tells_its_statement() {
 
 #[test]
 fn audit_lines_carry_rows_when_the_server_logs_them() {
-    let mut p = parser(false);
+    let mut p = parser();
     let audit = "AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.users,\"SELECT a, \"\"b\"\" FROM \
                  users\",<none>";
     let found = events(&mut p, &record("LOG", &format!("{audit},42"), json!({})));
@@ -168,7 +168,7 @@ fn audit_lines_carry_rows_when_the_server_logs_them() {
 
 #[test]
 fn what_a_function_raises_is_not_believed() {
-    let mut p = parser(false);
+    let mut p = parser();
     let raised = json!({"context": "PL/pgSQL function inline_code_block line 1 at RAISE"});
     for message in [
         "statement: SELECT * FROM users",
@@ -183,7 +183,7 @@ fn what_a_function_raises_is_not_believed() {
 #[test]
 fn pg_dump_is_told_from_other_copies() {
     let copy = "statement: COPY public.users (id, mail) TO stdout;";
-    let mut p = parser(false);
+    let mut p = parser();
     assert_eq!(events(&mut p, &record("LOG", copy, json!({})))[1].1["action"], "copy_to");
     let more = json!({"application_name": "pg_dump"});
     let found = events(&mut p, &record("LOG", copy, more));
@@ -203,23 +203,23 @@ fn csvlog_of_every_version_is_read() {
     for last in
         ["", ",\"client backend\"", ",\"client backend\",,0", ",\"client backend\",,0,\"new\""]
     {
-        let found = events(&mut parser(true), &columns(last));
+        let found = events(&mut parser(), &columns(last));
         assert_eq!(found[0].1["text"], "SELECT \"a\",\n'x' FROM users", "{last}");
         assert_eq!(found[0].1["src_ip"], "::1");
         assert_eq!(found[0].1["application"], "web");
         assert_eq!(found[1].1["resource"], "users");
     }
     let local = columns("").replace("::1:55312", "[local]");
-    assert_eq!(events(&mut parser(true), &local)[0].1.get("src_ip"), None);
+    assert_eq!(events(&mut parser(), &local)[0].1.get("src_ip"), None);
 }
 
 #[test]
 fn lines_cut_in_the_middle_are_rejected_with_a_reason() {
     let whole = record("LOG", "statement: SELECT 1", json!({}));
     for line in [&whole[..40], "{}", "[]", "plain text", "{\"timestamp\":5}"] {
-        assert!(parser(false).line(line).is_err(), "{line}");
+        assert!(parser().line(line).is_err(), "{line}");
     }
     for line in ["a,b,c", "2026-11-21 10:00:00.250 UTC,\"shop\",\"st"] {
-        assert!(parser(true).line(line).unwrap_err().0.contains("cut"), "{line}");
+        assert!(parser().line(line).unwrap_err().0.contains("cut"), "{line}");
     }
 }

@@ -11,6 +11,7 @@ struct Log {
     stored: Option<Position>,
     now: Instant,
     warnings: Vec<String>,
+    hints: Vec<String>,
 }
 
 impl Log {
@@ -21,7 +22,16 @@ impl Log {
         let tail = Tail { from, ..Tail::new(Format::Postgres, &path) };
         let follower = Follower::new(&config, &tail, None);
         let now = Instant::now();
-        Self { _dir: dir, path, config, follower, stored: None, now, warnings: vec![] }
+        Self {
+            _dir: dir,
+            path,
+            config,
+            follower,
+            stored: None,
+            now,
+            warnings: vec![],
+            hints: vec![],
+        }
     }
 
     fn write(&self, text: &str) {
@@ -43,6 +53,7 @@ impl Log {
         loop {
             let step = self.follower.step(self.now).unwrap();
             self.warnings.extend(step.warning);
+            self.hints.extend(step.hint);
             for piece in step.pieces {
                 let mark = if piece.what == What::Line { "" } else { "!" };
                 found.push(format!("{mark}{}", String::from_utf8_lossy(&piece.bytes)));
@@ -203,4 +214,24 @@ fn a_file_that_ends_in_the_middle_of_a_line_says_so_when_it_is_left() {
     fs::rename(&log.path, log.beside(".1")).unwrap();
     log.write("2\n");
     assert_eq!(log.read_later(), ["!cut", "2"]);
+}
+
+#[test]
+fn a_quiet_file_beside_which_another_grows_is_told_of_once() {
+    let mut log = Log::new("postgresql-1.json", From::Start);
+    log.write("1\n");
+    assert_eq!(log.read(), ["1"]);
+    let other = log.path.with_file_name("postgresql-2.json");
+    log.write_to(&other, "2\n");
+    log.write_to(&log.path.with_file_name("postgresql-2.log"), "2\n");
+    log.now += BESIDE_EVERY;
+    assert_eq!((log.read().len(), log.hints.len()), (0, 0), "both may be written in turn");
+    let later = fs::metadata(&log.path).unwrap().modified().unwrap() + Duration::from_secs(90);
+    fs::File::options().append(true).open(&other).unwrap().set_modified(later).unwrap();
+    for _ in 0..3 {
+        log.now += BESIDE_EVERY;
+        assert_eq!(log.read(), [] as [&str; 0]);
+    }
+    assert_eq!(log.hints.len(), 1);
+    assert!(log.hints[0].contains("postgresql-2.json"), "{:?}", log.hints);
 }

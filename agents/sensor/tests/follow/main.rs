@@ -5,97 +5,21 @@
     reason = "a test fails by panicking, in its own functions too"
 )]
 
-use magsentinel_bus_schema::{
-    DeadLetter, Event, Id, Kind, Limits, Subject, Tenant, Timestamp, decode,
-};
-use magsentinel_runtime::{settings::Span, stage::Publish};
+mod bus;
+mod rotation;
+mod series;
+
+use bus::Bus;
+use magsentinel_bus_schema::{Event, Kind, Tenant, Timestamp};
+use magsentinel_runtime::settings::Span;
 use magsentinel_sensor::{
-    Board, Config, Format, From, PublishError, Publisher, Replay, Tail,
+    Board, Config, Format, From, Replay, Tail,
+    publisher::{DRAIN, PATIENCE},
     replay::{self, pace::Speed, rows::Recording},
     tail,
 };
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tokio::sync::{Notify, watch};
-
-/// A bus that refuses every `fail_every`th batch after it has stored half of it.
-#[derive(Default)]
-struct Bus {
-    fail_every: usize,
-    calls: Mutex<usize>,
-    /// By id, as the server's de-duplication would keep them; and how often each came.
-    stored: Mutex<BTreeMap<Id, (usize, Publish)>>,
-    order: Mutex<Vec<Id>>,
-    changed: Notify,
-}
-
-impl Bus {
-    fn failing(fail_every: usize) -> Arc<Self> {
-        Arc::new(Self { fail_every, ..Self::default() })
-    }
-
-    fn events(&self) -> Vec<Event> {
-        let stored = self.stored.lock().unwrap();
-        let order = self.order.lock().unwrap();
-        let messages = order.iter().map(|id| &stored[id].1);
-        let events = messages.filter(|m| matches!(m.subject, Subject::Event(..)));
-        events.map(|m| decode(&m.payload, None, Limits::default()).unwrap()).collect()
-    }
-
-    fn letters(&self) -> Vec<DeadLetter> {
-        let stored = self.stored.lock().unwrap();
-        let messages = stored.values().map(|(_, m)| m);
-        let letters = messages.filter(|m| matches!(m.subject, Subject::DeadLetter(_)));
-        letters.map(|m| decode(&m.payload, None, Limits::default()).unwrap()).collect()
-    }
-
-    fn len(&self) -> usize {
-        self.stored.lock().unwrap().len()
-    }
-
-    async fn holds(&self, count: usize) {
-        let wait = async {
-            loop {
-                let changed = self.changed.notified();
-                if self.len() >= count {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        let found = tokio::time::timeout(Duration::from_secs(30), wait).await;
-        assert!(found.is_ok(), "{} of {count} messages after 30 s", self.len());
-    }
-}
-
-impl Publisher for Bus {
-    async fn publish(&self, batch: Vec<Publish>) -> Result<(), PublishError> {
-        let fails = {
-            let mut calls = self.calls.lock().unwrap();
-            *calls += 1;
-            self.fail_every > 0 && calls.is_multiple_of(self.fail_every)
-        };
-        let taken = if fails { batch.len() / 2 } else { batch.len() };
-        for message in batch.into_iter().take(taken) {
-            let mut stored = self.stored.lock().unwrap();
-            let entry = stored.entry(message.id).or_insert((0, message.clone()));
-            entry.0 += 1;
-            if entry.0 == 1 {
-                self.order.lock().unwrap().push(message.id);
-            }
-            // The same id must always be the same event.
-            assert_eq!(entry.1.subject, message.subject);
-        }
-        self.changed.notify_waiters();
-        if fails { Err(PublishError("the server is away".into())) } else { Ok(()) }
-    }
-}
+use std::{fs, io::Write, path::Path, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 fn config(dir: &Path, tails: Vec<Tail>) -> Config {
     Config {
@@ -115,13 +39,23 @@ fn append(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-/// Follows until `until` is true of the bus, then stops.
+/// Follows until so many messages are on the bus, then stops.
 async fn follow(config: &Config, bus: &Arc<Bus>, board: &Board, until: usize) {
+    follow_while(config, bus, board, bus.holds(until)).await;
+}
+
+/// Follows until something is done, then stops.
+async fn follow_while(
+    config: &Config,
+    bus: &Arc<Bus>,
+    board: &Board,
+    doing: impl Future<Output = ()>,
+) {
     let (stop, stopped) = watch::channel(false);
     let tenant = Tenant::default();
     let following = tail(config, &tenant, bus, board, stopped);
     let waiting = async {
-        bus.holds(until).await;
+        doing.await;
         stop.send(true).unwrap();
     };
     let (followed, ()) = tokio::join!(following, waiting);
@@ -303,4 +237,71 @@ async fn bad_rows_of_a_recording_become_dead_letters() {
     assert_eq!((told.done, told.rejected), (2, 1));
     assert_eq!((bus.events().len(), bus.letters()[0].seq), (1, 2));
     assert!(bus.events()[0].ts_missing);
+}
+
+#[tokio::test]
+async fn a_message_that_the_server_never_takes_is_a_dead_letter_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let long = request(2).replace("/item/2", &format!("/{}", "x".repeat(3000)));
+    append(&path, &format!("{}{long}{long}{}", request(1), request(4)));
+    let log = Tail { from: From::Start, ..Tail::new(Format::Access, &path) };
+    let config = config(dir.path(), vec![log]);
+    let (bus, board) = (Bus::bounded(2000), Board::default());
+    follow(&config, &bus, &board, 4).await;
+    assert_eq!(paths(&bus), ["/item/1", "/item/4"]);
+    let letters = bus.letters();
+    // The letter would be over the limit too with what it speaks of.
+    let told: Vec<_> = letters.iter().map(|l| (l.subject.as_str(), l.payload.as_str())).collect();
+    assert_eq!(told, [(path.to_str().unwrap(), ""); 2]);
+    assert!(letters.iter().all(|l| l.reason.contains("max_payload")), "{letters:?}");
+    let status = board.read()[&path].clone();
+    assert_eq!((status.events, status.rejected, status.lag_bytes), (2, 2, 0));
+    // The position has moved on: only what is new is published.
+    append(&path, &request(5));
+    follow(&config, &bus, &board, 5).await;
+    assert_eq!(paths(&bus), ["/item/1", "/item/4", "/item/5"]);
+    assert_eq!(bus.most_often(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_seen_and_shutdown_ends_a_tail_and_a_replay_in_the_middle_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    append(&path, &request(1));
+    let log = Tail { from: From::Start, ..Tail::new(Format::Access, &path) };
+    let config = config(dir.path(), vec![log]);
+    let (bus, board) = (Bus::away(), Board::default());
+    let begin = tokio::time::Instant::now();
+    let seen = async {
+        while board.read().get(&path).is_none_or(|status| status.publish_failures < 2) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let trouble = board.read()[&path].trouble.clone().unwrap();
+        assert!(trouble.contains("not confirmed"), "{trouble}");
+    };
+    follow_while(&config, &bus, &board, seen).await;
+    let took = begin.elapsed();
+    assert!(took < PATIENCE * 2 + DRAIN + Duration::from_secs(1), "{took:?}");
+
+    let (stop, stopped) = watch::channel(false);
+    let replay = play(Speed::Flat, false, "run-1");
+    let tenant: Tenant = "replay".parse().unwrap();
+    let playing = replay::replay(&config, &tenant, &replay, &bus, stopped, |told| {
+        if told.publish_failures > 0 {
+            stop.send_replace(true);
+        }
+    });
+    let told = playing.await.unwrap();
+    assert_eq!((told.total, told.done, told.stopped), (3, 0, true));
+}
+
+#[tokio::test]
+async fn rows_that_the_server_never_takes_are_dead_letters_of_a_replay() {
+    let bus = Bus::bounded(3000);
+    let long = "x".repeat(4000);
+    let recording = recording(&[(1000, "a"), (1001, &long), (1002, "c")]);
+    let told = played(&Replay { recording, ..play(Speed::Flat, false, "r") }, &bus).await;
+    assert_eq!((told.done, told.rejected, bus.events().len()), (3, 1, 2));
+    assert_eq!(bus.letters()[0].seq, 2);
 }
