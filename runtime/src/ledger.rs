@@ -97,7 +97,7 @@ pub async fn rows(bus: &Bus) -> Result<Vec<Row>, Error> {
 /// The subjects that a durable reads.
 pub(crate) fn filters_of(bus: &Bus, stream: Stream, info: &Info) -> Vec<String> {
     match info.config.filter_subjects.as_slice() {
-        [] if info.config.filter_subject.is_empty() => stream.subjects(bus.tenant()),
+        [] if info.config.filter_subject.is_empty() => bus.subjects_of(stream),
         [] => vec![info.config.filter_subject.clone()],
         some => some.to_vec(),
     }

@@ -130,21 +130,26 @@ impl Bus {
         names.map(|name| format!("{advisory}.{name}.*")).collect()
     }
 
-    fn config_of(&self, stream: Stream) -> Config {
-        let limits = self.streams.limits(stream);
-        let waits = matches!(stream, Stream::Ingest | Stream::Decisions);
-        // Each id costs about 230 bytes of server memory while it is remembered.
-        let window = Duration::from_secs(if stream == Stream::Decisions { 600 } else { 30 });
-        let max_age = limits.age_max.map_or(Duration::ZERO, Span::get);
+    /// Everything that a stream captures.
+    pub(crate) fn subjects_of(&self, stream: Stream) -> Vec<String> {
         let mut subjects = stream.subjects(&self.tenant);
         if stream == Stream::DeadLetter {
             // A consumer that crashes its process at every attempt cannot speak for itself:
             // the server's advisory does.
             subjects.extend(self.advisories());
         }
+        subjects
+    }
+
+    fn config_of(&self, stream: Stream) -> Config {
+        let limits = self.streams.limits(stream);
+        let waits = matches!(stream, Stream::Ingest | Stream::Decisions);
+        // Each id costs about 230 bytes of server memory while it is remembered.
+        let window = Duration::from_secs(if stream == Stream::Decisions { 600 } else { 30 });
+        let max_age = limits.age_max.map_or(Duration::ZERO, Span::get);
         Config {
             name: stream.name(&self.tenant),
-            subjects,
+            subjects: self.subjects_of(stream),
             retention: match stream {
                 Stream::Ingest => RetentionPolicy::WorkQueue,
                 _ => RetentionPolicy::Limits,
