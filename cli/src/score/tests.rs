@@ -6,7 +6,7 @@ use serde_json::json;
 use std::path::Path;
 
 const GLOBAL: fn() -> Global =
-    || Global { config: None, set: Vec::new(), output: Format::Text, threads: 1 };
+    || Global { config: None, set: Vec::new(), output: Format::Text, threads: 1, mesh: None };
 
 /// What comes back for the bytes of a file, and the error at the end.
 fn score_file(patrol: &str, name: &str, bytes: &[u8], raw_http: bool) -> (Vec<Value>, Result<()>) {

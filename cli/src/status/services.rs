@@ -138,6 +138,7 @@ mod tests {
             waiting_since: None,
             shed: 0,
             unsubscribed: 0,
+            missing: 0,
         }
     }
 
