@@ -4,8 +4,8 @@ No public audit log of a database has sizes and labels, so the world is made her
 with sizes log-normal, working hours, weekends, holidays, growth, month ends and one-off big
 reports on the benign side; and on the other side the ways in which data leaves. Attack sizes follow
 the suggestion in the data's own notes: 10 to 100 times what the user is used to, plus low and
-slow ones. `WORLDS` holds the parameters that training uses and, apart from them, those of the
-evaluation.
+slow ones. `WORLDS` holds the parameters of the evaluation; training draws a world for each account,
+and calibration one for each group of accounts (`drawn`), from wider spans than any of those.
 """
 
 import dataclasses
@@ -34,6 +34,7 @@ class World:
     rows_unknown: float = 0.25  # share of users whose source reports no rows
     tables: int = 40
     attack_share: float = 0.35
+    newcomers: float = 0.0  # share of accounts, beyond the usual, first seen some hours ago
 
 
 WORLDS = {
@@ -110,12 +111,47 @@ def log_between(rng, span):
     return low * (high / low) ** rng.random()
 
 
+# Share of the accounts that training sees from which data leaves.
+TAUGHT_SHARE = 0.75
+
+
+def drawn(rng):
+    """A world by chance: each span lies somewhere within the widest that is thought possible."""
+
+    def span(low, high):
+        return tuple(sorted(log_between(rng, (low, high)) for _ in range(2)))
+
+    def whole(low, high):
+        least, most = span(low, high)
+        return int(least), int(most) + 1
+
+    return World(
+        read_median=span(1, 150),
+        read_sigma=span(0.25, 2.0),
+        analyst_median=span(40, 10_000),
+        batch_median=span(1e3, 3e7),
+        events_per_day=span(4, 160),
+        days=whole(1, 42),
+        excess=span(8, 110),
+        drain=span(3, 13),
+        trickle=(1.0, rng.uniform(1.5, 3.0)),
+        drain_days=whole(3, 14),
+        sweep=span(6, 42),
+        rows_unknown=rng.uniform(0.1, 0.5),
+        tables=rng.randint(20, 120),
+        attack_share=rng.uniform(0.2, 0.45),
+        newcomers=rng.uniform(0.0, 0.3),
+    )
+
+
 class User:
     """One account with habits; `events` fills with dictionaries in order of time."""
 
     def __init__(self, rng, world, number):
         self.rng, self.world, self.number = rng, world, number
         self.role = rng.choices(ROLES, ROLE_SHARE)[0]
+        if world.newcomers and rng.random() < world.newcomers:
+            self.role = "young"
         self.name = f"{self.role}{number}"
         self.shift = rng.choice([-8, -5, 0, 0, 1, 1, 2, 3, 5, 8]) * HOUR
         self.around_clock = self.role in ("service", "etl", "busy") or (
@@ -481,14 +517,20 @@ def hash_of(text):
 
 
 def rows(users, seed, world="train"):
-    """The events of `users` accounts, user after user in order of time."""
+    """The events of `users` accounts, user after user in order of time. Of `drawn`, each account is
+    of a world of its own; of `drawn together`, all are of one."""
     rng = random.Random(seed)
-    made = []
+    made, together = [], drawn(rng) if world == "drawn together" else None
     for number in range(users):
-        user = User(random.Random(rng.getrandbits(64)), WORLDS[world], number)
+        own = random.Random(rng.getrandbits(64))
+        of = WORLDS.get(world) or together or drawn(own)
+        user = User(own, of, number)
         user.live()
         user.events.sort(key=lambda event: event["ts"])
-        share = WORLDS[world].attack_share * (1.8 if user.role in ("young", "busy") else 1.0)
+        share = of.attack_share * (1.8 if user.role in ("young", "busy") else 1.0)
+        if world == "drawn":
+            # Most have an ordinary life first; the more attacks, the more there is to learn.
+            share = TAUGHT_SHARE
         if user.rng.random() < share:
             user.attack()
         for event in user.events:
