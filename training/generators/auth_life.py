@@ -4,9 +4,10 @@ No public record of logins has labels for anything but guessing, so the world is
 Benign life has typing errors, expired passwords, clients that retry an old one for hours, offices
 behind one address, carriers that change addresses, gateways abroad, flights, new laptops, moves,
 night shifts, services and monitors as regular as clocks, and the rush at nine. `auth_attacks`
-adds those who want in. `WORLDS` holds the parameters of the evaluation; training and calibration draw
-a world of its own for each organisation (`drawn`), from wider spans than any of those. `label`, `category`, `attack`, `person`: 1 for an attacker's event, what it does,
-which attack it is, whose life it is.
+adds those who want in. `WORLDS` holds the parameters of the evaluation; training and calibration
+draw a world of its own for each organisation (`drawn`), from wider spans than any of those.
+`label`, `category`, `attack`, `person`: 1 for an attacker's event, what it does, which attack it
+is, whose life it is.
 """
 
 import dataclasses
