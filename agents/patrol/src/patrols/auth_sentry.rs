@@ -234,7 +234,9 @@ impl<P: Past> Patrol for AuthSentry<P> {
         let says = stands_out.says();
         let score = stands_out.of_the_attacker(evidence.score, self.thresholds.medium);
         let found = Finding::weigh(&self.thresholds, score, hits, says);
-        let mut found = Finding::with_sign(found, stands_out.sign(), &self.thresholds)?;
+        // An event without a row of its own is shown another's; its score alone is 0.
+        let sign = stands_out.sign().filter(|_| evidence.score > 0.0);
+        let mut found = Finding::with_sign(found, sign, &self.thresholds)?;
         stands_out.reasons(&mut found.reasons);
         if seen.ts_refused {
             found.reasons.push("its time lies in the future: time of receipt used".to_owned());

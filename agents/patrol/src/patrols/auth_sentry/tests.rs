@@ -195,6 +195,18 @@ fn few_guesses_over_a_day_are_flagged_by_counts_and_a_forgotten_password_is_not(
 }
 
 #[test]
+fn what_names_no_address_is_not_blamed_for_the_guesses_before_it() {
+    let guess = |n: i64| {
+        json!({"ts": START + n, "event": "login_failed", "user": "root", "src_ip": "203.0.113.9"})
+    };
+    let mut all: Vec<Value> = (0..8).map(guess).collect();
+    all.push(json!({"ts": START + 9, "event": "logon", "user": "ann", "host": "pc-7"}));
+    all.push(json!({"ts": START + 10, "event": "session_closed", "user": "ann", "host": "pc-7"}));
+    let verdicts = scored(all);
+    assert!(flagged(&verdicts[7]) && !flagged(&verdicts[8]) && !flagged(&verdicts[9]));
+}
+
+#[test]
 fn who_was_let_in_before_is_not_blamed_for_guesses_beside_them() {
     let office = "84.17.3.1";
     let mut all: Vec<Value> = (0..40i64)
