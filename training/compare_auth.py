@@ -3,7 +3,9 @@
 python train_auth.py … --keep sets.pkl && python compare_auth.py sets.pkl
 
 The recurrent network sees the last events of a key one by one, without counts; the others see the
-state's features. All are trained on the same share of the same rows, and calibrated alike.
+state's features. All are trained on the same share of the same rows, and calibrated alike. Costs are
+those of `costs.py`; state is what a key must keep, where a history is kept for a recurrent network that
+is asked at any time and beside the sets that say what is new.
 """
 
 import argparse
@@ -19,16 +21,21 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+import costs
 import tables
 import train_auth
 from train_data import linear, train
 
-STEPS, HIDDEN, ROWS, SEED = 16, 32, 240_000, 7
+STEPS, HIDDEN, ROWS, SEED = 16, 32, 120_000, 7
+# Bytes of the counts and sketches of a key, and of the sets alone that say what is new.
+STATE, SETS = 448, 144
 # What an event says by itself: outcome, agent, gap, hour, and what is new; no counts.
+COMMON_WIDTH = 38
 COMMON = [*range(1, 13), 25, 30, 31, 32]
-OWN = [34 + at for at in (9, 10, 11, 13, 16, 18)]
+OWN = [COMMON_WIDTH + at for at in (9, 10, 11, 13, 16, 18)]
 USER = [train_auth.USER_FROM + at for at in COMMON]
-USER_OWN = [train_auth.USER_FROM + 34 + at for at in (*range(4, 9), 14, 21, 22, 23, 25, 29, 30, 31)]
+FROM = train_auth.USER_FROM + COMMON_WIDTH
+USER_OWN = [FROM + at for at in (*range(4, 9), 14, 21, 22, 23, 25, 29, 30, 31)]
 PLAIN = [0, *COMMON, *OWN, train_auth.USER_FROM, *USER, *USER_OWN]
 
 
@@ -114,13 +121,17 @@ def train_boosted(part, chosen, labels, weights):
     halves = []
     for by_address in (True, False):
         mine = chosen[part.by_address[chosen] == by_address]
-        trees = HistGradientBoostingClassifier(max_iter=150, max_leaf_nodes=31, random_state=SEED)
+        trees = HistGradientBoostingClassifier(max_iter=100, max_leaf_nodes=31, random_state=SEED)
         halves.append(trees.fit(part.x[mine], labels[mine], sample_weight=weights[mine]))
 
     def logit(one):
-        of_address, of_user = (trees.decision_function(one.x) for trees in halves)
-        return np.where(one.by_address, of_address, of_user)
+        made = np.zeros(len(one.x), np.float32)
+        for by_address, trees in zip((True, False), halves, strict=True):
+            mine = one.by_address == by_address
+            made[mine] = trees.decision_function(one.x[mine]) if mine.any() else 0.0
+        return made
 
+    logit.form = costs.trees(halves[0], part.x.shape[1])
     return logit
 
 
@@ -138,25 +149,33 @@ def main():
         params = train(*given, forward, epochs=12, outputs=2, hidden=train_auth.HIDDEN)
         return lambda one: np.asarray(forward(params, one.x))
 
+    width = part.x.shape[1]
+    forms = {
+        "logistic regression": (costs.layers((width, 2)), STATE),
+        "network on the state": (costs.layers((width, *train_auth.HIDDEN, 2)), STATE),
+        "gradient boosting on the state": (None, STATE),
+        "recurrent, last 16 events": (
+            costs.recurrent(len(PLAIN), STEPS, HIDDEN), SETS + STEPS * len(PLAIN) * 4
+        ),
+    }
     makers = {
         "logistic regression": lambda: plain(linear),
         "network on the state": lambda: plain(train_auth.heads),
         "gradient boosting on the state": lambda: train_boosted(part, chosen, labels, weights),
         "recurrent, last 16 events": lambda: train_recurrent(part, chosen, labels, weights),
     }
-    print("| form | train, s | µs a row | people flagged | within 5, simulated | real | ", end="")
+    print("| form | train, s | µs a row, batch 1 | batch 64 | bytes a key ", end="")
+    print("| accounts flagged | within 5, simulated | real | ", end="")
     kinds = sorted(train_auth.SEES)
-    print(f"{' | '.join(kinds)} |\n|{' --- |' * (6 + len(kinds))}")
+    print(f"{' | '.join(kinds)} |\n|{' --- |' * (8 + len(kinds))}")
     for name, make in makers.items():
         begin = time.perf_counter()
         logit = make()
         took = time.perf_counter() - begin
         scales = train_auth.calibrate(held, logit(held))
-        begin, rows, told = time.perf_counter(), 0, []
-        for title, one in judged.items():
-            rows += len(one.owners)
-            told.append((title, one, logit(one)))
-        each = (time.perf_counter() - begin) / rows * 1e6
+        told = [(title, one, logit(one)) for title, one in judged.items()]
+        form, state = forms[name]
+        alone, many = costs.microseconds(form or logit.form)
         with contextlib.redirect_stdout(io.StringIO()):
             told = [
                 train_auth.report(one, train_auth.scores(one, made, scales), title)
@@ -167,7 +186,8 @@ def main():
         worlds = [one for one in told if one["behaviours"] and one["title"] != "simulated, train"]
         logs = [one for one in told if not one["behaviours"]]
         print(
-            f"| {name} | {took:.0f} | {each:.2f} | {pooled(worlds, 'people', 'flagged')} "
+            f"| {name} | {took:.0f} | {alone:.1f} | {many:.2f} | {state} "
+            f"| {pooled(worlds, 'accounts', 'accounts_flagged')} "
             f"| {pooled(worlds, 'addresses', 'within_5')} "
             f"| {pooled(logs, 'addresses', 'within_5')} | {' | '.join(shares)} |",
             flush=True,

@@ -17,12 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import costs
 import features
 import train_data
 from generators import data_access
 
 LAST = 24  # accesses that a convolutional network sees, the judged one included
 FILTERS = 24
+PROFILE = 352  # bytes
 
 
 def plain(rows):
@@ -135,7 +137,8 @@ def main():
         features.vectors, args.features_cmd, "data-flow", fields=train_data.FIELDS, dtype=np.float32
     )
     seed = train_data.SEED
-    sets = {"train": data_access.rows(args.users, seed), "held": data_access.rows(400, seed + 1)}
+    sets = {"train": data_access.rows(args.users, seed, "drawn")}
+    sets["held"] = train_data.held_rows(8, 60)
     for place, world in enumerate(("other sizes", "other habits", "long")):
         sets[world] = data_access.rows(300, seed + 3 + place, world)
     against = {name: vectors(rows) for name, rows in sets.items()}
@@ -146,8 +149,9 @@ def main():
     weights = np.array(
         [train_data.KIND_WEIGHT.get(row["category"], 1.0) for row in rows], np.float32
     )
-    print("| form | weights | world | benign user-days | flagged | exfiltrations | found |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| form | weights | µs, batch 1 | batch 64 | bytes a key ", end="")
+    print("| world | benign user-days | flagged | exfiltrations | found |")
+    print("|" + " --- |" * 10)
     for title, forward, x, past in (
         ("logistic regression, profile", train_data.linear, against, None),
         ("**network, profile**", train_data.logits, against, None),
@@ -161,13 +165,22 @@ def main():
         judge = lambda name: logits_of(forward, params, x[name], past and past[name])
         slope, shift = train_data.calibrate(sets["held"], judge("held"))
         size = sum(np.size(part) for name, part in params.items() if name not in ("mean", "scale"))
+        width = x["train"].shape[1]
+        form = {
+            train_data.linear: lambda: costs.layers((width, 1)),
+            train_data.logits: lambda: costs.layers((width, *train_data.HIDDEN, 1)),
+            convolution: lambda: costs.convolution(width, LAST, FILTERS),
+        }[forward]()
+        alone, many = costs.microseconds(form)
+        state = (PROFILE if x is against else 0) + (LAST * width * 4 if past else 0)
         for world in ("other sizes", "other habits", "long"):
             score = 1 / (1 + np.exp(-np.clip(judge(world) * slope + shift, -50, 50)))
             share, days = train_data.days_flagged(sets[world], score, 0.5)
             kinds = train_data.found(sets[world], score, 0.5)
             attacks = sum(number for number, _ in kinds.values())
             hit = sum(number * part for number, part in kinds.values()) / attacks
-            line = [title, f"{size:,}", world, f"{days:,}", f"{share:.2%}", attacks, f"{hit:.1%}"]
+            line = [title, f"{size:,}", f"{alone:.1f}", f"{many:.2f}", f"{state:,}"]
+            line += [world, f"{days:,}", f"{share:.2%}", attacks, f"{hit:.1%}"]
             print("| " + " | ".join(str(c).replace("%", " %") for c in line) + " |", flush=True)
 
 

@@ -14,7 +14,8 @@ from generators import api_clients, auth_life, data_access, sql_judge
 
 SEED = 20_250_101
 ACCOUNTS = 300
-ORGS = 16
+# So many that a behaviour is seen some dozens of times in a world, and one miss does not decide.
+ORGS = 40
 CLIENTS = 1000
 TEXTS = 1500
 

@@ -48,11 +48,35 @@ def data(report):
         print(f"| {kind} | {number} | {percent(hit / number)} | {percent(high / number)} |")
 
 
+    data_curve(report)
+
+
+def data_curve(report):
+    """What is found in all fixed worlds together, by the share of benign user-days flagged."""
+    worlds = [one for one in report["network"] if "curve" in one]
+    shares = [point["share"] for point in worlds[0]["curve"]]
+    print(f"\n| found, where of user-days are flagged | {' | '.join(map(percent, shares))} |")
+    print("| --- |" + " --- |" * len(shares))
+    kinds = sorted({kind for one in worlds for kind in one["curve"][0]["kinds"]})
+    sums = {kind: [[0, 0.0] for _ in shares] for kind in [*kinds, "all"]}
+    for one in worlds:
+        for at, point in enumerate(one["curve"]):
+            for kind, (number, hit) in point["kinds"].items():
+                for name in (kind, "all"):
+                    sums[name][at][0] += number
+                    sums[name][at][1] += number * hit
+    for kind, cells in sums.items():
+        print(f"| {kind} | {' | '.join(percent(hit / number) for number, hit in cells)} |")
+
+
 def auth(report):
-    print("| judged on | people | flagged ever | attacking addresses, 5 failures or more ", end="")
-    print("| within 5 | ever | with 1 to 4 | flagged |\n|" + " --- |" * 8)
+    print("| judged on | accounts | flagged ever | people | flagged after two days ", end="")
+    print("| attacking addresses, 5 failures or more ", end="")
+    print("| within 5 | ever | with 1 to 4 | flagged |\n|" + " --- |" * 10)
     for one in report["network"]:
-        told = f"| {one['people']} | {percent(one['flagged'])} " if one["people"] else "| 0 | – "
+        told = ""
+        for of, share in (("accounts", "accounts_flagged"), ("people", "flagged")):
+            told += f"| {one[of]} | {percent(one[share])} " if one[of] else "| 0 | – "
         told += f"| {one['addresses']} "
         many = f"| {percent(one['within_5'])} | {percent(one['ever'])} "
         told += many if one["addresses"] else "| – | – "
@@ -67,6 +91,29 @@ def auth(report):
             f"| {kind} | {number} | {percent(hit / number)} | {percent(high / number)} "
             f"| {percent(linear)} |"
         )
+    auth_curve(report)
+
+
+def auth_curve(report):
+    """What is found in all fixed worlds together, by the share of accounts flagged."""
+    worlds = [one for one in report["network"] if "curve" in one]
+    shares = [point["share"] for point in worlds[0]["curve"]]
+    print(f"\n| found, where of accounts are flagged | {' | '.join(map(percent, shares))} |")
+    print("| --- |" + " --- |" * len(shares))
+    kinds = sorted({kind for one in worlds for kind in one["curve"][0]["kinds"]})
+    for kind in kinds:
+        cells = []
+        for at in range(len(shares)):
+            found = [one["curve"][at]["kinds"].get(kind, (0, 0.0)) for one in worlds]
+            number = sum(n for n, _ in found)
+            cells.append(percent(sum(n * hit for n, hit in found) / number))
+        print(f"| {kind} | {' | '.join(cells)} |")
+    within = [
+        sum(one["addresses"] * one["curve"][at]["within_5"] for one in worlds)
+        / sum(one["addresses"] for one in worlds)
+        for at in range(len(shares))
+    ]
+    print(f"| attacking addresses within 5 | {' | '.join(map(percent, within))} |")
 
 
 def unseen_attacks(sets):

@@ -1,4 +1,4 @@
-"""Trains `auth-sentry` on simulated logins; other seeds, other worlds and real logs judge it.
+"""Trains `auth-sentry` on simulated logins; other seeds, fixed worlds and real logs judge it.
 
 python train_auth.py --data DIR --out ../agents/patrol/models [--features-cmd "…"]
 """
@@ -23,16 +23,21 @@ from train_data import linear, train
 
 SEED = 20_261_121
 # Where the account's half begins in a row: as many features as an address has.
-USER_FROM = 54
-ORGS, HELD_ORGS, JUDGED_ORGS = 200, 90, 30
+USER_FROM = 61
+# Features by which the patrol itself decides: the success of an account that was let in before at its
+# address is not flagged; what is, are counts that say guessing, and a known account that opens to a
+# network and a device both new within a day of three failures of strangers.
+EXCUSED, SIGN = 59, 60
+OPENED, BOTH_NEW, STRANGERS = USER_FROM + 2, USER_FROM + 38 + 13, USER_FROM + 38 + 17
+ORGS, HELD_ORGS, JUDGED_ORGS = 130, 70, 14
 HIDDEN = (96, 48)
 FIELDS = (
     "ts event outcome status event_id reason user actor target_user src_ip host session "
     "user_agent device src_host method lat lon country repeated service"
 ).split()
-# Shares of never attacked people that may ever reach 0.5 and 0.85 on held-back organisations, by
-# the row of an address and by that of an account.
-SHARES = ((0.0015, 0.0004), (0.0015, 0.0004))
+# Shares of never attacked accounts that may ever, from their first day on, reach 0.5 and 0.85 on
+# held-back organisations, by the row of an address and by that of an account.
+SHARES = ((0.001, 0.0003), (0.001, 0.0003))
 # What a row of each kind weighs to the address's half and to the account's. An attack that one half
 # cannot see must not teach it that the ordinary is bad.
 SEES = {
@@ -77,6 +82,8 @@ class Set:
         self.rows = rows
         self.x, self.owners = make(rows)
         self.by_address = self.x[:, 0] > 0.5
+        # Each row is of one half alone: else the numbers above are not those of the features.
+        assert (self.by_address ^ (self.x[:, USER_FROM] > 0.5)).all()
 
     def worst(self, scores):
         """The score of each event."""
@@ -128,18 +135,31 @@ def attacked(rows):
     return {row.get("user") or row.get("target_user") for row in rows if row["label"] == 1}
 
 
+def account(row):
+    return row.get("user") or row.get("target_user")
+
+
 def peaceful(row, victims):
     """Whether it is an event of somebody's life whom nobody attacked."""
-    user = row.get("user") or row.get("target_user")
-    return row["label"] == 0 and row["person"] and user not in victims
+    return row["label"] == 0 and row["person"] and account(row) not in victims
 
 
 def people(part, worst):
-    """The worst score of each person who was never attacked."""
+    """The worst score of each person who was never attacked, once two days have taught."""
+    return unattacked(part, worst, lambda row: row["person"] if row.get("warm", True) else None)
+
+
+def accounts(part, worst):
+    """The worst score of each account that was never attacked, from the first event on, misspelt
+    names and services too: as `cargo xtask accuracy` counts."""
+    return unattacked(part, worst, account)
+
+
+def unattacked(part, worst, of):
     victims, scores = attacked(part.rows), {}
     for row, score in zip(part.rows, worst, strict=True):
-        if peaceful(row, victims):
-            scores[row["person"]] = max(scores.get(row["person"], 0.0), float(score))
+        if peaceful(row, victims) and (key := of(row)):
+            scores[key] = max(scores.get(key, -99.0), float(score))
     return np.array(sorted(scores.values()))
 
 
@@ -208,13 +228,21 @@ def scores(part, logit, scales):
     """Logits as scores, each half by its own slope and shift."""
     of_address, of_user = (logit * slope + shift for slope, shift in scales)
     scaled = np.where(part.by_address, of_address, of_user)
-    return 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
+    made = 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
+    made = np.where(part.x[:, EXCUSED] > 0.5, np.minimum(made, 0.49), made)
+    return np.where(signs(part.x), np.maximum(made, 0.6), made)
+
+
+def signs(x):
+    """Rows that are flagged whatever the model says."""
+    taken = (x[:, OPENED] > 0.5) & (x[:, BOTH_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(2.5))
+    return (x[:, SIGN] > 0.5) | taken
 
 
 def calibrate(part, logit):
-    """Slope and shift of each half: where the shares of never attacked people reach 0.5 and
+    """Slope and shift of each half: where the shares of never attacked accounts reach 0.5 and
     0.85."""
-    halves = (part.by_address, ~part.by_address)
+    halves = (part.by_address & (part.x[:, EXCUSED] < 0.5), ~part.by_address)
     return [
         calibrate_half(part, np.where(half, logit, -99.0), shares)
         for half, shares in zip(halves, SHARES, strict=True)
@@ -224,11 +252,7 @@ def calibrate(part, logit):
 def calibrate_half(part, logit, shares):
     worst = np.full(len(part.rows), -99.0, np.float32)
     np.maximum.at(worst, part.owners, logit)
-    victims, top = attacked(part.rows), {}
-    for row, value in zip(part.rows, worst, strict=True):
-        if peaceful(row, victims):
-            top[row["person"]] = max(top.get(row["person"], -99.0), float(value))
-    clean = np.sort(list(top.values()))
+    clean = accounts(part, worst)
     half, high = (clean[int(len(clean) * (1 - share))] for share in shares)
     slope = float(np.clip(1.735 / max(high - half, 0.3), 0.4, 1.5))
     return slope, float(-half * slope)
@@ -239,6 +263,9 @@ def report(part, scores, title):
     clean = people(part, worst)
     told = {"title": title, "people": len(clean)}
     told["flagged"] = float((clean >= 0.5).mean()) if len(clean) else 0.0
+    every = accounts(part, worst)
+    told["accounts"] = len(every)
+    told["accounts_flagged"] = float((every >= 0.5).mean()) if len(every) else 0.0
     told |= {"behaviours": behaviours(part, worst)} | addresses(part, worst)
     hostile = [s for row, s in zip(part.rows, worst, strict=True) if row["label"] == 1]
     peaceful = [s for row, s in zip(part.rows, worst, strict=True) if row["label"] == 0]
@@ -249,13 +276,32 @@ def report(part, scores, title):
         "peaceful_flagged": float(np.mean(np.array(peaceful) >= 0.5)) if peaceful else 0.0,
     }
     print(
-        f"{title}: people flagged {told['flagged']:.2%} of {told['people']}; addresses within 5 "
+        f"{title}: accounts flagged {told['accounts_flagged']:.2%} of {told['accounts']}, people "
+        f"after two days {told['flagged']:.2%} of {told['people']}; addresses within 5 "
         f"{told['within_5']:.1%}, ever {told['ever']:.1%} of {told['addresses']}; with 1 to 4 "
         f"failures {told['few_ever']:.1%} of {told['with_1_to_4']}; events {told['events']}"
     )
     for kind, (number, hit, high) in told["behaviours"].items():
         print(f"    {kind:22} {number:4} flagged {hit:.1%} high {high:.1%}", flush=True)
     return told
+
+
+def curve(part, logits, shares=(0.001, 0.0025, 0.005, 0.01, 0.02)):
+    """What is found of attacks and of addresses within five failures where a share of never attacked
+    accounts is flagged: the calibrated scores' threshold is moved, signs and excuses stay."""
+    worst = part.worst(logits)
+    clean = accounts(part, worst)
+    found = []
+    for share in shares:
+        least = max(float(clean[int(len(clean) * (1 - share))]), 1e-6) if len(clean) else 0.5
+        # `>=` counts the account that gives the threshold itself.
+        moved = np.where(worst > least, 0.9, 0.1)
+        kinds = behaviours(part, moved)
+        told = {kind: (number, hit) for kind, (number, hit, _) in kinds.items()}
+        found.append(
+            {"share": share, "kinds": told, "within_5": addresses(part, moved)["within_5"]}
+        )
+    return found
 
 
 def judged_sets(data, make):
@@ -289,8 +335,8 @@ def main():
         with open(args.kept, "rb") as file:
             part, held, judged = pickle.load(file)
     else:
-        part = Set(auth_life.rows(ORGS, SEED), make)
-        held = Set(auth_life.rows(HELD_ORGS, SEED + 1, "quiet"), make)
+        part = Set(auth_life.rows(ORGS, SEED, "drawn"), make)
+        held = Set(auth_life.rows(HELD_ORGS, SEED + 1, "drawn, quiet"), make)
         judged = judged_sets(args.data, make)
     labels, weights = part.labels(), part.weights()
     print(f"{len(part.rows)} events, {len(labels)} rows, {int(labels.sum())} of attacks", flush=True)
@@ -301,15 +347,18 @@ def main():
         params = train(part.x, labels, weights, forward, args.epochs, outputs=2, hidden=HIDDEN)
         scales = calibrate(held, np.asarray(forward(params, held.x)))
         print(f"\n{name}: slopes and shifts {np.round(scales, 3).tolist()}")
-        figures[name] = [
-            report(one, scores(one, np.asarray(forward(params, one.x)), scales), title)
-            for title, one in judged.items()
-        ]
+        figures[name] = []
+        for title, one in judged.items():
+            made = scores(one, np.asarray(forward(params, one.x)), scales)
+            told = report(one, made, title)
+            if title.startswith("simulated"):
+                told["curve"] = curve(one, made)
+            figures[name].append(told)
     if args.report:
         args.report.write_text(json.dumps(figures, indent=1))
     if not args.no_export:
         export(args.out, params, scales, make)
-        trained = ["generated train"] * len(part.rows)
+        trained = ["generated drawn"] * len(part.rows)
         sources.write_list(args.out / "auth-sentry.sources.json", trained)
 
 

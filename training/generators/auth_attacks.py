@@ -226,12 +226,16 @@ class Attack:
         if isinstance(person, Service):
             raise Nobody
         beat, jitter = log_between(rng, self.world.beat), rng.uniform(*self.world.jitter)
+        sleeps = self.world.sleeps and rng.random() < self.world.sleeps
+        uneven = rng.uniform(0.1, 0.5) if sleeps else 0.0
         self.device = Device(rng, script=rng.random() < 0.75)
         if rng.random() < 0.3:
             self.where, self.city = person.home, person.home_city
         for _ in range(int(log_between(rng, (14, 120)))):
             self.enter(person.name)
-            self.at += beat * (1 + rng.gauss(0, jitter))
+            # As `sleep $((RANDOM % n + m))` does; what is called takes its time on top.
+            noise = rng.uniform(-uneven, uneven) + rng.expovariate(10) if sleeps else 0.0
+            self.at += max(1.0, beat * (1 + rng.gauss(0, jitter) + noise))
 
 
 KINDS = {

@@ -4,9 +4,10 @@ No public record of logins has labels for anything but guessing, so the world is
 Benign life has typing errors, expired passwords, clients that retry an old one for hours, offices
 behind one address, carriers that change addresses, gateways abroad, flights, new laptops, moves,
 night shifts, services and monitors as regular as clocks, and the rush at nine. `auth_attacks`
-adds those who want in. `WORLDS` holds the parameters that training uses and, apart from them, those
-of the evaluation. `label`, `category`, `attack`, `person`: 1 for an attacker's event, what it does,
-which attack it is, whose life it is.
+adds those who want in. `WORLDS` holds the parameters of the evaluation; training and calibration
+draw a world of its own for each organisation (`drawn`), from wider spans than any of those.
+`label`, `category`, `attack`, `person`: 1 for an attacker's event, what it does, which attack it
+is, whose life it is.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from generators.auth_source import CITIES, Device, Source, address, hosting
 HOUR = 3600.0
 DAY = 24 * HOUR
 MONDAY = 1_704_067_200  # 2024-01-01T00:00:00Z
-# Who has just begun to look knows nobody: these days teach, and nobody's life is counted in them.
+# Who has just begun to look knows nobody. Figures are told with and without these days.
 WARM_S = 2 * DAY
 
 
@@ -50,10 +51,11 @@ class World:
     guesses: tuple = (2, 25)  # failures before a takeover
     beat: tuple = (20.0, 1800.0)  # seconds between logins of a script
     jitter: tuple = (0.0, 0.06)
+    sleeps: float = 0.0  # share of scripts that sleep for an uneven time instead
 
 
 WORLDS = {
-    # Many enemies: their variety is what is learnt.
+    # Many enemies: the middle of what training draws from.
     "train": World(attacks=(14, 34)),
     # Few enemies, so that there are many people whom nobody attacked.
     "quiet": World(people=(40, 100), attacks=(0, 3)),
@@ -90,6 +92,45 @@ WORLDS = {
 def log_between(rng, span):
     low, high = span
     return low * (high / low) ** rng.random()
+
+
+def drawn(rng, attacks=(14, 34)):
+    """A world by chance: each span lies somewhere within the widest that is thought possible."""
+
+    def span(low, high):
+        return tuple(sorted(log_between(rng, (low, high)) for _ in range(2)))
+
+    def whole(low, high):
+        least, most = span(low, high)
+        return int(least), int(most) + 1
+
+    return World(
+        days=whole(3, 30),
+        people=whole(8, 130),
+        logins=span(0.4, 15.0),
+        typo=span(0.005, 0.16),
+        expiry_days=span(12.0, 150.0),
+        retry_share=rng.uniform(0.0, 0.4),
+        retry_gap=span(15.0, 3000.0),
+        remote=tuple(sorted(rng.random() for _ in range(2))),
+        gateway=rng.uniform(0.0, 0.35),
+        travel=rng.uniform(0.0, 0.06),
+        move=rng.uniform(0.0, 0.012),
+        laptop=rng.uniform(0.0, 0.02),
+        services=whole(1, 12),
+        attacks=attacks,
+        tries=span(5, 400),
+        gap=span(0.05, 90.0),
+        slow_gap=span(60.0, 18_000.0),
+        sprayed=span(5, 60),
+        botnet=span(5, 60),
+        stuffed=span(12, 250),
+        stuffed_known=tuple(sorted(rng.uniform(0.03, 0.85) for _ in range(2))),
+        guesses=span(2, 25),
+        beat=span(10.0, 7200.0),
+        jitter=(0.0, rng.uniform(0.0, 0.2)),
+        sleeps=rng.uniform(0.0, 0.5),
+    )
 
 
 class Person:
@@ -271,16 +312,19 @@ class Org:
 
 
 def rows(orgs, seed, world="train"):
-    """Events of many organisations in order of time."""
+    """Events of many organisations in order of time. Of `drawn`, each organisation is of a world of
+    its own; `drawn, quiet` has few enemies, so that there are many people whom nobody attacked.
+    `warm` says that the event lies after the days in which nobody is known yet."""
     rng = random.Random(seed)
     made = []
     for number in range(orgs):
-        org = Org(rng, WORLDS[world], number)
+        few = world == "drawn, quiet"
+        of = WORLDS.get(world) or drawn(rng, attacks=(0, 3) if few else (14, 34))
+        org = Org(rng, of, number)
         org.live()
         auth_attacks.attack(org)
         made += org.source.rows
     made.sort(key=lambda row: row["ts"])
     for row in made:
-        if row["ts"] < MONDAY + WARM_S:
-            row["person"] = ""
+        row["warm"] = row["ts"] >= MONDAY + WARM_S
     return made

@@ -4,58 +4,17 @@ No public audit log of a database has sizes and labels, so the world is made her
 with sizes log-normal, working hours, weekends, holidays, growth, month ends and one-off big
 reports on the benign side; and on the other side the ways in which data leaves. Attack sizes follow
 the suggestion in the data's own notes: 10 to 100 times what the user is used to, plus low and
-slow ones. `WORLDS` holds the parameters that training uses and, apart from them, those of the
-evaluation.
+slow ones. `data_worlds` has the parameters.
 """
 
-import dataclasses
 import random
+
+from generators.data_worlds import WORLDS, between, drawn, log_between
 
 HOUR = 3600.0
 DAY = 24 * HOUR
 MONDAY = 1_704_067_200  # 2024-01-01T00:00:00Z
 
-
-@dataclasses.dataclass(frozen=True)
-class World:
-    """Parameters of one simulated organisation."""
-
-    read_median: tuple = (2, 40)  # a person's or service's usual rows per read, range of medians
-    read_sigma: tuple = (0.5, 1.6)
-    analyst_median: tuple = (100, 3000)
-    batch_median: tuple = (5e3, 5e6)
-    events_per_day: tuple = (8, 90)
-    days: tuple = (1, 24)
-    excess: tuple = (10, 100)  # an export's size in multiples of the user's usual largest
-    drain: tuple = (4, 12)  # daily volume of a slow drain in multiples of the usual day
-    trickle: tuple = (1.0, 3.0)
-    drain_days: tuple = (3, 9)
-    sweep: tuple = (8, 40)  # projects or secrets touched in one sweep
-    rows_unknown: float = 0.25  # share of users whose source reports no rows
-    tables: int = 40
-    attack_share: float = 0.35
-
-
-WORLDS = {
-    "train": World(),
-    "other sizes": World(
-        read_median=(1, 100),
-        read_sigma=(0.3, 2.0),
-        analyst_median=(50, 8000),
-        batch_median=(1e3, 2e7),
-        excess=(8, 60),
-        drain=(3, 8),
-    ),
-    "other habits": World(
-        events_per_day=(4, 150),
-        days=(2, 35),
-        sweep=(6, 25),
-        tables=90,
-        rows_unknown=0.45,
-        drain_days=(4, 14),
-    ),
-    "long": World(days=(15, 40), events_per_day=(5, 60), attack_share=0.25),
-}
 
 PLAIN = """products orders carts articles comments tags categories stock shipments sessions events
  metrics logs reviews prices coupons inventory suppliers tickets tasks projects files reports
@@ -101,13 +60,8 @@ CLOUD = [
 ]
 
 
-def between(rng, span):
-    return rng.uniform(*span)
-
-
-def log_between(rng, span):
-    low, high = span
-    return low * (high / low) ** rng.random()
+# Share of the accounts that training sees from which data leaves.
+TAUGHT_SHARE = 0.75
 
 
 class User:
@@ -116,6 +70,8 @@ class User:
     def __init__(self, rng, world, number):
         self.rng, self.world, self.number = rng, world, number
         self.role = rng.choices(ROLES, ROLE_SHARE)[0]
+        if world.newcomers and rng.random() < world.newcomers:
+            self.role = "young"
         self.name = f"{self.role}{number}"
         self.shift = rng.choice([-8, -5, 0, 0, 1, 1, 2, 3, 5, 8]) * HOUR
         self.around_clock = self.role in ("service", "etl", "busy") or (
@@ -481,14 +437,20 @@ def hash_of(text):
 
 
 def rows(users, seed, world="train"):
-    """The events of `users` accounts, user after user in order of time."""
+    """The events of `users` accounts, user after user in order of time. Of `drawn`, each account is
+    of a world of its own; of `drawn together`, all are of one."""
     rng = random.Random(seed)
-    made = []
+    made, together = [], drawn(rng) if world == "drawn together" else None
     for number in range(users):
-        user = User(random.Random(rng.getrandbits(64)), WORLDS[world], number)
+        own = random.Random(rng.getrandbits(64))
+        of = WORLDS.get(world) or together or drawn(own)
+        user = User(own, of, number)
         user.live()
         user.events.sort(key=lambda event: event["ts"])
-        share = WORLDS[world].attack_share * (1.8 if user.role in ("young", "busy") else 1.0)
+        share = of.attack_share * (1.8 if user.role in ("young", "busy") else 1.0)
+        if world == "drawn":
+            # Most have an ordinary life first; the more attacks, the more there is to learn.
+            share = TAUGHT_SHARE
         if user.rng.random() < share:
             user.attack()
         for event in user.events:

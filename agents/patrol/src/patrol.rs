@@ -153,6 +153,19 @@ pub struct ModelSays<'a> {
     pub what: &'a str,
 }
 
+/// What counters say by themselves, against a baseline that is written down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sign {
+    /// How bad it is.
+    pub level: Level,
+    /// Category.
+    pub category: &'static str,
+    /// Techniques.
+    pub techniques: &'static [&'static str],
+    /// Which counter against which baseline, for a reader.
+    pub reason: String,
+}
+
 /// How much one pattern hit of a level is believed, on its own.
 fn belief(level: Level) -> f32 {
     match level {
@@ -218,6 +231,25 @@ impl Finding {
         })
     }
 
+    /// Joins what counters say: the worse of both leads, and the sign is one more witness.
+    #[must_use]
+    pub fn with_sign(found: Option<Self>, sign: Option<Sign>, of: &Thresholds) -> Option<Self> {
+        let Some(sign) = sign.filter(|sign| sign.level > Level::None) else { return found };
+        let mut found = found.unwrap_or_else(|| Self { confidence: 0.0, ..Self::ordinary(0.0) });
+        if sign.level > found.level {
+            found.category = Token::sanitised(sign.category);
+            found.level = sign.level;
+        }
+        let believed = belief(sign.level);
+        found.score = found.score.max(floor(sign.level, of).max(believed));
+        found.confidence = (1.0 - (1.0 - found.confidence) * (1.0 - believed)).min(0.999);
+        let new = sign.techniques.iter().filter(|t| !found.techniques.iter().any(|k| k == *t));
+        let new: Vec<String> = new.map(|t| (*t).to_owned()).collect();
+        found.techniques.extend(new);
+        found.reasons.push(sign.reason);
+        Some(found)
+    }
+
     /// What is said about an ordinary event, where something must be said.
     #[must_use]
     pub fn ordinary(score: f32) -> Self {
@@ -265,5 +297,24 @@ mod tests {
         assert!(both.confidence > 0.99 && both.reasons.len() == 3);
         let mild = weigh(0.9, &[hit(Level::Low, "odd")]).unwrap();
         assert_eq!((mild.level, mild.category.as_str()), (Level::High, "sql_injection"));
+    }
+
+    #[test]
+    fn a_sign_raises_what_is_ordinary_and_adds_to_what_is_not() {
+        let sign = |level| Sign {
+            level,
+            category: "brute_force",
+            techniques: &["T1110.001"],
+            reason: "4 failures in a day".to_owned(),
+        };
+        let of = Thresholds::default();
+        assert_eq!(Finding::with_sign(None, None, &of), None);
+        let alone = Finding::with_sign(None, Some(sign(Level::Medium)), &of).unwrap();
+        assert_eq!((alone.level, alone.category.as_str()), (Level::Medium, "brute_force"));
+        assert!(alone.score >= 0.5 && alone.score < 0.85 && alone.confidence > 0.5);
+        let both = Finding::with_sign(weigh(0.9, &[]), Some(sign(Level::Medium)), &of).unwrap();
+        assert_eq!((both.level, both.category.as_str()), (Level::High, "sql_injection"));
+        assert_eq!((both.techniques.len(), both.reasons.len()), (2, 2));
+        assert!((both.score - 0.9).abs() < 1e-6 && both.confidence > 0.95);
     }
 }

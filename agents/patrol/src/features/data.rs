@@ -1,6 +1,6 @@
 //! Features of `data-flow`: one access to data against the user's own past.
 //!
-//! [`Profile`] is all that is kept of a user, a few hundred bytes; [`Profile::observe`] compares an
+//! [`Profile`] is all that is kept of a user, at most 352 bytes; [`Profile::observe`] compares an
 //! access with it, then learns the access. Only event time is read. A clock that goes back counts
 //! as no time passed, an absurd number is capped, and what is absent stays absent: a count of rows
 //! that nobody reported is a feature of its own, never a guess.
@@ -8,7 +8,7 @@
 mod action;
 
 use super::sketch::{Bits, Decayed, Sizes, hash};
-pub use action::{CLASSES, Class, class, is_sensitive};
+pub use action::{CLASSES, Class, Secrets, class, is_sensitive, secrets};
 use serde::{Deserialize, Serialize};
 
 /// One access to data, borrowed from an event's body.
@@ -33,7 +33,7 @@ pub struct Observation<'a> {
 }
 
 /// Number of features.
-pub const WIDTH: usize = 46;
+pub const WIDTH: usize = 49;
 
 /// What each feature says, in order; `ln` is the natural logarithm of one plus the number.
 pub const NAMES: [&str; WIDTH] = [
@@ -83,6 +83,9 @@ pub const NAMES: [&str; WIDTH] = [
     "sensitive and bulk or large",
     "bulk action of unknown size",
     "new resources in the last day (ln)",
+    "secrets read in the last hour (ln)",
+    "secrets of the hour against the user's usual hour (ln ratio)",
+    "counts say secrets are taken",
 ];
 
 const SECOND_US: f64 = 1e6;
@@ -99,6 +102,13 @@ const LIFE: f64 = std::f64::consts::LOG2_E;
 const SIZE_MAX: u64 = 1 << 50;
 /// Rows from which a read counts as large whoever makes it.
 const ROWS_LARGE: u64 = 1000;
+
+/// Secrets read within an hour from which it is many, for who keeps none.
+const SECRETS_MANY: f32 = 8.0;
+/// How many times the usual hour's that must be, as a logarithm.
+const SECRETS_UNUSUAL: f32 = 1.4;
+/// Below this, an account is no keeper of secrets.
+const KEEPS: f32 = 0.5;
 
 /// All that is remembered of one user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -133,6 +143,12 @@ pub struct Profile {
     event_sums: [Decayed; 2],
     #[serde(rename = "nr")]
     new_resources: Decayed,
+    /// Secrets read by half-life: hour, long.
+    #[serde(rename = "x", default)]
+    secret_sums: [Decayed; 2],
+    /// Calls that keep secrets, long memory.
+    #[serde(rename = "xk", default)]
+    secrets_kept: Decayed,
     /// Events by class, long memory.
     #[serde(rename = "c")]
     classes: [Decayed; CLASSES],
@@ -215,11 +231,19 @@ impl Profile {
         let before = (self.events, self.bulk.count());
         let first = self.events == 0;
 
+        let secrets = secrets(seen.action);
+        self.learn_secrets(secrets, elapsed);
         self.learn(class, seen, elapsed, now, new[0]);
         let age = now.saturating_sub(self.first_us).max(0) as f64;
         let [row_hour, row_day, row_week, row_long] = self.row_sums.map(|sum| sum.after(0, 1.0));
         let [byte_hour, byte_day, byte_long] = self.byte_sums.map(|sum| sum.after(0, 1.0));
         let [event_hour, event_long] = self.event_sums.map(|sum| sum.after(0, 1.0));
+        let [secret_hour, secret_long] = self.secret_sums.map(|sum| sum.after(0, 1.0));
+        let secrets_unusual = against(secret_hour, HOUR_US, secret_long, age);
+        let takes_secrets = secrets.read > 0.0
+            && secret_hour >= SECRETS_MANY
+            && secrets_unusual >= SECRETS_UNUSUAL
+            && self.secrets_kept.after(0, 1.0) < KEEPS;
         let (resources, projects) =
             (self.today_resources.distinct(), self.today_projects.distinct());
         let sensitive = is_sensitive(seen.resource);
@@ -264,6 +288,9 @@ impl Profile {
             flag(sensitive && (bulk || large)),
             flag(bulk && seen.rows.is_none() && seen.bytes.is_none()),
             ln(self.new_resources.after(0, 1.0)),
+            ln(secret_hour),
+            secrets_unusual,
+            flag(takes_secrets),
         ];
         let one_hot = (0..CLASSES).map(|at| flag(at == class as usize));
         for (slot, value) in out.iter_mut().zip(one_hot.chain(tail)) {
@@ -298,6 +325,13 @@ impl Profile {
             class: -((own + 0.5) / (total + 0.5 * CLASSES as f32)).ln(),
             hour: -((f32::from(own_hour) + 0.5) / (hours as f32 + 8.0)).ln(),
         }
+    }
+
+    fn learn_secrets(&mut self, secrets: Secrets, elapsed: i64) {
+        for (sum, half_life) in self.secret_sums.iter_mut().zip([HOUR_US, LONG_US]) {
+            sum.add(elapsed, half_life, secrets.read);
+        }
+        self.secrets_kept.add(elapsed, LONG_US, flag(secrets.kept));
     }
 
     fn learn(&mut self, class: Class, seen: &Observation<'_>, elapsed: i64, now: i64, new: bool) {

@@ -1,6 +1,9 @@
 //! Small bounded summaries: which values were seen, how many distinct ones, decayed sums, and
 //! whether events keep a beat.
 
+mod beat;
+
+pub(crate) use beat::Beat;
 use serde::{Deserialize, Serialize};
 
 /// A hash of a name that stays the same over releases: FNV-1a, then mixed.
@@ -217,91 +220,6 @@ impl Sizes {
     }
 }
 
-/// Whether events keep a beat, though others come between them.
-///
-/// A gap is looked for that keeps coming back: between an event and any of the last few before it,
-/// so that a person who logs in beside a script does not hide it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Beat {
-    /// Times of the latest events, microseconds.
-    #[serde(rename = "t")]
-    times_us: [i64; 4],
-    #[serde(rename = "n")]
-    count: u32,
-    /// The gap that is looked for, seconds.
-    #[serde(rename = "p")]
-    period_s: f32,
-    /// How often it came back, less what did not.
-    #[serde(rename = "k")]
-    kept: f32,
-    /// Share of the last days without a beat.
-    #[serde(rename = "u")]
-    free: f32,
-}
-
-impl Beat {
-    /// How far a gap may lie from the beat: a share of it, and what clocks round away.
-    const OFF: f32 = 0.1;
-    const ROUNDED_S: f32 = 0.6;
-    /// Most that one beat is believed, so that its end is noticed.
-    const KEPT_MAX: f32 = 24.0;
-    /// Time, seconds, after which two thirds of the days before are forgotten.
-    const MEMORY_S: f32 = 3.0 * 86_400.0;
-
-    /// Adds an event; time never runs backwards here.
-    pub(crate) fn add(&mut self, now_us: i64) {
-        let known = self.count.min(4) as usize;
-        let gap_s = |then: &i64| (now_us.saturating_sub(*then).max(0) as f64 / 1e6) as f32;
-        let near = |gap: &f32| {
-            (gap - self.period_s).abs() <= (Self::OFF * self.period_s).max(Self::ROUNDED_S)
-        };
-        let hit = self.times_us.iter().take(known).map(gap_s).find(near);
-        match hit.filter(|_| self.count > 1) {
-            Some(gap) => {
-                self.period_s += 0.2 * (gap - self.period_s);
-                self.kept = (self.kept + 1.0).min(Self::KEPT_MAX);
-            }
-            // A beat that came back once outlives one event between.
-            None if self.kept >= 1.0 => self.kept -= 1.0,
-            None => {
-                self.kept = 0.0;
-                self.period_s = self.since_last_s(now_us);
-            }
-        }
-        // By time, not by events: a script that came today makes no habit, however fast it is.
-        let passed = self.since_last_s(now_us);
-        let share = 1.0 - (-passed / Self::MEMORY_S).exp();
-        self.free += share * (f32::from(u8::from(hit.is_none())) - self.free);
-        self.times_us.rotate_right(1);
-        if let Some(first) = self.times_us.first_mut() {
-            *first = now_us;
-        }
-        self.count = self.count.saturating_add(1);
-    }
-
-    /// Seconds since the latest event; 0 before the first.
-    pub(crate) fn since_last_s(self, now_us: i64) -> f32 {
-        let last = self.times_us.first().filter(|_| self.count > 0);
-        last.map_or(0.0, |last| (now_us.saturating_sub(*last).max(0) as f64 / 1e6) as f32)
-    }
-
-    /// The beat, seconds; 0 without any.
-    pub(crate) fn period_s(self) -> f32 {
-        self.period_s
-    }
-
-    /// 0..=1: near 1 when the beat came back many times.
-    pub(crate) fn regularity(self) -> f32 {
-        let kept = (self.kept - 2.0).max(0.0);
-        kept / (kept + 4.0)
-    }
-
-    /// 0..=1: the share of the last days that kept a beat; 1 of what was never seen to keep none.
-    pub(crate) fn usual(self) -> f32 {
-        1.0 - self.free
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,29 +267,5 @@ mod tests {
         assert!(recent.has(7), "a clock that goes back changes nothing");
         recent.turn(0, i64::MAX, 1e6);
         assert!(!recent.has(7) && recent.distinct() < 0.1);
-    }
-
-    #[test]
-    fn a_beat_is_heard_through_a_person_and_a_person_keeps_none() {
-        let (mut script, mut person, mut both) =
-            (Beat::default(), Beat::default(), Beat::default());
-        let mut at = 0;
-        for n in 0..60u64 {
-            // Between seconds and half a day, in no order.
-            let wild = hash(&n.to_string()) % 1000;
-            at += 1_000_000 * (1.011f64.powi(wild as i32) as i64 + 1);
-            person.add(at);
-        }
-        for n in 0..30i64 {
-            script.add(n * 300_000_000 + n % 3 * 2_000_000);
-            both.add(n * 300_000_000);
-            if n % 3 == 1 {
-                both.add(n * 300_000_000 + 47_000_000 + n * 3_000_000);
-            }
-        }
-        assert!(script.regularity() > 0.8 && both.regularity() > 0.5, "{both:?}");
-        assert!(person.regularity() < 0.3, "{person:?}");
-        assert!(person.usual() < script.usual() && script.usual() > 0.9, "{person:?}");
-        assert!((script.period_s() - 300.0).abs() < 5.0);
     }
 }

@@ -7,6 +7,12 @@
 //! `impossible_travel` (two places, faster than any aeroplane), `automated_login` (an even beat or
 //! a script where a person used to be), and `unusual_login` where nothing stands out alone.
 //! Patterns name what needs no past: default accounts, tools that name themselves, probes.
+//! Counts alone suffice where nobody was ever let in from an address and it failed, within a day,
+//! four times for accounts that it does not know: with names that do not exist or that every list
+//! holds, with three names or more, or so often that the server hung up twice; and where a known
+//! account opens to a network and a device that both are new, within a day of three failures of
+//! strangers. The success of an account that its address let in before is not held against it when
+//! others guess beside it.
 //!
 //! **Reads** `event` with `outcome`/`result`/`success`, `status`, `event_id` (what happened; one is
 //! required), `user`/`actor`/`target_user`, `src_ip`/`client`, `host`, `session`, `user_agent`,
@@ -228,7 +234,11 @@ impl<P: Past> Patrol for AuthSentry<P> {
         let stands_out = StandsOut::new(P::CLASS, row);
         let hits = if P::JUDGES_PATTERNS { evidence.hits } else { &[] };
         let says = stands_out.says();
-        let mut found = Finding::weigh(&self.thresholds, evidence.score, hits, says)?;
+        let score = stands_out.of_the_attacker(evidence.score, self.thresholds.medium);
+        let found = Finding::weigh(&self.thresholds, score, hits, says);
+        // An event without a row of its own is shown another's; its score alone is 0.
+        let sign = stands_out.sign().filter(|_| evidence.score > 0.0);
+        let mut found = Finding::with_sign(found, sign, &self.thresholds)?;
         stands_out.reasons(&mut found.reasons);
         if seen.ts_refused {
             found.reasons.push("its time lies in the future: time of receipt used".to_owned());

@@ -3,21 +3,24 @@
 //! **Finds** accesses to data that do not fit the user's own past: `bulk_export` (a copy, dump or
 //! export), `bulk_read` (a read of very many rows), `data_sweep` (many resources that are new to
 //! the user), `slow_drain` (a day's volume far above the usual day's), `cross_project`, and
-//! `unusual_access` where nothing of that stands out alone. Patterns name what needs no past:
-//! a copy to a program, a dump tool at work, data sent into another project.
+//! `unusual_access` where nothing of that stands out alone. Counts alone suffice for
+//! `credential_access`: eight secrets within an hour by an account that makes, describes and turns
+//! none and seldom reads any. Patterns name what needs no past: a copy to a program, a dump tool at
+//! work, data sent into another project; in the audit logs of clouds a store opened to everybody, a
+//! snapshot shared with another account, a bucket replicated, a machine exported.
 //!
 //! **Reads** `user`/`actor` (else `session`, else the client: the key), `action` (required, text),
 //! `resource`/`object`, `rows`, `bytes_out`/`bytes`, `src_ip`/`client`/`host`, `project`, and
 //! time. `rows` and bytes that nobody counted are absent, never guessed. A body without action,
 //! or with a size that is no count, becomes a dead letter.
 //!
-//! **Techniques**: T1213.006, T1048, T1119, T1030, T1537; patterns add others.
+//! **Techniques**: T1213.006, T1048, T1119, T1030, T1537, T1555.006; patterns add others.
 //!
 //! **Limits**: a user's first events have no past to differ from; the model knows that, patterns
 //! do not need one. An event time more than [`Config::clock_skew_max`] after its receipt is not
 //! believed: the time of receipt counts, and the finding says so. A clock that goes back counts
-//! as no time passed. At most [`Config::keys_max`] users are remembered by a process, a bit under
-//! a kilobyte each; beyond that the least suspicious and longest idle are forgotten, counted as
+//! as no time passed. At most [`Config::keys_max`] users are remembered by a process, at most
+//! 352 bytes and their key each; beyond that the least suspicious and longest idle are forgotten, counted as
 //! `evicted`. A shard's profiles are stored every [`Config::snapshot_every`];
 //! a new owner goes on from there, or else rebuilds them from [`Config::rebuild`] of the stream.
 
@@ -26,18 +29,18 @@ use crate::{
     features::data::{self, Observation, Profile, WIDTH},
     inference::{Embedded, Input, Row, Rows},
     keys::{Budget, Keys},
-    patrol::{Evidence, Finding, ModelSays, Patrol, Seen, Spec},
+    patrol::{Evidence, Finding, ModelSays, Patrol, Seen, Sign, Spec},
     patrols::{Keyed, Maker},
 };
-use magsentinel_bus_schema::{Class, Fields, Kind, Thresholds, entity::shard_entity};
+use magsentinel_bus_schema::{Class, Fields, Kind, Level, Thresholds, entity::shard_entity};
 use magsentinel_runtime::settings::Span;
 use serde_json::{Value, json};
 
 patrol_config! {
     /// Section `patrols.data_flow`.
     {
-        /// Most users remembered by one process, all its shards together, 1..=10000000; a bit
-        /// under a kilobyte of memory each. Beyond it the least suspicious and longest idle are
+        /// Most users remembered by one process, all its shards together, 1..=10000000; about
+        /// half a kilobyte of memory each. Beyond it the least suspicious and longest idle are
         /// forgotten, and counted. Default 100000.
         keys_max: usize = 100_000,
         /// How far back, in stream time, a shard's profiles are rebuilt when it changes hands and
@@ -68,7 +71,7 @@ pub const SPEC: Spec = Spec {
         onnx: include_bytes!("../../models/data-flow.onnx"),
         selftest: include_str!("../../models/data-flow.selftest.json"),
     },
-    patterns: &[pattern!("export.yml")],
+    patterns: &[pattern!("cloud.yml"), pattern!("export.yml")],
 };
 
 pub(super) fn problems(config: &Config) -> Vec<String> {
@@ -142,7 +145,8 @@ impl Patrol for DataFlow {
         let stands_out = StandsOut { row };
         let (category, techniques) = stands_out.category();
         let says = ModelSays { category, techniques, what: "exfiltration" };
-        let mut found = Finding::weigh(&self.thresholds, evidence.score, evidence.hits, says)?;
+        let found = Finding::weigh(&self.thresholds, evidence.score, evidence.hits, says);
+        let mut found = Finding::with_sign(found, stands_out.sign(), &self.thresholds)?;
         stands_out.reasons(seen, &mut found.reasons);
         if seen.ts_refused {
             found.reasons.push("its time lies in the future: time of receipt used".to_owned());
@@ -209,6 +213,22 @@ impl StandsOut<'_> {
         self.value(at!("rows above the user's mean (deviations)"))
     }
 
+    /// What counts say without the model.
+    fn sign(&self) -> Option<Sign> {
+        self.is(at!("counts say secrets are taken")).then(|| {
+            let read = self.value(at!("secrets read in the last hour (ln)")).exp_m1();
+            Sign {
+                level: Level::Medium,
+                category: "credential_access",
+                techniques: &["T1555.006"],
+                reason: format!(
+                    "about {read:.0} secrets read within an hour, remarkable from 8 on for an \
+                     account that keeps none and seldom reads any"
+                ),
+            }
+        })
+    }
+
     fn category(&self) -> (&'static str, &'static [&'static str]) {
         let export = self.is(at!("action is copy")) || self.is(at!("action is export"));
         let projects =
@@ -265,3 +285,6 @@ impl StandsOut<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

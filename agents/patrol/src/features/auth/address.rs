@@ -6,7 +6,7 @@ use past::Past;
 use serde::{Deserialize, Serialize};
 
 /// What the features of an address say beyond the common ones, in order.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 23] = [
     "accounts refused in the last hour (ln)",
     "accounts refused in the last day (ln)",
     "accounts let in for weeks (ln)",
@@ -27,10 +27,24 @@ pub(super) const NAMES: [&str; 20] = [
     "connections without attempt, hour (ln)",
     "failure of an account never let in here",
     "failures of accounts never let in here, hour (ln)",
+    "failures of accounts never let in here, day (ln)",
+    "let in: account was let in here before",
+    "counts say guessing",
 ];
 
 /// How long an account that was let in is remembered, at least.
 const KNOWN_US: f64 = 1.5 * LONG_US;
+
+/// Failures in a day of accounts never let in here from which an address guesses, given one of:
+/// accounts that do not exist or that every list holds, [`ACCOUNTS_GUESSED`], [`GIVEN_UP`]. Five
+/// that lie over a day count for about as much as four within hours.
+const FAILURES_GUESSED: f32 = 3.4;
+/// Distinct accounts, of which a sketch may lose a part.
+const ACCOUNTS_GUESSED: f32 = 2.6;
+/// Connections that the server gave up on. One alone is what a client with many keys looks like.
+const GIVEN_UP: f32 = 1.5;
+/// Failures of accounts that do not exist or have a default name which are still remembered.
+const NAMES_GUESSED: f32 = 0.3;
 
 /// All that is remembered of one address.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,6 +71,8 @@ pub struct AddressPast {
     noise: Decayed,
     #[serde(rename = "s")]
     strange: Decayed,
+    #[serde(rename = "y", default)]
+    strange_day: Decayed,
 }
 
 impl AddressPast {
@@ -101,6 +117,7 @@ impl AddressPast {
         ] {
             sum.add(turn.elapsed_us, HOUR_US, value);
         }
+        self.strange_day.add(turn.elapsed_us, DAY_US, strange);
         let common = self.past.observe(seen, turn);
         let failures_hour = common.get(14).copied().unwrap_or(0.0);
         let accounts = ln(self.refused_hour.distinct());
@@ -128,8 +145,24 @@ impl AddressPast {
             ln(now(self.noise)),
             flag(failed && !known),
             ln(now(self.strange)),
+            ln(now(self.strange_day)),
+            flag(success && known),
+            flag(strange > 0.0 && self.guesses(seen.private)),
         ];
         fill(out.get_mut(..ADDRESS).unwrap_or_default(), common.into_iter().chain(own));
+    }
+
+    /// Whether counts alone say that this address guesses: nobody was ever let in from it, and
+    /// within a day it failed as only those do who know no account of their own.
+    fn guesses(&self, private: bool) -> bool {
+        let now = |sum: Decayed| sum.after(0, 1.0);
+        let failures = now(self.strange_day);
+        if failures < FAILURES_GUESSED || self.past.successes() > 0 {
+            return false;
+        }
+        // Inside, a forgotten job with a default account fails for days.
+        let named = now(self.unknown).max(now(self.defaults)) > NAMES_GUESSED && !private;
+        named || self.refused_day.distinct() > ACCOUNTS_GUESSED || self.past.given_up() > GIVEN_UP
     }
 
     /// Attempts seen.

@@ -5,7 +5,7 @@ use crate::features::sketch::{Beat, Decayed};
 use serde::{Deserialize, Serialize};
 
 /// What the common features say, in order; `ln` is the natural logarithm of one plus the number.
-pub(super) const NAMES: [&str; 34] = [
+pub(super) const NAMES: [&str; 38] = [
     "this half is filled",
     "failure",
     "success",
@@ -40,6 +40,10 @@ pub(super) const NAMES: [&str; 34] = [
     "rarity of the hour, once known",
     "told before",
     "given up in the last hour (ln)",
+    "regularity, wide",
+    "unevenness of gaps (ln deviation)",
+    "evenness of gaps, times attempts of the day (ln)",
+    "two-hour slots with attempts in the last day",
 ];
 
 /// Attempts that the server's last word stands for, where it told none of them.
@@ -90,6 +94,9 @@ pub(super) struct Past {
     /// Attempts by two hours of the day (UTC), work days then weekend; halved when one is full.
     #[serde(rename = "h")]
     hours: [u8; 24],
+    /// The latest twelve slots of two hours, newest in the lowest bit: those with attempts.
+    #[serde(rename = "d", default)]
+    day_slots: u16,
     #[serde(rename = "s")]
     sessions: [Session; 3],
 }
@@ -136,6 +143,11 @@ fn slot_of(now: i64) -> usize {
     usize::try_from(hour / 2).unwrap_or(0) + if weekend { 12 } else { 0 }
 }
 
+/// Microseconds of a slot.
+const SLOT_US: i64 = 2 * HOUR_US as i64;
+/// All slots of a day.
+const DAY_SLOTS: u16 = 0x0FFF;
+
 impl Past {
     /// Attempts seen.
     pub(super) fn attempts(&self) -> u32 {
@@ -145,6 +157,11 @@ impl Past {
     /// Successes seen.
     pub(super) fn successes(&self) -> u32 {
         self.successes
+    }
+
+    /// Connections that the server gave up on, fading within hours.
+    pub(super) fn given_up(&self) -> f32 {
+        self.given_up.after(0, 1.0)
     }
 
     /// Event time of the newest event, microseconds UTC.
@@ -252,7 +269,11 @@ impl Past {
             rarity,
             rarity * (before.min(60) as f32 / 60.0),
             flag(turn.told),
-            ln(self.given_up.after(0, 1.0)),
+            ln(self.given_up()),
+            self.beat.regularity_wide(),
+            self.beat.unevenness(),
+            (-2.0 * self.beat.unevenness()).exp() * ln(f_day + s_day),
+            self.day_slots.count_ones() as f32 / 12.0,
         ]
     }
 
@@ -268,11 +289,15 @@ impl Past {
         }
         let given_up = flag(seen.outcome == Outcome::GivenUp && !turn.told);
         self.given_up.add(turn.elapsed_us, HOUR_US, given_up);
+        let slot = |at_us: i64| at_us.div_euclid(SLOT_US);
+        let slots = slot(turn.now_us).saturating_sub(slot(turn.since_us())).clamp(0, 12);
+        self.day_slots = (self.day_slots << slots) & DAY_SLOTS;
         self.last_us = turn.now_us;
         if !seen.is_attempt() || turn.told {
             return;
         }
         if seen.timed {
+            self.day_slots |= 1;
             self.beat.add(turn.now_us);
         }
         self.attempts = self.attempts.saturating_add(1);

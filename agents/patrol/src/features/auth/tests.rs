@@ -59,6 +59,52 @@ fn a_spray_is_many_accounts_with_few_tries_each() {
 }
 
 #[test]
+fn counts_say_guessing_only_where_nobody_was_ever_let_in() {
+    let sign = auth_feature!(address "counts say guessing");
+    let failed =
+        |user: &str, ip: &str| json!({"event": "login_failed", "user": user, "src_ip": ip});
+    let signs = |past: &mut AddressPast, user: &str, ip: &str, gap_s: i64| -> Vec<bool> {
+        (1..=5).map(|n| address(past, n * gap_s, failed(user, ip))[sign] > 0.5).collect()
+    };
+    let never = [false; 5];
+    let (day, ip) = (4 * 3600, "203.0.113.9");
+    let fourth = [false, false, false, true, true];
+    assert_eq!(signs(&mut AddressPast::default(), "root", ip, 60), fourth);
+    assert!(signs(&mut AddressPast::default(), "root", ip, day)[4], "five within a day");
+    // One account that may be the client's own says nothing, nor does a job inside.
+    assert_eq!(signs(&mut AddressPast::default(), "ann", ip, 60), never);
+    assert_eq!(signs(&mut AddressPast::default(), "backup", "10.0.0.7", 60), never);
+    let mut office = AddressPast::default();
+    address(&mut office, 0, json!({"event": "accepted", "user": "bob", "src_ip": ip}));
+    assert_eq!(signs(&mut office, "root", ip, 60), never);
+    // A client with many keys makes the server hang up once, not twice.
+    let hung = |past: &mut AddressPast, at: i64| {
+        let body = json!({"event": "max_attempts", "user": "ann", "src_ip": ip,
+                          "session": format!("sshd[{at}]")});
+        address(past, at, body)[sign] > 0.5
+    };
+    let mut keys = AddressPast::default();
+    assert!(!hung(&mut keys, 1) && hung(&mut keys, 60));
+}
+
+#[test]
+fn slots_of_the_day_tell_a_script_from_a_working_day() {
+    let slots = auth_feature!(user "two-hour slots with attempts in the last day");
+    let login = || json!({"event": "login", "outcome": "success", "user": "ann"});
+    let (mut script, mut person) = (UserPast::default(), UserPast::default());
+    let mut last = (0.0, 0.0);
+    for n in 0..60i64 {
+        last.0 = user(&mut script, n * 3600, login())[slots];
+        if n % 24 < 8 {
+            last.1 = user(&mut person, n * 3600, login())[slots];
+        }
+    }
+    assert!(last.0 > 0.95 && last.1 < 0.5, "{last:?}");
+    let later = user(&mut script, 400 * 3600, login())[slots];
+    assert!(later < 0.1, "{later}");
+}
+
+#[test]
 fn one_attempt_that_is_told_four_times_counts_once() {
     let mut past = AddressPast::default();
     let mut out = Vec::new();

@@ -131,25 +131,113 @@ const FIRST: [(&[u8], Class); 52] = [
     (b"auth", Class::Login),
 ];
 
-/// The class of an action: its letters alone, in lower case, first 64 of them.
+/// Letters of an action that are looked at.
+const LETTERS: usize = 64;
+
+/// The letters of an action alone, in lower case.
+struct Letters {
+    buffer: [u8; LETTERS],
+    length: usize,
+}
+
+impl Letters {
+    fn of(action: &str) -> Self {
+        let mut made = Self { buffer: [0; LETTERS], length: 0 };
+        let letters = action.bytes().filter(u8::is_ascii_alphabetic);
+        for (slot, letter) in made.buffer.iter_mut().zip(letters) {
+            *slot = letter.to_ascii_lowercase();
+            made.length += 1;
+        }
+        made
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+
+    fn has(&self, word: &[u8]) -> bool {
+        self.bytes().windows(word.len()).any(|window| window == word)
+    }
+
+    fn begins(&self, word: &[u8]) -> bool {
+        self.bytes().starts_with(word)
+    }
+}
+
+/// The class of an action: by its letters alone, in lower case, first 64 of them; where they say
+/// nothing, by the last word of a name in dots or slashes: `storage.objects.get`.
 #[must_use]
 pub fn class(action: &str) -> Class {
-    let mut buffer = [0u8; 64];
-    let mut length = 0;
-    let letters = action.bytes().filter(u8::is_ascii_alphabetic);
-    for (slot, letter) in buffer.iter_mut().zip(letters) {
-        *slot = letter.to_ascii_lowercase();
-        length += 1;
+    let whole = class_of(&Letters::of(action));
+    if whole != Class::Other {
+        return whole;
     }
-    let letters = buffer.get(..length).unwrap_or_default();
-    let reads = letters.starts_with(b"get") || letters.starts_with(b"list");
-    let describes = letters.starts_with(b"describe");
-    let anywhere = ANYWHERE.iter().find(|(word, class)| {
-        let settled = (reads && *class == Class::Admin) || describes;
-        !settled && letters.windows(word.len()).any(|window| window == *word)
-    });
-    let first = || FIRST.iter().find(|(word, _)| letters.starts_with(word));
+    let mut words = action.rsplit(['.', '/', ':']);
+    let last = words.next().unwrap_or_default();
+    // Azure ends with the kind of the operation, after its name.
+    let last =
+        if last.eq_ignore_ascii_case("action") { words.next().unwrap_or(last) } else { last };
+    if last.len() < action.len() { class_of(&Letters::of(last)) } else { whole }
+}
+
+fn class_of(letters: &Letters) -> Class {
+    // Who looks at a setting or at a list of exports moves no data; a token lets somebody in.
+    let reads = [&b"get"[..], b"list", b"describe", b"head"].iter().any(|w| letters.begins(w));
+    let anywhere = ANYWHERE
+        .iter()
+        .find(|(word, class)| !(reads && *class != Class::Login) && letters.has(word));
+    let first = || FIRST.iter().find(|(word, _)| letters.begins(word));
     anywhere.or_else(first).map_or(Class::Other, |(_, class)| *class)
+}
+
+/// Calls that read secrets, and how many each stands for: one that reads several, or the password
+/// of a machine, for two.
+const SECRETS: [(&[u8], f32); 6] = [
+    (b"batchgetsecretvalue", 2.0),
+    (b"getsecretvalue", 1.0),
+    (b"getpassworddata", 2.0),
+    (b"accesssecretversion", 1.0),
+    (b"secretget", 1.0),
+    (b"listkeysaction", 2.0),
+];
+
+/// Words of whoever makes, describes, turns or removes secrets, and may well read them.
+const MANAGES: [&[u8]; 10] = [
+    b"createsecret",
+    b"putsecret",
+    b"updatesecret",
+    b"deletesecret",
+    b"describesecret",
+    b"rotatesecret",
+    b"restoresecret",
+    b"addsecretversion",
+    b"secretset",
+    b"secretdelete",
+];
+
+/// What an action does to secrets.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Secrets {
+    /// How many secrets it may have read.
+    pub read: f32,
+    /// It keeps them: makes, describes, turns, removes.
+    pub kept: bool,
+}
+
+/// What an action does to secrets, from the words that clouds use for it.
+#[must_use]
+pub fn secrets(action: &str) -> Secrets {
+    // Hardly any action is about secrets, and each is asked.
+    let hint = |word: &str| {
+        action.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if !(hint("secret") || hint("password") || hint("listkeys")) {
+        return Secrets::default();
+    }
+    let letters = Letters::of(action);
+    let read = SECRETS.iter().find(|(word, _)| letters.has(word)).map_or(0.0, |(_, read)| *read);
+    let kept = read == 0.0 && MANAGES.iter().any(|word| letters.has(word));
+    Secrets { read, kept }
 }
 
 /// Whether a resource's name says that it holds personal, payment or secret data.
@@ -213,12 +301,35 @@ mod tests {
             ("file_copy_removable", Class::Export),
             ("DELETE", Class::Delete),
             ("CreateUser", Class::Admin),
+            ("GetBucketReplication", Class::Read),
+            ("ListBackupJobs", Class::List),
+            ("GetSessionToken", Class::Login),
+            ("PutBucketReplication", Class::Copy),
+            ("StartExportTask", Class::Export),
+            ("storage.objects.get", Class::Read),
+            ("storage.objects.list", Class::List),
+            ("MICROSOFT.STORAGE/STORAGEACCOUNTS/LISTKEYS/ACTION", Class::List),
             ("usb_connect", Class::Other),
             ("", Class::Other),
             ("\u{1f4a5}", Class::Other),
         ] {
             assert_eq!(class(action), wanted, "{action}");
         }
+    }
+
+    #[test]
+    fn secrets_are_read_in_several_clouds_and_kept_by_others() {
+        let read = |action: &str| secrets(action).read;
+        assert!((read("GetSecretValue") - 1.0).abs() < 1e-6);
+        assert!((read("BatchGetSecretValue") - 2.0).abs() < 1e-6);
+        let google = "google.cloud.secretmanager.v1.SecretManagerService.AccessSecretVersion";
+        assert!((read(google) - 1.0).abs() < 1e-6);
+        assert!(read("MICROSOFT.STORAGE/STORAGEACCOUNTS/LISTKEYS/ACTION") > 1.0);
+        for keeps in ["CreateSecret", "PutSecretValue", "DescribeSecret"] {
+            assert_eq!(secrets(keeps), Secrets { read: 0.0, kept: true }, "{keeps}");
+        }
+        assert_eq!(secrets("GetObject"), Secrets::default());
+        assert_eq!(secrets("GetAccountPasswordPolicy"), Secrets::default());
     }
 
     #[test]

@@ -74,6 +74,31 @@ fn a_profile_survives_its_serialised_form() {
     let text = serde_json::to_string(&profile).unwrap_or_default();
     let back: Result<Profile, _> = serde_json::from_str(&text);
     assert_eq!(back.ok().as_ref().map(Profile::events), Some(profile.events()));
+    assert!(size_of::<Profile>() <= 352, "{}", size_of::<Profile>());
+}
+
+#[test]
+fn a_stranger_who_reads_many_secrets_stands_out_and_their_keeper_does_not() {
+    let taken = "counts say secrets are taken";
+    let read = |at: i64| Observation {
+        action: "GetSecretValue",
+        resource: "secret",
+        rows: None,
+        ..read(at * 1_000_000, 0)
+    };
+    let mut thief = Profile::default();
+    let last = (0..9).map(|at| value(&thief.observe(&read(at)), taken)).last();
+    assert_eq!(last, Some(1.0));
+    let mut few = Profile::default();
+    assert!((0..5).all(|at| value(&few.observe(&read(at)), taken) < 0.5), "a program's start");
+    let mut keeper = Profile::default();
+    keeper.observe(&Observation { action: "CreateSecret", ..read(0) });
+    assert!((0..20).all(|at| value(&keeper.observe(&read(at)), taken) < 0.5));
+    let mut busy = Profile::default();
+    // Every half hour for days: so many are this account's usual hour.
+    let calm = (0..400).map(|n| (n, value(&busy.observe(&read(n * 180)), taken)));
+    let late = calm.filter(|(n, value)| *n > 100 && *value > 0.5).count();
+    assert_eq!(late, 0);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! A row of features, asked what it looks like and why.
 
-use crate::{features::auth, patrol::ModelSays};
-use magsentinel_bus_schema::Class;
+use crate::{
+    features::auth,
+    patrol::{ModelSays, Sign},
+};
+use magsentinel_bus_schema::{Class, Level};
 
 /// Where a feature stands in a row; a name that does not exist does not compile.
 macro_rules! at {
@@ -23,6 +26,10 @@ const AUTOMATED: &[&str] = &["T1078", "T1110"];
 
 /// Accounts of one address, or addresses of one account, from which it is many.
 const MANY: f32 = 4.0;
+
+/// Failures of strangers within a day that make the first login from new surroundings a takeover:
+/// three, of which the first has faded a little.
+const STRANGERS: f32 = 2.5;
 
 /// What is unusual in a row.
 pub(super) struct StandsOut<'a> {
@@ -46,6 +53,51 @@ impl<'a> StandsOut<'a> {
 
     fn is(&self, at: usize) -> bool {
         self.value(at) > 0.5
+    }
+
+    /// The model's score of what this event itself did. An account that its address let in before
+    /// is not to blame for those who guess beside it: their own rows carry the finding.
+    pub(super) fn of_the_attacker(&self, score: f32, medium: f32) -> f32 {
+        if !self.by_user && self.is(at!(address "let in: account was let in here before")) {
+            score.min((medium - 0.01).max(0.0))
+        } else {
+            score
+        }
+    }
+
+    /// What counts say without the model.
+    pub(super) fn sign(&self) -> Option<Sign> {
+        if self.by_user { self.sign_of_user() } else { self.sign_of_address() }
+    }
+
+    fn sign_of_address(&self) -> Option<Sign> {
+        if !self.is(at!(address "counts say guessing")) {
+            return None;
+        }
+        let failures = self.count(at!(address "failures of accounts never let in here, day (ln)"));
+        let (category, techniques) = self.category_of_address();
+        let reason = format!(
+            "{failures:.0} failures in a day of accounts never let in from this address, \
+             remarkable from 4 on; nobody ever was"
+        );
+        Some(Sign { level: Level::Medium, category, techniques, reason })
+    }
+
+    /// A known account that opens to a network and a device which both are new, on the day on which
+    /// strangers guessed at it. `training/train_auth.py` counts it alike.
+    fn sign_of_user(&self) -> Option<Sign> {
+        let strangers = self.count(at!(user "failures of strangers, day (ln)"));
+        let new = self.value(at!(user "network and device are new, once known")) > 0.99;
+        let taken = self.is(at!(user "success")) && new && strangers >= STRANGERS;
+        taken.then(|| Sign {
+            level: Level::Medium,
+            category: "account_takeover",
+            techniques: GUESSED,
+            reason: format!(
+                "let in from a network and a device new to this account within a day of \
+                 {strangers:.0} failures of strangers, remarkable from 3 on"
+            ),
+        })
     }
 
     /// What the model recognises, in words.

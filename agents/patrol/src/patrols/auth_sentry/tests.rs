@@ -174,6 +174,63 @@ fn a_script_on_a_persons_account_is_flagged_and_a_service_is_not() {
 }
 
 #[test]
+fn few_guesses_over_a_day_are_flagged_by_counts_and_a_forgotten_password_is_not() {
+    let at = |n: i64, user: &str, from: &str| {
+        json!({"ts": START + n, "event": "login_failed", "user": user, "src_ip": from})
+    };
+    let names = ["root", "admin", "oracle", "test"];
+    let slow: Vec<_> = (0..5i64)
+        .map(|n| at(n * 3 * 3_600, names[n as usize % 4], "203.0.113.9"))
+        .collect();
+    let verdicts = scored(slow);
+    let first = verdicts.iter().position(flagged);
+    assert!(first.is_some_and(|first| first < 5), "{verdicts:?}");
+    let reasons = verdicts[4]["reasons"].to_string();
+    assert!(reasons.contains("never let in from this address, remarkable from 4 on"), "{reasons}");
+    // Ann at a hotel, who no longer knows her own password, and at last does.
+    let hotel = |n: i64| portal(NOW + n * 40, "ann", "198.51.100.7", n == 3, CHROME, BERLIN);
+    let told = after_past((0..4).map(hotel).collect());
+    let counted = told.iter().filter(|v| v["reasons"].to_string().contains("remarkable from 4 on"));
+    assert_eq!(counted.count(), 0);
+}
+
+#[test]
+fn what_names_no_address_is_not_blamed_for_the_guesses_before_it() {
+    let guess = |n: i64| {
+        json!({"ts": START + n, "event": "login_failed", "user": "root", "src_ip": "203.0.113.9"})
+    };
+    let mut all: Vec<Value> = (0..8).map(guess).collect();
+    all.push(json!({"ts": START + 9, "event": "logon", "user": "ann", "host": "pc-7"}));
+    all.push(json!({"ts": START + 10, "event": "session_closed", "user": "ann", "host": "pc-7"}));
+    let verdicts = scored(all);
+    assert!(flagged(&verdicts[7]) && !flagged(&verdicts[8]) && !flagged(&verdicts[9]));
+}
+
+#[test]
+fn who_was_let_in_before_is_not_blamed_for_guesses_beside_them() {
+    let office = "84.17.3.1";
+    let mut all: Vec<Value> = (0..40i64)
+        .map(|n| portal(n * 9_000, &format!("p{}", n % 4), office, true, CHROME, BERLIN))
+        .collect();
+    let begin = 40 * 9_000;
+    for n in 0..30i64 {
+        let guess = portal(begin + n * 10, &format!("x{n}"), office, false, CHROME, BERLIN);
+        all.push(guess);
+        if n % 10 == 9 {
+            all.push(portal(begin + n * 10 + 3, "p1", office, true, CHROME, BERLIN));
+        }
+    }
+    let owners: Vec<bool> = all.iter().map(|b| b["outcome"] == "success").collect();
+    let verdicts = scored(all);
+    let of = |owner: bool| {
+        let some = verdicts.iter().zip(&owners).filter(|(_, is)| **is == owner);
+        some.filter(|(verdict, _)| flagged(verdict)).count()
+    };
+    assert!(of(false) > 5, "the guesses carry the finding");
+    assert_eq!(of(true), 0, "{verdicts:?}");
+}
+
+#[test]
 fn a_gate_without_accounts_and_an_account_without_address_are_both_judged() {
     let local = |n: i64| {
         json!({"ts": START + n, "event": "su_failed", "actor": "bob", "target_user": "root"})
