@@ -33,6 +33,9 @@ SITE_BODIES = 40
 SITES_HELD = 10
 # Share of benign bodies of held-back sites, and of other held-back bodies, that may score 0.5.
 FALSE_ALARMS = {"sites": 0.0005, "others": 0.0005}
+# How far above that, in logits, the threshold lies: real sites are less alike than simulated ones,
+# and this is the least distance at which those left out (see `curve`) are flagged at 0.2 %.
+MARGIN = 0.3
 # Families of attacks whose content shows them, as the sources name them.
 CONTENT = ["cmd_injection", "crlf", "file_inclusion", "path_traversal", "sqli", "ssi", "xss"]
 FOLDS = {
@@ -164,7 +167,7 @@ def calibrate(raw, pool, held):
     attacks = np.sort(raw[held & (pool["labels"] == 1)])
     high = max(attacks[int(len(attacks) * 0.15)], threshold + 1.0)
     slope = float(np.clip(1.735 / (high - threshold), 0.3, 1.5))
-    return slope, float(-threshold * slope)
+    return slope, float(-threshold * slope) - MARGIN
 
 
 def held_sites(pool):
@@ -286,7 +289,9 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
-    parser.add_argument("--windows-cmd", default="cargo run --release --quiet --example api_windows --")
+    parser.add_argument(
+        "--windows-cmd", default="cargo run --release --quiet --example api_windows --"
+    )
     parser.add_argument("--texts", type=pathlib.Path, default=unpacked_crates(),
                         help="cargo's folder of unpacked crates")  # fmt: skip
     parser.add_argument("--unseen-texts", type=pathlib.Path, help="texts to evaluate on only")
@@ -352,7 +357,9 @@ def curve(pool, values, unseen_, folds):
     names = sorted(set(pool["names"][content]))
     lines = []
     for offset in (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0):
-        found = [float((values[content & (pool["names"] == name)] > offset).mean()) for name in names]
+        found = [
+            float((values[content & (pool["names"] == name)] > offset).mean()) for name in names
+        ]
         line = {"offset": offset, "detection": float(np.mean(found)), "worst": min(found)}
         for fold, (out_values, out) in folds.items():
             which = out & (pool["labels"] == 0)

@@ -9,8 +9,8 @@
 //! `credential_stuffing`, `brute_force`, `scan`, `fuzzing`, `forbidden_access`, `id_enumeration`,
 //! `scraping`. A client that was flagged for a scan or for fuzzing stays flagged for ten minutes.
 //!
-//! **Reads** `method`, `path`, `query`, `headers`, `body`, `status`, `resp_bytes`, `user`, the client
-//! (the key), and time. A body without path, query, headers and body, or with a path that is no text,
+//! **Reads** `method`, `path`, `query`, `headers`, `body`, `status`, `resp_bytes`, `user`, the
+//! client (the key), and time. A body without path, query, headers and body, or with a path that is no text,
 //! becomes a dead letter.
 //!
 //! **Techniques**: T1190, T1059, T1083, T1005, T1595, T1110, T1499, T1119 and others.

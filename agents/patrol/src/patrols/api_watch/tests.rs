@@ -113,7 +113,7 @@ fn what_patterns_know_is_flagged_and_what_only_looks_like_it_is_not() {
         json!({"path": "/graphql", "body": schema, "headers": known}),
         json!({"path": "/", "body": xml("http://maven.apache.org/POM/4.0.0 http://maven.apache.org/xsd/a.xsd")}),
         json!({"path": "/", "query": "page=https://example.org/a%3Fb=1&file=photo.jpg"}),
-        query("please confirm (by phone) or alert (by mail)"),
+        query("alert me; please confirm (twice) by mail"),
         query("online = yes"),
     ];
     let rows = attacks.iter().map(|(body, _)| body).chain(&ordinary).cloned().collect();

@@ -75,9 +75,10 @@ pub(super) fn answered(call: &Call<'_>) -> bool {
 }
 
 /// How much a request counts in bursts and for scraping: one, or less where the server's answer
-/// shows that it was furniture, or where a page of another host had it fetched. It never counts
-/// nothing: a referer is the client's to choose, and what is answered by a redirect can be tried
-/// in bursts like anything else. Floods, steps and failures count every request in full.
+/// shows that it was furniture, for packages, or where a page of another host had it fetched. It
+/// never counts nothing: paths and referers are the client's to choose, and what is answered by a
+/// redirect can be tried in bursts like anything else. Floods, steps and failures count every
+/// request in full.
 pub(super) fn weight(call: &Call<'_>) -> f32 {
     let fetches = matches!(call.method, "GET" | "HEAD" | "OPTIONS");
     let by_server = match call.status {
@@ -86,7 +87,8 @@ pub(super) fn weight(call: &Call<'_>) -> f32 {
         Some(200..=299) => fetches && call.resp_bytes.is_some_and(|size| size <= PIXEL_BYTES),
         _ => false,
     };
-    if by_server || from_elsewhere(call) { FURNITURE } else { 1.0 }
+    let file = fetches && package(call.path);
+    if by_server || file || from_elsewhere(call) { FURNITURE } else { 1.0 }
 }
 
 /// Whether a page of another host had this fetched.
