@@ -196,7 +196,12 @@ fn furniture_is_no_burst_but_steps_and_floods_are_counted_whatever_the_answer() 
     assert_eq!(flood.category(), "request_flood");
     let mut mirror = Life::new();
     for n in 0..80 {
-        mirror.call(if n < 20 { 50 } else { 900 }, "GET", &format!("/pool/{}/lib{n}-dev_2.{n}_amd64.deb", n % 3), 200);
+        mirror.call(
+            if n < 20 { 50 } else { 900 },
+            "GET",
+            &format!("/pool/{}/lib{n}-dev_2.{n}_amd64.deb", n % 3),
+            200,
+        );
     }
     assert_eq!(mirror.category(), "none", "{:?}", mirror.worst);
 }
