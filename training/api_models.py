@@ -1,10 +1,14 @@
 """The models that `train_api.py` compares: n-gram embedding, logistic regression, LSTM.
 
-Embedding and logistic regression see the ids of a row; the LSTM sees the characters of the same
-body's decoded value, which is what the first sketch of this project proposed.
+Embedding and logistic regression see the ids of a window of a decoded part; the LSTM, which the
+first sketch of this project proposed, sees the characters of the same window, and is trained the
+same way: on the worst window of a malicious body.
 """
 
-from urllib.parse import unquote_plus
+import json
+import shlex
+import subprocess
+import tempfile
 
 import jax
 import jax.numpy as jnp
@@ -84,17 +88,22 @@ def lstm(params, letters, _keep=None):
 KINDS = {"embedding": (bag_init, bag), "linear": (linear_init, linear), "lstm": (lstm_init, lstm)}
 INPUT = {"embedding": "ids", "linear": "ids", "lstm": "characters"}
 
-LETTERS_MAX = 160
+WINDOW = 192
 
 
-def characters(rows):
-    """For the LSTM one row per body: its texts, decoded once, to the first characters."""
-    made = np.zeros((len(rows), LETTERS_MAX), np.uint8)
-    for at, row in enumerate(rows):
-        body = row["body"]
-        texts = [str(body.get(key, "")) for key in ("query", "body")]
-        texts += [str(value) for value in (body.get("headers") or {}).values()]
-        text = "\n".join(unquote_plus(t) for t in [*texts, body.get("path", "")] if t)
-        letters = np.frombuffer(text.encode("ascii", "replace")[:LETTERS_MAX], np.uint8)
-        made[at, : len(letters)] = np.minimum(letters, LETTERS - 1)
-    return made, np.arange(len(rows))
+def characters(command, rows):
+    """The characters of all windows of all bodies, one row each, in the order of the ids: what
+    `command` (the example `api_windows` of the patrols' crate) writes."""
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps({"method": "GET", "path": "/"} | row["body"]) + "\n")
+        file.flush()
+        args = [*shlex.split(command), file.name]
+        raw = subprocess.run(args, check=True, stdout=subprocess.PIPE).stdout
+    made, at = [], 0
+    while at < len(raw):
+        count = int.from_bytes(raw[at : at + 2], "little")
+        end = at + 2 + count * WINDOW
+        made.append(np.frombuffer(raw[at + 2 : end], np.uint8).reshape(count, WINDOW))
+        at = end
+    return np.minimum(np.concatenate(made), LETTERS - 1)

@@ -39,7 +39,8 @@ def api_watch():
     """Clients of every world, each world in order of time; of `train` only the seed is another."""
     for place, world in enumerate(api_clients.WORLDS):
         rows = (
-            {**body, "label": label, "category": kind}
+            # Every world numbers its clients from nought: they are others, with a past of their own.
+            {**body, "client": f"{world}.{body['client']}", "label": label, "category": kind}
             for kind, label, life in api_clients.clients(CLIENTS, SEED + place, world)
             for body in life
         )

@@ -1,6 +1,6 @@
 """Trains `api-watch`: rows from the Rust code, whole sources left out, ONNX.
 
-python train_api.py --data DIR --out ../agents/patrol/models [--texts DIR] [--compare] [--folds]
+python train_api.py --data DIR --out ../agents/patrol/models [--folds] [--left-out DIR]
 
 A body has many rows (windows of its parts) and one label. Every row of a benign body is benign; of
 a malicious one at least one row is not, and training takes the row that scores worst so far.
@@ -9,6 +9,7 @@ a malicious one at least one row is not, and training takes the row that scores 
 import argparse
 import functools
 import json
+import os
 import pathlib
 
 import jax
@@ -20,14 +21,23 @@ import api_sources
 import export_onnx
 import features
 import sources
-from generators import api_attack, api_benign
+from generators import api_attack, api_benign, api_sites
 
 SEED = 20_261_121
 BUCKETS = 16_384
-GENERATED_BENIGN = 110_000
-GENERATED_ATTACKS = 70_000
-# Share of benign held-back bodies that may score 0.5 or more.
-FALSE_ALARMS = 0.0005
+GENERATED_BENIGN = 70_000
+GENERATED_ATTACKS = 60_000
+# Simulated sites, and bodies of each; every tenth site is held back as a whole.
+SITES = 1200
+SITE_BODIES = 40
+SITES_HELD = 10
+# Share of benign bodies of held-back sites, and of other held-back bodies, that may score 0.5.
+FALSE_ALARMS = {"sites": 0.0005, "others": 0.0005}
+# How far above that, in logits, the threshold lies: real sites are less alike than simulated ones,
+# and this is the least distance at which those left out (see `curve`) are flagged at 0.2 %.
+MARGIN = 0.3
+# Families of attacks whose content shows them, as the sources name them.
+CONTENT = ["cmd_injection", "crlf", "file_inclusion", "path_traversal", "sqli", "ssi", "xss"]
 FOLDS = {
     "elastic_apache_access": ["elastic_apache_access"],
     "rita_outbound_http": ["rita_outbound_http"],
@@ -142,14 +152,27 @@ def body_scores(pool, params, forward, kind, bodies=None):
     return worst
 
 
-def calibrate(raw, labels, held):
-    """Slope and shift so that few benign held-back bodies score 0.5, most attacks 0.85."""
-    benign = np.sort(raw[held & (labels == 0)])
-    threshold = benign[int(len(benign) * (1 - FALSE_ALARMS))]
-    attacks = np.sort(raw[held & (labels == 1)])
+def calibrate(raw, pool, held):
+    """Slope and shift so that few benign held-back bodies score 0.5, most attacks 0.85.
+
+    Bodies of a site of which others were trained on flatter, so the threshold is set on whole
+    sites that were not, and no lower than the other held-back bodies ask for.
+    """
+    benign = held & (pool["labels"] == 0)
+    site = pool["names"] == "generated_site"
+    threshold = -30.0
+    for kind, which in (("sites", benign & site), ("others", benign & ~site)):
+        values = np.sort(raw[which])
+        threshold = max(threshold, values[int(len(values) * (1 - FALSE_ALARMS[kind]))])
+    attacks = np.sort(raw[held & (pool["labels"] == 1)])
     high = max(attacks[int(len(attacks) * 0.15)], threshold + 1.0)
     slope = float(np.clip(1.735 / (high - threshold), 0.3, 1.5))
-    return slope, float(-threshold * slope)
+    return slope, float(-threshold * slope) - MARGIN
+
+
+def held_sites(pool):
+    """Bodies of the sites that are held back as a whole."""
+    return (pool["names"] == "generated_site") & (pool["sites"] % SITES_HELD == 0)
 
 
 def weigh(names, labels):
@@ -167,16 +190,17 @@ def weigh(names, labels):
 
 
 def fit(pool, chosen, kind, **options):
-    """Trains on nine tenths of the bodies and calibrates on the tenth."""
+    """Trains on nine tenths of the bodies and calibrates on the tenth; of sites, on whole ones."""
     rng = np.random.default_rng(SEED)
     held = np.zeros(len(pool["labels"]), bool)
     held[chosen] = rng.random(len(chosen)) < 0.1
+    held = np.where(pool["names"] == "generated_site", held_sites(pool), held)
     use = np.setdiff1d(chosen, np.flatnonzero(held))
     pool["weights"] = np.zeros(len(held), np.float32)
     pool["weights"][use] = weigh(pool["names"][use], pool["labels"][use])
     params, forward = fit_rows(pool, use, kind, **options)
     raw = body_scores(pool, params, forward, kind, np.flatnonzero(held))
-    slope, shift = calibrate(raw, pool["labels"], held)
+    slope, shift = calibrate(raw, pool, held)
     return params, forward, slope, shift
 
 
@@ -223,15 +247,27 @@ def write_wrong(path, rows, pool, values, of):
 
 def collect(args):
     rows = list(api_sources.bodies(args.data))
-    if args.texts:
-        rows += api_sources.dependency_texts(args.texts, args.lock, SEED + 4)
+    rows += api_sources.dependency_texts(args.texts, args.lock, SEED + 4)
     if args.unseen_texts:
         rows += api_sources.folder_texts(args.unseen_texts, SEED + 5)
     rows += api_attack.rows(int(GENERATED_ATTACKS * args.size), SEED)
     rows += api_benign.rows(int(GENERATED_BENIGN * args.size), SEED + 1)
-    rows += [dict(row, source="unseen_seed") for row in api_attack.rows(4000, SEED + 2)]
-    rows += [dict(row, source="unseen_seed") for row in api_benign.rows(8000, SEED + 3)]
+    rows += api_sites.rows(int(SITES * args.size), SITE_BODIES, SEED + 6)
+    rows += unseen(api_attack.rows(4000, SEED + 2), "all")
+    rows += unseen(api_benign.rows(8000, SEED + 3), "all")
+    rows += unseen(api_sites.rows(200, 40, SEED + 7), "sites")
     return rows
+
+
+def unseen(rows, family):
+    """Generated with a seed of their own, to evaluate on only."""
+    return [dict(row, source="unseen_seed", family=family) for row in rows]
+
+
+def unpacked_crates():
+    """Where cargo unpacks crates: what people write into rich text fields is learned from them."""
+    home = pathlib.Path(os.environ.get("CARGO_HOME", pathlib.Path.home() / ".cargo"))
+    return home / "registry" / "src"
 
 
 def gather(args, rows):
@@ -244,6 +280,7 @@ def gather(args, rows):
         "names": np.array([row["source"] for row in rows]),
         "labels": np.array([row["label"] for row in rows]),
         "families": np.array([row.get("family") or "" for row in rows]),
+        "sites": np.array([row.get("site", -1) for row in rows]),
     }
 
 
@@ -252,24 +289,31 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
-    parser.add_argument("--texts", type=pathlib.Path, help="cargo's folder of unpacked crates")
+    parser.add_argument(
+        "--windows-cmd", default="cargo run --release --quiet --example api_windows --"
+    )
+    parser.add_argument("--texts", type=pathlib.Path, default=unpacked_crates(),
+                        help="cargo's folder of unpacked crates")  # fmt: skip
     parser.add_argument("--unseen-texts", type=pathlib.Path, help="texts to evaluate on only")
     parser.add_argument("--lock", type=pathlib.Path, default=pathlib.Path("../Cargo.lock"))
     parser.add_argument("--folds", nargs="*", help="run these folds (none named: all)")
+    parser.add_argument("--left-out", type=pathlib.Path, help="write the folds' models here")
     parser.add_argument("--model", default="embedding", choices=list(api_models.KINDS))
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--size", type=float, default=1.0, help="share of the generated bodies")
     parser.add_argument("--report", type=pathlib.Path, help="write the figures as JSON")
     parser.add_argument("--no-export", action="store_true")
     args = parser.parse_args()
+    if not any(args.texts.glob("*/*/Cargo.toml")):
+        raise SystemExit(f"--texts {args.texts}: no unpacked crates there: run `cargo fetch` first")
 
     rows = collect(args)
     pool = gather(args, rows)
     if api_models.INPUT[args.model] == "characters":
-        pool["characters"], pool["owner"] = api_models.characters(rows)
+        pool["characters"] = api_models.characters(args.windows_cmd, rows)
     permitted = api_sources.permitted(pool["names"])
     print(f"{len(rows)} bodies, {len(pool['owner'])} rows, {permitted.sum()} bodies to train on")
-    report = {"model": args.model, "folds": {}}
+    report, curves = {"model": args.model, "folds": {}}, {}
     for fold in [] if args.folds is None else args.folds or list(FOLDS):
         out = np.isin(pool["names"], FOLDS[fold])
         chosen = np.flatnonzero(permitted & ~out)
@@ -277,9 +321,15 @@ def main():
         values = body_scores(pool, params, forward, args.model) * slope + shift
         report["folds"][fold] = table(pool, values, out)
         show(report["folds"][fold], f"left out: {fold}")
+        if args.left_out and args.model == "embedding":
+            folder = args.left_out / "api-watch"
+            folder.mkdir(parents=True, exist_ok=True)
+            export(folder / f"without {fold}.onnx", args.features_cmd, params, slope, shift)
+            write_list(folder / f"without {fold}.onnx", pool["names"][permitted & ~out])
         if args.report:
             path = args.report.with_suffix(f".{fold.replace(' ', '_')}.txt")
             write_wrong(path, rows, pool, values, out)
+            curves[fold] = (values, out)
 
     chosen = np.flatnonzero(permitted)
     params, forward, slope, shift = fit(pool, chosen, args.model, epochs=args.epochs)
@@ -290,35 +340,63 @@ def main():
     show(report["seen"], "in training")
     print(f"slope {slope:.3f} shift {shift:.3f}")
     if args.report:
+        report["curve"] = curve(pool, values, ~permitted, curves)
         args.report.write_text(json.dumps(report, indent=1))
         write_wrong(args.report.with_suffix(".wrong.txt"), rows, pool, values, values == values)
     if not args.no_export and args.model == "embedding":
-        export(args, params, slope, shift)
-        sources.write_list(
-            args.out / "api-watch.sources.json",
-            list(pool["names"][permitted]),
-            {"dependency_texts": "as each crate's manifest says"},
-            # Its probes stay unseen: `api_sources.py` gives them a name of their own.
-            {"elastic_apache_access": [0]},
-        )
+        path = args.out / "api-watch.onnx"
+        for body, score in export(path, args.features_cmd, params, slope, shift):
+            print(f"{score:.3f} {json.dumps(body)[:120]}")
+        write_list(path, pool["names"][permitted])
 
 
-def export(args, params, slope, shift):
+def curve(pool, values, unseen_, folds):
+    """Detection of attack content in sources never trained on, and false alarms of each left-out
+    benign source by the model that never saw it, at thresholds above and below 0.5."""
+    content = unseen_ & np.isin(pool["families"], CONTENT) & (pool["labels"] == 1)
+    names = sorted(set(pool["names"][content]))
+    lines = []
+    for offset in (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0):
+        found = [
+            float((values[content & (pool["names"] == name)] > offset).mean()) for name in names
+        ]
+        line = {"offset": offset, "detection": float(np.mean(found)), "worst": min(found)}
+        for fold, (out_values, out) in folds.items():
+            which = out & (pool["labels"] == 0)
+            if which.any():
+                line[fold] = float((out_values[which] > offset).mean())
+        for name in sorted(set(pool["names"][unseen_ & (pool["labels"] == 0)])):
+            which = unseen_ & (pool["labels"] == 0) & (pool["names"] == name)
+            line[name] = float((values[which] > offset).mean())
+        lines.append(line)
+        print(" ".join(f"{k} {v:.2%}" if k != "offset" else f"{v:+.1f}" for k, v in line.items()))
+    return lines
+
+
+def write_list(path, names):
+    sources.write_list(
+        path.with_suffix(".sources.json"),
+        list(names),
+        {"dependency_texts": "as each crate's manifest says"},
+        # Its probes stay unseen: `api_sources.py` gives them a name of their own.
+        {"elastic_apache_access": [0]},
+    )
+
+
+def export(path, features_cmd, params, slope, shift):
+    """Writes model and self test, and gives back the bodies of the latter with their scores."""
     scaled = dict(params, w2=params["w2"] * slope, b2=params["b2"] * slope + shift)
-    path = args.out / "api-watch.onnx"
     doc = "api-watch: an attack in a part of a request"
     export_onnx.bag_of_ids(path, scaled, 192, doc)
     lines = (pathlib.Path(__file__).parent / "selftest_api.jsonl").read_text("utf-8").splitlines()
     bodies = [json.loads(line) for line in lines]
-    made, owner = features.row_sets(args.features_cmd, "api-watch", bodies, np.int32)
+    made, owner = features.row_sets(features_cmd, "api-watch", bodies, np.int32)
     result = export_onnx.run(path, "ids", made)
     wanted = scores(scaled, api_models.KINDS["embedding"][1], made)
     assert np.abs(result - 1 / (1 + np.exp(-wanted))).max() < 1e-4
-    export_onnx.selftest(
-        args.out / "api-watch.selftest.json", [bodies[at] for at in owner], made, result
-    )
-    for at, score in zip(owner, result, strict=True):
-        print(f"{score:.3f} {json.dumps(bodies[at])[:120]}")
+    shown = [bodies[at] for at in owner]
+    export_onnx.selftest(path.with_suffix(".selftest.json"), shown, made, result)
+    return list(zip(shown, result, strict=True))
 
 
 if __name__ == "__main__":

@@ -150,8 +150,8 @@ def phrase(rng):
 
 
 # What ad servers and mailers replace, or forget to.
-MACROS = """{visitor_id} [MM_UUID] <na_id> <na_da> __UID__ $UID ${UID} {{uid}} %%CACHEBUSTER%% [timestamp] {gclid} ##id## !!id!!
- {adset.name} {{campaign.name}} $!{id} <ID> [USER] ${GDPR_CONSENT_278} {$id} (none) (not%20set) *|EMAIL|* %m% @@id@@""".split()
+MACROS = """{visitor_id} [USER_UUID] <user_id> <visit> __UID__ $UID ${UID} {{uid}} %%CACHEBUSTER%% [timestamp] {gclid} ##id## !!id!!
+ {adset.name} {{campaign.name}} $!{id} <ID> [USER] ${CONSENT_12} {$id} (none) (not%20set) *|EMAIL|* %m% @@id@@""".split()
 
 
 def link(rng):

@@ -7,10 +7,10 @@
 //! `webshell`, `sensitive_file`, `scanner`; what only the model recognises and nothing tells apart
 //! is `web_attack`. And in what a client did lately: `request_burst`, `request_flood`,
 //! `credential_stuffing`, `brute_force`, `scan`, `fuzzing`, `forbidden_access`, `id_enumeration`,
-//! `scraping`.
+//! `scraping`. A client that was flagged for a scan or for fuzzing stays flagged for ten minutes.
 //!
-//! **Reads** `method`, `path`, `query`, `headers`, `body`, `status`, `user`, the client (the key),
-//! and time. A body without path, query, headers and body, or with a path that is no text,
+//! **Reads** `method`, `path`, `query`, `headers`, `body`, `status`, `resp_bytes`, `user`, the
+//! client (the key), and time. A body without path, query, headers and body, or with a path that is no text,
 //! becomes a dead letter.
 //!
 //! **Techniques**: T1190, T1059, T1083, T1005, T1595, T1110, T1499, T1119 and others.
@@ -29,13 +29,14 @@ use crate::{
     keys::{Budget, Keys},
     patrol::{Evidence, Finding, ModelSays, Patrol, Seen, Spec},
     patrols::{Keyed, Maker},
-    patterns::Normal,
+    patterns::{Hit, Normal},
 };
 use magsentinel_bus_schema::{
     Class, Fields, Kind, Level, Thresholds, Token, entity::shard_entity, key,
 };
 use magsentinel_runtime::settings::Span;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 mod family;
 
@@ -159,8 +160,9 @@ fn header<'a>(fields: &'a Fields, wanted: &str) -> Option<&'a str> {
 }
 
 /// The body as its client's state wants it. A status that is no number is unknown.
-fn call<'a>(seen: &Seen<'a>) -> Call<'a> {
+fn call<'a>(seen: &Seen<'a>, hits: &[Arc<Hit>]) -> Call<'a> {
     let fields = seen.body;
+    let count = |name| body::count(fields, &[name]).ok().flatten();
     let text = |names: &[&str]| body::text(fields, names).ok().flatten().unwrap_or_default();
     let path = text(&["path", "uri", "url"]);
     let (path, inline) = path.split_once('?').unwrap_or((path, ""));
@@ -171,14 +173,24 @@ fn call<'a>(seen: &Seen<'a>) -> Call<'a> {
         method: text(&["method"]),
         path,
         query: if query.is_empty() { inline } else { query },
-        status: body::count(fields, &["status"]).ok().flatten().filter(|s| (100..600).contains(s)),
+        status: count("status").filter(|status| (100..600).contains(status)),
+        resp_bytes: count("resp_bytes"),
         host: header(fields, "host").unwrap_or_default(),
+        referer: header(fields, "referer").unwrap_or_default(),
         agent: header(fields, "user-agent").unwrap_or_default(),
         user: account(fields),
         known: header(fields, "authorization").is_some()
             || body::field(fields, "key").is_some()
             || body::field(fields, "user").is_some(),
+        probe: hits.iter().map(|hit| probe(hit)).fold(0.0, f32::max),
     }
+}
+
+/// How much a pattern's hit says that its client scans: an entry, file or name of a tool in
+/// full, the content of an attack by half.
+fn probe(hit: &Hit) -> f32 {
+    let named = matches!(hit.category.as_str(), "scan_probe" | "sensitive_file" | "scanner");
+    if named { 1.0 } else { 0.5 }
 }
 
 /// The account that a request names: the event's user, or a field of a form or JSON.
@@ -203,12 +215,12 @@ fn value_of<'a>(sent: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl ApiWatch {
-    fn observe(&mut self, seen: &Seen<'_>) -> Option<Sign> {
+    fn observe(&mut self, seen: &Seen<'_>, hits: &[Arc<Hit>]) -> Option<Sign> {
         let key = key_of(seen.body);
         if key.is_empty() {
             return None;
         }
-        let call = call(seen);
+        let call = call(seen, hits);
         if seen.repeated {
             return self.keys.get(&key).cloned().unwrap_or_default().observe(&call);
         }
@@ -261,7 +273,7 @@ impl Patrol for ApiWatch {
     }
 
     fn judge(&mut self, seen: &Seen<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
-        let sign = self.observe(seen);
+        let sign = self.observe(seen, evidence.hits);
         let by_model = self.thresholds.level(evidence.score) > Level::None;
         let (says, place) = match by_model {
             true => self.says(seen, evidence.part),
@@ -319,10 +331,7 @@ fn with_sign(
 ) -> Option<Finding> {
     let sign = sign.filter(|sign| thresholds.level(sign.score) > Level::None);
     let Some(sign) = sign else { return found };
-    let reason = format!(
-        "client: {:.0} {}, remarkable from {:.0} on",
-        sign.value, sign.what, sign.baseline
-    );
+    let reason = sign.reason();
     let level = thresholds.level(sign.score);
     let mut found = found.unwrap_or_else(|| Finding {
         level: Level::None,

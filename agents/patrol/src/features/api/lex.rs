@@ -39,6 +39,20 @@ const PAIRS: [&[u8; 2]; 36] = [
     b"==", b"!=", b"<=", b">=", b"<<", b">>", b"$_", b":=", b"@@", b"{$",
 ];
 
+/// Whether a mark begins any of [`PAIRS`]: most do not, and need no search.
+const BEGINS: [bool; 256] = begins();
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, below the lengths")]
+const fn begins() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < PAIRS.len() {
+        table[PAIRS[at][0] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
 /// The tokens of a window, and what was noticed on the way.
 pub(super) struct Lexed {
     codes: [u16; TOKENS_MAX + 2],
@@ -182,8 +196,9 @@ impl Lexer<'_> {
             _ => Since::Nothing,
         };
         let next = self.peek(1).unwrap_or(0);
-        let pair = PAIRS.iter().zip(0u16..).find(|(pair, _)| ***pair == [byte, next]);
-        match pair {
+        let begins = BEGINS.get(usize::from(byte)).copied().unwrap_or(false);
+        let pair = || PAIRS.iter().zip(0u16..).find(|(pair, _)| ***pair == [byte, next]);
+        match begins.then(pair).flatten() {
             Some((_, number)) => self.take(PAIR + number, 2),
             None => self.take(MARK + u16::from(byte), 1),
         }

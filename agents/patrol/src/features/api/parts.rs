@@ -78,7 +78,7 @@ pub struct Parts {
     arena: Vec<u8>,
     parts: Vec<Kept>,
     windows: Vec<Window>,
-    seen: HashSet<u64>,
+    seen: Once,
     /// Bytes of fields that were not read.
     cut_bytes: usize,
     /// Parts and windows that were not looked at.
@@ -297,15 +297,88 @@ fn tame(bytes: &[u8], place: Place) -> bool {
     !words.any(|word| words::find(word).is_some())
 }
 
+/// Hashes that were there before. A request has a handful of windows, for which looking through
+/// a list is faster than any table; one of thousands must not cost their square.
+#[derive(Debug, Default)]
+struct Once {
+    few: Vec<u64>,
+    many: HashSet<u64>,
+}
+
+impl Once {
+    const FEW: usize = 32;
+
+    fn insert(&mut self, hash: u64) -> bool {
+        if self.few.contains(&hash) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(hash);
+            return true;
+        }
+        self.many.insert(hash)
+    }
+
+    fn clear(&mut self) {
+        self.few.clear();
+        self.many.clear();
+    }
+}
+
 fn hash(bytes: &[u8], place: Place) -> u64 {
-    let start = 0xCBF2_9CE4_8422_2325u64 ^ place as u64;
-    bytes
-        .iter()
-        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
+    let mix = |hash: u64, word: u64| {
+        let hash = (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        hash ^ (hash >> 29)
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let start = mix(0xCBF2_9CE4_8422_2325 ^ bytes.len() as u64, place as u64);
+    let hash = words.iter().fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let tail = rest.iter().fold(0u64, |tail, byte| tail << 8 | u64::from(*byte));
+    mix(mix(hash, tail), 0x00D6_E8FE)
 }
 
 /// Lower case, single blanks, and marks for what is no blank.
 fn fold(bytes: &[u8], out: &mut String) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => fold_ascii(text, out),
+        _ => fold_any(bytes, out),
+    }
+}
+
+/// As [`fold_any`], word by word.
+fn fold_ascii(text: &str, out: &mut String) {
+    let (from, mut rest, mut blank) = (out.len(), text, false);
+    while !rest.is_empty() {
+        let plain = rest.bytes().position(|byte| byte <= b' ').unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(plain);
+        out.push_str(word);
+        blank &= word.is_empty();
+        let Some(mark) = tail.chars().next() else { break };
+        match mark {
+            '\t' | ' ' | '\x0b' | '\x0c' => {
+                if !blank {
+                    out.push(' ');
+                }
+                blank = true;
+            }
+            mark => {
+                out.push(match mark {
+                    '\r' => '␍',
+                    '\n' => '␊',
+                    '\0' => '␀',
+                    other => other,
+                });
+                blank = false;
+            }
+        }
+        rest = tail.get(1..).unwrap_or_default();
+    }
+    if let Some(added) = out.get_mut(from..) {
+        added.make_ascii_lowercase();
+    }
+}
+
+fn fold_any(bytes: &[u8], out: &mut String) {
     let mut blank = false;
     for chunk in bytes.utf8_chunks() {
         for letter in chunk.valid().chars() {
@@ -324,5 +397,30 @@ fn fold(bytes: &[u8], out: &mut String) {
         if !chunk.invalid().is_empty() {
             out.push('?');
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ascii_is_folded_as_any_text_is() {
+        for text in
+            ["", " ", "A  b\t\tC", "\r\n x\0Y\x01 ", "  lead", "tail \x0b\x0c ", "a\r \n  b"]
+        {
+            let (mut fast, mut slow) = ("x ".to_owned(), "x ".to_owned());
+            fold_ascii(text, &mut fast);
+            fold_any(text.as_bytes(), &mut slow);
+            assert_eq!(fast, slow, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_new_once_however_many_there_are() {
+        let mut once = Once::default();
+        assert!((0..100).all(|n| once.insert(n)) && (0..100).all(|n| !once.insert(n)));
+        once.clear();
+        assert!(once.insert(99));
     }
 }

