@@ -60,6 +60,9 @@ pub struct Lease {
     /// Who approved it.
     #[serde(default)]
     pub approved_by: Option<String>,
+    /// An operator ended it: it is not granted again, however often it is asked for.
+    #[serde(default)]
+    pub revoked: bool,
 }
 
 impl Lease {
@@ -74,7 +77,8 @@ impl Lease {
             action.reason = action.reason.chars().take(REASON_CHARS_MAX).collect();
         }
         action.inverse = String::new();
-        Self { action, life, asked: now, since: now, turn: 0, hash, order: None, approved_by: None }
+        let (order, approved_by, revoked) = (None, None, false);
+        Self { action, life, asked: now, since: now, turn: 0, hash, order, approved_by, revoked }
     }
 
     /// Its id: that of its action.

@@ -141,6 +141,8 @@ impl ShardedState {
         if self.owned.is_empty() {
             return self.args.context.pause(Duration::from_millis(200)).await;
         }
+        let bus = &self.args.context.bus;
+        self.feed.take_if(|feed| feed.is_of_former_connection(bus));
         if self.feed.is_none() && !self.open_feed().await {
             return;
         }
@@ -151,7 +153,11 @@ impl ShardedState {
             () = self.args.context.stopping() => return,
         };
         match feed.with(first, self.args.service.batch_max).await {
-            Some(batch) => self.handle_batch(batch).await,
+            Some(batch) => {
+                let broken = batch.broken;
+                self.handle_batch(batch).await;
+                self.feed.take_if(|_| broken);
+            }
             None => self.feed = None,
         }
     }
@@ -160,10 +166,18 @@ impl ShardedState {
     /// the rest of its past has aged out, and it is live from now on.
     async fn idle(&mut self) {
         let rebuilding = self.owned.values().any(|o| o.seen < o.rebuild_to);
-        let Some(feed) = self.feed.as_mut().filter(|_| rebuilding) else { return };
-        if feed.waiting().await == Some(0) {
+        if rebuilding && self.waiting().await == Some(0) {
             self.owned.values_mut().for_each(|o| o.seen = o.seen.max(o.rebuild_to));
         }
+    }
+
+    /// Messages that wait for the feed. One that has lost some is given up.
+    async fn waiting(&mut self) -> Option<u64> {
+        let told = self.feed.as_mut()?.waiting().await;
+        told.unwrap_or_else(|_| {
+            self.feed = None;
+            None
+        })
     }
 
     async fn open_feed(&mut self) -> bool {
@@ -201,11 +215,7 @@ impl ShardedState {
         let label = metrics::consumer(self.args.service.name.as_str());
         let owned = i64::try_from(self.owned.len()).unwrap_or(i64::MAX);
         self.args.context.metrics.shards.get_or_create(&label).set(owned);
-        let waiting = match self.feed.as_mut() {
-            Some(feed) => feed.waiting().await,
-            None => None,
-        };
-        if let Some(waiting) = waiting {
+        if let Some(waiting) = self.waiting().await {
             let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
             self.args.context.metrics.lag.get_or_create(&label).set(waiting);
         }
@@ -370,7 +380,9 @@ impl ShardedState {
         merged.insert("shards".to_owned(), self.owned.len().into());
         let handled: u64 = self.owned.values().map(|o| o.lease.handled).sum();
         merged.insert("handled".to_owned(), handled.into());
-        self.args.context.report(self.args.service.name.as_str(), merged.into());
+        let (name, merged) = (self.args.service.name.as_str(), merged.into());
+        self.args.context.metrics.show(name, &merged);
+        self.args.context.report(name, merged);
     }
 }
 
