@@ -11,14 +11,15 @@
 //! as well; where accounts are stuffed (T1110.004), a successful one among them proves nothing of
 //! the others.
 //!
-//! **Order.** An event counts where any event that shows the link lies within `within` of it, before
-//! it or after it: the owner keeps what came lately for its keys, and sends it on when a link shows
+//! **Order.** An event counts where any event that shows the link lies within `within` of it,
+//! before it or after it: the owner keeps what came lately for its keys, and sends it on when a link shows
 //! up. Which of the two came first makes no difference.
 //!
 //! **Bounds.** A key that is linked to more than `most` others of a class at a time is shared (an
 //! application's account, an address that many stand behind): it is joined with none of that class
 //! then. What was sent on before that was known stays where it is. What came so long ago that
-//! `recent_max` events followed it, or a quarter as many of its own key, counts for no link that shows up later.
+//! `recent_max` events followed it, or a quarter as many of its own key, counts for no link that
+//! shows up later.
 
 mod recent;
 

@@ -158,8 +158,8 @@ fn ack_wait(config: &Config) -> Span {
 
 /// How far back a new owner reads where there is no snapshot that it can use. An incident is open
 /// for one window after its last member, which lies up to one window after its first, and closing
-/// waits for the slowest source and the allowed lateness. Only then can an incident that goes on for longer than that
-/// have a later first event for the new owner, and so go on under a new id.
+/// waits for the slowest source and the allowed lateness. Only then can an incident that goes on
+/// for longer than that have a later first event for the new owner, and so go on under a new id.
 fn rebuild(config: &Config, window_max: Duration) -> Span {
     let total = window_max * 2 + config.lateness.get() + config.source_lag_max.get();
     Span::ms(u64::try_from(total.as_millis()).unwrap_or(u64::MAX))

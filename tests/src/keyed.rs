@@ -17,6 +17,18 @@ pub fn shard_of(key: &str) -> Shard {
 /// An injection that a patrol found, for the user that it names; `name` tells it from others.
 #[must_use]
 pub fn injection(name: &str, user: &str) -> Publish {
+    injection_from(name, user, None)
+}
+
+/// The same, seen to come from an address.
+#[must_use]
+pub fn injection_from(name: &str, user: &str, client: Option<&str>) -> Publish {
+    let observed = |class, value: &str| {
+        let value = value.to_owned();
+        Entity { class, value, trust: Trust::Observed }
+    };
+    let user_too = [observed(Class::User, user)].into_iter();
+    let entities = user_too.chain(client.map(|client| observed(Class::Client, client))).collect();
     let scored = Scored {
         v: SCHEMA_VERSION,
         id: Id::derived(&["scored", name]),
@@ -36,11 +48,7 @@ pub fn injection(name: &str, user: &str) -> Publish {
         category: "union_injection".parse().expect("a token"),
         techniques: vec![],
         reasons: vec![],
-        entities: vec![Entity {
-            class: Class::User,
-            value: user.to_owned(),
-            trust: Trust::Observed,
-        }],
+        entities,
         excerpt: String::new(),
         model: String::new(),
         patterns: String::new(),

@@ -46,8 +46,8 @@ pub struct Limits {
     pub events_max: usize,
     /// How far an event may lag behind the front of the sources.
     pub lateness: Duration,
-    /// How far the closing clock lags behind the front of the sources, at most `lateness`: nothing is
-    /// forgotten before it is closed.
+    /// How far the closing clock lags behind the front of the sources, at most `lateness`: nothing
+    /// is forgotten before it is closed.
     pub closing_lag: Duration,
     /// When a source is not waited for.
     pub pace: Pace,

@@ -1,7 +1,7 @@
 //! How far the sources of a shard have come, each by itself.
 //!
-//! A source is a patrol together with the sensor whose events it scored. Each has a pace of its own:
-//! a log that is read a minute late must not lose its events because another is read at once.
+//! A source is a patrol together with the sensor whose events it scored. Each has a pace of its
+//! own: a log that is read a minute late must not lose its events because another is read at once.
 //!
 //! **The front** is the lowest of what the sources have come to, and never goes back. Three do not
 //! hold it up: a source of which nothing was stored for `idle` while others went on (judged by the
@@ -9,12 +9,12 @@
 //! more than `lag_max` behind the foremost, whose clock is wrong or which cannot keep up; and one
 //! that comes when the front has passed it, until its events have caught up.
 //!
-//! An event that is sent for several keys of a shard comes once for each, and is late or in time each
-//! time as the front is then.
+//! An event that is sent for several keys of a shard comes once for each, and is late or in time
+//! each time as the front is then.
 //!
-//! **Bound.** Each of the first `most` sources is kept apart. Those that come when so many are there,
-//! none of them idle, share one place: the front then goes with the foremost of these, and what lies
-//! behind it by more than the lateness is late.
+//! **Bound.** Each of the first `most` sources is kept apart. Those that come when so many are
+//! there, none of them idle, share one place: the front then goes with the foremost of these, and
+//! what lies behind it by more than the lateness is late.
 
 use compact_str::CompactString;
 use magsentinel_bus_schema::{Scored, Timestamp, Token};

@@ -60,8 +60,8 @@ const FAULTS: [Fault; 12] = [
     Fault::Leader,
 ];
 
-/// How every process is set, and the one that it is compared with: nothing is late, every member and
-/// target is named, and actions are asked for however long ago the evidence is.
+/// How every process is set, and the one that it is compared with: nothing is late, every member
+/// and target is named, and actions are asked for however long ago the evidence is.
 pub(crate) const SETTINGS: [&str; 7] = [
     "analyzer.update_every=2s",
     "analyzer.snapshot_every=5s",

@@ -291,8 +291,8 @@ async fn replicas_under_faults_decide_what_one_process_would() {
     let (revisions, repeated) = (decided.len(), decided.len() - ids.len());
 
     println!(
-        "{} events of patrols that run, {} scored, {} incidents in {revisions} revisions ({repeated} repeated), \
-         {} actions",
+        "{} events of patrols that run, {} scored, {} incidents in {revisions} revisions \
+         ({repeated} repeated), {} actions",
         events.values().sum::<u64>(),
         scored.len(),
         got.len(),
