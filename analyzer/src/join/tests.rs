@@ -210,12 +210,11 @@ proptest! {
             let (name, second) = (n.to_string(), f64::from(*second));
             let (user, client) = (format!("u{user}"), format!("9.9.9.{client}"));
             let patrol = if *logs_in { "p0" } else { "p1" };
-            let event = Scored { patrol: patrol.parse().unwrap(), ..if *logs_in {
-                login(&name, "T1078", &user, &client, second)
-            } else {
-                dump(&name, &client, second)
-            } };
-            event
+            let event = match logs_in {
+                true => login(&name, "T1078", &user, &client, second),
+                false => dump(&name, &client, second),
+            };
+            Scored { patrol: patrol.parse().unwrap(), ..event }
         };
         let mut stream: Vec<Scored> = raw.iter().enumerate().map(one).collect();
         let join = Config { within: Span::s(10), ..Config::default() };

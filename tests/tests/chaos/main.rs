@@ -28,7 +28,7 @@ use magsentinel_runtime::{
     settings::{Layers, Span},
     stage::Delivery,
 };
-use magsentinel_tests::{Mesh, ait, held};
+use magsentinel_tests::{Mesh, ait, held, wait_for};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
@@ -187,11 +187,15 @@ async fn scored(bus: &Bus) -> Vec<Scored> {
         bus.tenant(),
         &[Level::Low, Level::Medium, Level::High, Level::Critical],
     );
-    let show = |d: &Delivery| {
-        let scored: Scored = d.decode(Limits::default()).unwrap();
-        found.entry(scored.id).or_insert(scored);
-    };
-    bus.read_all(Stream::Scored, filters, show).await.unwrap();
+    // A cluster that was just struck may not answer at once.
+    wait_for("the scored events", async || {
+        let show = |d: &Delivery| {
+            let scored: Scored = d.decode(Limits::default()).unwrap();
+            found.entry(scored.id).or_insert(scored);
+        };
+        bus.read_all(Stream::Scored, filters.clone(), show).await.ok()
+    })
+    .await;
     let mut all: Vec<Scored> = found.into_values().collect();
     all.sort_by_key(|scored| (scored.ts, scored.id));
     all
