@@ -62,10 +62,12 @@ const FAULTS: [Fault; 12] = [
 
 /// How every process is set, and the one that it is compared with: nothing is late, every member
 /// and target is named, and actions are asked for however long ago the evidence is.
-pub(crate) const SETTINGS: [&str; 7] = [
+pub(crate) const SETTINGS: [&str; 8] = [
     "analyzer.update_every=2s",
     "analyzer.snapshot_every=5s",
     "analyzer.evidence_events_max=256",
+    // At this bound it counts which of two events comes first.
+    "analyzer.events_per_key_max=65536",
     "analyzer.affected_max=64",
     "analyzer.action.max_age=1d",
     "analyzer.join.recent_max=65536",
