@@ -48,14 +48,17 @@ pub fn analyze_with(
             }
         }
     };
+    // Sources that fell silent are told by the times of the events: they are stored as they happen.
+    let mut stored = Timestamp::from_micros(i64::MIN);
     for (seq, scored) in (1..).zip(scored.iter().filter(|s| s.level > Level::None)) {
+        stored = stored.max(scored.ts).min(now);
         let routed = router::route(&classes, scored, seq);
         let mut waiting: VecDeque<Keyed> = routed.map(KeyedRef::to_keyed).collect();
         while let Some(keyed) = waiting.pop_front() {
             let shard = Shard::of(&keyed.key, config.shards);
             let core =
                 shards.entry(shard).or_insert_with(|| Core::new(config.clone(), book.clone()));
-            if core.give(keyed, now, now).is_err() {
+            if core.give(keyed, stored, now).is_err() {
                 continue;
             }
             waiting.extend(core.take_joined());

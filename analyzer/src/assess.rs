@@ -6,19 +6,27 @@
 //! and one more when closed. (Where events that came after a silence took members away, both
 //! count on from the highest number that was told.) Neither depends on how messages were batched, nor on how often the
 //! stream was read; a revision rises, with gaps.
+//!
+//! **Folding.** An incident is told at once when it opens, when its level, its response or whether
+//! it is escalated changes, when an action is to be asked for, and when it closes. What comes between
+//! is folded: told together, `update_every` after the incident was told last. A key that is flooded
+//! costs a few revisions a minute, not one an event, and the last revision has all of it.
 
 mod action;
 mod words;
 
+pub(crate) use action::message_id;
+
 use crate::{
     Config,
     chain::{Book, Chain},
+    decision::Verdict,
     suppression,
-    window::{At, Incident, Key, Member, Turn},
+    window::{At, Decided, Incident, Key, Member, Told, Turn},
 };
 use magsentinel_bus_schema::{
     Action, Alert, Assessment, Entity, Id, Level, Rated, Response, SCHEMA_VERSION, Status,
-    Timestamp,
+    Suppressed, Timestamp,
 };
 
 /// Techniques of an assessment.
@@ -53,7 +61,20 @@ pub fn incident_id(key: &Key, chain: &Chain, anchor: Id) -> Id {
     ])
 }
 
-/// Assesses an incident as it stands; nothing while the severity model finds it of no account.
+/// When something is told, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time.
+    pub now: Timestamp,
+    /// What is told is heard by nobody: a former owner told it. Not always in the same revisions,
+    /// so that all of it is told again.
+    pub rebuilding: bool,
+    /// Nothing comes after this: nothing is folded.
+    pub last: bool,
+}
+
+/// Assesses an incident as it stands: a revision where there is one to be told now. Nothing while
+/// the severity model finds it of no account.
 #[must_use]
 pub fn revise(
     (config, book): (&Config, &Book),
@@ -61,19 +82,28 @@ pub fn revise(
     chain: &Chain,
     incident: &mut Incident,
     turn: Turn,
-    now: Timestamp,
-) -> Option<Revision> {
+    moment: Moment,
+) -> (Option<Revision>, Told) {
+    let now = moment.now;
     let judged = judge(config, book, chain, incident);
     if !incident.told && (judged.level == Level::None || turn != Turn::Grew) {
-        return None;
+        return (None, Told::Now);
     }
-    let mut assessment = assessment(config, key, chain, (incident, judged), turn)?;
+    let Some(decided) = decide(config, (key, chain), incident, judged) else {
+        return (None, Told::Now);
+    };
+    if let Some(later) = folded(config, &decided, incident, turn, moment) {
+        return (None, Told::After(later));
+    }
+    let mut assessment = assessment(config, key, chain, (incident, decided), turn);
     let mut actions = Vec::new();
     if turn == Turn::Grew && assessment.response == Response::Block {
         let wanted = action::actions(config, &assessment, incident, now);
         assessment.reasoning.extend(wanted.withheld);
         actions = wanted.actions;
-        actions.retain(|action| incident.acted.insert(action.id));
+        for action in &actions {
+            incident.acted.insert(action.id, action.evidence_ts);
+        }
     }
     let levels = match turn {
         Turn::Grew if assessment.response == Response::Allow => vec![],
@@ -88,8 +118,63 @@ pub fn revise(
     let alert = (!levels.is_empty()).then(|| (alert(chain, &assessment, now), levels));
     let superseded = matches!(turn, Turn::Superseded(_) | Turn::Withdrawn);
     let trace = incident.tally.trace.clone();
-    incident.told = true;
-    Some(Revision { assessment, alert, actions, superseded, trace })
+    if !incident.told {
+        (incident.told, incident.opened) = (true, incident.rank());
+    }
+    let Assessment { level, response, escalate, .. } = assessment;
+    incident.decided = Some(Decided { level, response, escalate, at: now });
+    let told = if moment.rebuilding { Told::Again(now) } else { Told::Now };
+    (Some(Revision { assessment, alert, actions, superseded, trace }), told)
+}
+
+/// Until when an incident that grew is told no further; none where it is told now.
+fn folded(
+    config: &Config,
+    of: &Decision,
+    incident: &mut Incident,
+    turn: Turn,
+    Moment { now, last, .. }: Moment,
+) -> Option<Timestamp> {
+    if turn != Turn::Grew || incident.closed || last {
+        return None;
+    }
+    let told = incident.decided.as_mut()?;
+    // By another clock than that of who told it.
+    told.at = told.at.min(now);
+    let told = *told;
+    let (level, verdict) = (of.judged.level, of.verdict);
+    let same =
+        (told.level, told.response, told.escalate) == (level, verdict.response, verdict.escalate);
+    let every = config.update_every.get();
+    if !same || now.since(told.at) >= every {
+        return None;
+    }
+    let asks = verdict.response == Response::Block && action::is_due(config, of.id, incident, now);
+    (!asks).then(|| told.at.plus(every))
+}
+
+/// What is decided of an incident.
+struct Decision {
+    id: Id,
+    anchor: At,
+    newest: At,
+    judged: Judged,
+    verdict: Verdict,
+    suppressed: Vec<Suppressed>,
+}
+
+fn decide(
+    config: &Config,
+    (key, chain): (&Key, &Chain),
+    incident: &Incident,
+    judged: Judged,
+) -> Option<Decision> {
+    let (anchor, newest) = (incident.tally.anchor?, incident.tally.newest?);
+    let id = incident_id(key, chain, anchor.1);
+    let mut verdict = config.decision.decide(judged.level, judged.confidence);
+    let of = (judged.level, newest.0);
+    let suppressed = suppression::shape(&config.suppressions, (key, chain), of, &mut verdict);
+    Some(Decision { id, anchor, newest, judged, verdict, suppressed })
 }
 
 /// Level and confidence of an incident.
@@ -117,18 +202,15 @@ fn assessment(
     config: &Config,
     key: &Key,
     chain: &Chain,
-    (incident, judged): (&Incident, Judged),
+    (incident, decision): (&Incident, Decision),
     turn: Turn,
-) -> Option<Assessment> {
+) -> Assessment {
     let tally = &incident.tally;
-    let (anchor, newest) = (tally.anchor?, tally.newest?);
-    let id = incident_id(key, chain, anchor.1);
+    let Decision { id, anchor, newest, judged, verdict, suppressed } = decision;
     let Judged { level, confidence, rated } = judged;
-    let mut verdict = config.decision.decide(level, confidence);
-    let of = (level, newest.0);
-    let suppressed = suppression::shape(&config.suppressions, (key, chain), of, &mut verdict);
     let status = match turn {
-        Turn::Grew if !incident.told => Status::Opened,
+        // Also where that is told again: it is the same message.
+        Turn::Grew if !incident.told || incident.opened == incident.rank() => Status::Opened,
         Turn::Grew => Status::Updated,
         Turn::Closed | Turn::Superseded(_) | Turn::Withdrawn | Turn::GivenUp => Status::Closed,
     };
@@ -168,6 +250,8 @@ fn assessment(
         plan: chain.plan.clone(),
         evidence: cited.into_iter().map(|(at, member)| member.evidence(at)).collect(),
         count: tally.count,
+        members: format!("{:032x}", tally.members),
+        tactics: chain.tactics.clone(),
         suppressed,
         rated,
     };
@@ -185,7 +269,7 @@ fn assessment(
         Turn::Grew | Turn::Closed | Turn::GivenUp => None,
     };
     assessment.reasoning.extend(gone);
-    Some(assessment)
+    assessment
 }
 
 /// The chain's techniques in its order, then others that its events name.

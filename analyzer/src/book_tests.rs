@@ -2,7 +2,8 @@
 
 use crate::{
     Config, analyze,
-    testing::{Naming, scored},
+    chain::{SHIPPED, TACTICS},
+    testing::{Naming, scored, shipped},
 };
 use magsentinel_bus_schema::{Class, Kind, Level, Scored, Token, Trust};
 use std::collections::BTreeSet;
@@ -137,7 +138,8 @@ fn three_patrols_about_one_client_or_user_are_a_burst() {
             finding(SQLI, Medium, 20.0, &[FROM, u]),
         ]
     };
-    expect(burst(FROM, ANNE), &["multi_vector"]);
+    // The last finding names both: what the client did before it counts for the user as well.
+    expect(burst(FROM, ANNE), &["multi_vector", "multi_vector_user"]);
     expect(burst(ELSEWHERE, ANNE), &[]);
     let of_user = |u| {
         vec![
@@ -148,4 +150,55 @@ fn three_patrols_about_one_client_or_user_are_a_burst() {
     };
     expect(of_user(ANNE), &["multi_vector_user"]);
     expect(of_user(BERT), &[]);
+}
+
+#[test]
+fn a_key_that_is_used_after_its_owner_was_taken_over_is_abused() {
+    const KEY: (Class, &str) = (Class::Key, "key-1");
+    const OTHER: (Class, &str) = (Class::Key, "key-2");
+    // The login names the key.
+    let two = |key| vec![finding(TAKEN, Medium, 0.0, &[KEY]), finding(READ, Medium, 60.0, &[key])];
+    expect(two(KEY), &["key_abuse"]);
+    expect(two(OTHER), &[]);
+    // It names the user alone, and a later request names both.
+    let by_user = |key| {
+        vec![
+            finding(TAKEN, Medium, 0.0, &[ANNE]),
+            finding(SCAN, Level::Low, 30.0, &[ANNE, KEY]),
+            finding(READ, Medium, 60.0, &[key]),
+        ]
+    };
+    assert!(found(by_user(KEY)).contains("key_abuse"));
+    assert!(!found(by_user(OTHER)).contains("key_abuse"));
+}
+
+#[test]
+fn every_chain_names_its_tactics_in_order_and_an_assessment_carries_them() {
+    let book = shipped();
+    for chain in book.chains() {
+        let (name, tactics) = (&chain.name, &chain.tactics);
+        assert!(!tactics.is_empty() && !chain.plan.is_empty(), "{name}");
+        assert!(tactics.iter().all(|t| TACTICS.contains(&t.as_str())), "{name}: {tactics:?}");
+    }
+    // Where a file says the same in Sigma's words, it says it in the same order.
+    let names: BTreeSet<&str> = book.chains().iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names.len(), 21, "{names:?}");
+    for (file, text) in SHIPPED {
+        for document in text.split("\n---\n").filter(|d| d.contains("\ncorrelation:")) {
+            let said = |line: &&str| {
+                let tag = line.trim().strip_prefix("- attack.").unwrap_or_default();
+                TACTICS.contains(&tag)
+            };
+            let tags = document.lines().filter(said).map(|l| l.trim().replace("- attack.", ""));
+            let told: Vec<String> = tags.collect();
+            let own = document.lines().find_map(|l| l.trim().strip_prefix("tactics: ["));
+            let own: Vec<&str> = own.unwrap().trim_end_matches(']').split(", ").collect();
+            let places: Vec<_> = told.iter().map(|t| own.iter().position(|o| o == t)).collect();
+            assert!(places.is_sorted() && places.iter().all(Option::is_some), "{file}: {told:?}");
+        }
+    }
+    let all = vec![finding(SQLI, Medium, 0.0, &[ANNE]), finding(READ, Medium, 60.0, &[ANNE])];
+    let last = all.iter().map(|f| f.ts).max().unwrap();
+    let found = analyze(&Config::default(), &Default::default(), all, last).unwrap();
+    assert_eq!(found[0].tactics, ["initial-access", "collection", "exfiltration"]);
 }

@@ -20,6 +20,7 @@ struct Bench {
 
 impl Bench {
     fn new(config: Config, book: Arc<Book>) -> Self {
+        let config = Config { update_every: Span::s(0), ..config };
         Self { core: Core::new(Arc::new(config), book.clone()), book }
     }
 

@@ -32,6 +32,7 @@
 //! | `level` | a level, `strongest`: that of the strongest member, or `model`: [`crate::severity`] | Sigma's `level` |
 //! | `confidence` | `independent_steps`, `strongest_member`: [`Confidence`] | the latter |
 //! | `techniques` | ATT&CK ids in the order of the chain | none |
+//! | `tactics` | ATT&CK tactics in the order of the chain, of [`TACTICS`] | none |
 //! | `plan` | what an operator should do, in order | none |
 //! | `otherwise` | classes that give the key, in order, where `group-by` gives none | none |
 
@@ -52,6 +53,25 @@ use crate::severity::Model;
 use lookup::Lookup;
 use magsentinel_bus_schema::{Class, Entity, Id, Level, Scored, Token};
 use std::{sync::Arc, time::Duration};
+
+/// The tactics of ATT&CK for enterprises, by their short names
+/// (<https://attack.mitre.org/tactics/enterprise>).
+pub const TACTICS: [&str; 14] = [
+    "reconnaissance",
+    "resource-development",
+    "initial-access",
+    "execution",
+    "persistence",
+    "privilege-escalation",
+    "defense-evasion",
+    "credential-access",
+    "discovery",
+    "lateral-movement",
+    "collection",
+    "command-and-control",
+    "exfiltration",
+    "impact",
+];
 
 /// How the level of an assessment follows from its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +176,8 @@ pub struct Chain {
     pub confidence: Confidence,
     /// ATT&CK techniques in order.
     pub techniques: Vec<String>,
+    /// ATT&CK tactics in order.
+    pub tactics: Vec<String>,
     /// The response plan.
     pub plan: Vec<String>,
 }

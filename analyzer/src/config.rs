@@ -35,10 +35,27 @@ pub struct Config {
     /// that are open keep what these events told them. A chain that counts must not ask for
     /// more than half of this.
     pub events_per_key_max: usize,
-    /// How far events may lag behind the newest one of their shard; an event that lags more is
-    /// late: it takes no part in any chain, and `late` counts it. An incident is closed when no
+    /// How far events may lag behind the slowest source of their shard that is followed; an event
+    /// that lags more is late: it takes no part in any chain, and `late` counts it. A source is a
+    /// patrol together with the sensor whose events it scored. An incident is closed when no
     /// event that is in time can still join it. A duration, default 30s.
     pub lateness: Span,
+    /// A source of which nothing was stored for this long, while others went on, is not waited
+    /// for. What it brings later is in time where it lags behind the others by no more than
+    /// `lateness`. A duration, default 1m.
+    pub source_idle: Span,
+    /// How far a source may lag behind the foremost one and still be waited for. Incidents close,
+    /// and conditions that wait are judged, later by as much as the slowest source lags; one that
+    /// lags by more than this is not waited for, and its events are late. A duration, default 5m.
+    pub source_lag_max: Span,
+    /// Most sources that a shard tells apart; those beyond them, while none is idle, count as one,
+    /// whose newest event speaks for all of them. 1..=4096, default 256.
+    pub sources_max: usize,
+    /// How often an open incident is told that only grew: opening, a change of level, response or
+    /// escalation, a new or renewed action, and closing are told at once, and what else comes is
+    /// told together this long after the last revision. 0 tells every batch. A duration, default
+    /// 10s.
+    pub update_every: Span,
     /// The same for events that are played back, which patrols score at different speed, and
     /// for those that were back-filled too late to join the live ones; a duration, default 1h.
     /// The three never meet in a chain.
@@ -61,9 +78,11 @@ pub struct Config {
     /// Alerts that nobody wants to see, and keys that no action may follow from, each until a
     /// time. At most 1024; default none.
     pub suppressions: Vec<Suppression>,
-    /// Most messages handled at once; 1..=4096, default 256. A flood of events of one incident
-    /// within these is one revision of its alert.
+    /// Most messages handled at once; 1..=4096, default 256.
     pub batch_max: usize,
+    /// How often the state of a shard that changed is stored for its next owner, which reads the
+    /// stream from there on. A duration, default 1m.
+    pub snapshot_every: Span,
     /// Most scored events that the router takes at once; 1..=4096, default 1024. Those of one
     /// shard among them travel as one message.
     pub router_batch_max: usize,
@@ -76,7 +95,9 @@ pub struct ActionConfig {
     /// How far an action may go by itself: `dry-run` says what would be done, `ask` waits for
     /// approval, `enforce` does it. Default `dry-run`.
     pub mode: Mode,
-    /// How long an action holds before it is undone; a duration of at least 1s, default 15m.
+    /// How long an action holds before it is undone; a duration of at least 1s, default 15m. While
+    /// the attack goes on it is asked for again whenever half of this has passed, by the times of
+    /// the events.
     pub ttl: Span,
     /// An incident whose newest event is older than this gets an alert but no action; a
     /// duration, default 10m.
@@ -97,6 +118,10 @@ impl Default for Config {
             keys_max: 16_384,
             events_per_key_max: 512,
             lateness: Span::s(30),
+            source_idle: Span::s(60),
+            source_lag_max: Span::s(300),
+            sources_max: 256,
+            update_every: Span::s(10),
             replay_lateness: Span::s(3600),
             ahead_max: Span::s(300),
             evidence_events_max: 64,
@@ -105,6 +130,7 @@ impl Default for Config {
             action: ActionConfig::default(),
             suppressions: Vec::new(),
             batch_max: 256,
+            snapshot_every: Span::s(60),
             router_batch_max: 1024,
         }
     }
@@ -139,10 +165,12 @@ impl Section for Config {
         number("keys_max", self.keys_max, 1, 16 << 20);
         number("events_per_key_max", self.events_per_key_max, 16, 65_536);
         number("evidence_events_max", self.evidence_events_max, 1, 256);
+        number("sources_max", self.sources_max, 1, 4096);
         number("affected_max", self.affected_max, 1, 64);
         number("batch_max", self.batch_max, 1, 4096);
         number("router_batch_max", self.router_batch_max, 1, 4096);
         number("join.most", self.join.most, 0, 16);
+        number("join.recent_max", self.join.recent_max, 0, 65_536);
         number("join.keys_max", self.join.keys_max, 1, 16 << 20);
         for (key, value) in [
             ("decision.block_critical", self.decision.block_critical),
@@ -155,6 +183,10 @@ impl Section for Config {
         for (key, span) in [
             ("lateness", self.lateness),
             ("replay_lateness", self.replay_lateness),
+            ("source_idle", self.source_idle),
+            ("source_lag_max", self.source_lag_max),
+            ("update_every", self.update_every),
+            ("snapshot_every", self.snapshot_every),
             ("ahead_max", self.ahead_max),
             ("join.within", self.join.within),
             ("action.ttl", self.action.ttl),

@@ -2,19 +2,19 @@
 
 use crate::{
     Config,
-    assess::{Revision, revise},
+    assess::{Moment, Revision, revise},
     chain::{Book, named},
     join::{Joiner, Joins},
     suppression::live::Live,
-    window::{Bounds, Counters, Given, Key, Lane, Limits, Saved},
+    window::{Bounds, Counters, Given, Key, Lane, Limits, Pace, Saved},
 };
-use magsentinel_bus_schema::{Class, Id, Keyed, Timestamp};
+use magsentinel_bus_schema::{Class, Id, Keyed, Scored, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, sync::Arc};
 
 /// Form of [`Snapshot`]: rises when form or meaning change. One of another form is refused: what it
 /// held is found again by reading the stream.
-const SNAPSHOT_VERSION: u16 = 4;
+const SNAPSHOT_VERSION: u16 = 5;
 
 /// The state of a shard, for its next owner: as it is written, and as it is read.
 #[derive(Serialize, Deserialize)]
@@ -95,6 +95,11 @@ fn limits(config: &Config, lateness: magsentinel_runtime::settings::Span) -> Lim
         events_max: config.events_per_key_max,
         lateness: lateness.get(),
         closing_lag: lateness.min(config.lateness).get(),
+        pace: Pace {
+            idle: config.source_idle.get(),
+            lag_max: config.source_lag_max.get(),
+            most: config.sources_max,
+        },
         tally: Bounds { cited_max: config.evidence_events_max, entities_max: config.affected_max },
     }
 }
@@ -177,6 +182,18 @@ impl Core {
         }
         let key = Key { tenant: scored.tenant.clone(), class, value: keyed.key.as_str().into() };
         self.joined.extend(self.joiner.take(&self.config.join, &self.classes, &key, &keyed));
+        let given = self.give_to_lane(key.clone(), scored, stored, arrived)?;
+        self.joiner.keep(&self.config.join, &self.classes, key, keyed);
+        Ok(given)
+    }
+
+    fn give_to_lane(
+        &mut self,
+        key: Key,
+        scored: &Scored,
+        stored: Timestamp,
+        arrived: Timestamp,
+    ) -> Result<Given, Refused> {
         let lane = match (scored.backfilled, scored.replayed) {
             (true, _) if self.live.is_late(scored.ts) => {
                 // Scored in time and again too late: it has been where it belongs.
@@ -197,6 +214,12 @@ impl Core {
         std::mem::take(&mut self.joined)
     }
 
+    /// How many sources of live events are told apart.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.live.sources()
+    }
+
     /// How many keys have links to others, and how many events were sent on to them.
     #[must_use]
     pub fn joins(&self) -> (usize, u64) {
@@ -210,20 +233,16 @@ impl Core {
         [&self.live, &self.replayed, &self.backfilled].iter().any(|lane| lane.is_due(now))
     }
 
-    /// The revisions that are due: one for each incident that changed since the last call, and
-    /// one for each that is to be closed.
+    /// The revisions that are due: one for each incident that opened, that changed in what is told
+    /// at once, or whose folded news are due; and one for each that is to be closed.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Revision> {
-        if let Some(live) = &self.suppressions {
-            self.config = live.current();
-        }
-        let mut revisions = Vec::new();
-        let (config, book) = (Arc::clone(&self.config), Arc::clone(&self.book));
-        for lane in [&mut self.live, &mut self.replayed, &mut self.backfilled] {
-            lane.settle(book.chains(), now, &mut |key, chain, incident, turn| {
-                revisions.extend(revise((&config, &book), key, chain, incident, turn, now));
-            });
-        }
-        revisions
+        self.settle_at(Moment { now, rebuilding: false, last: false })
+    }
+
+    /// The same where a former owner told it. Which revisions it chose is not known, so how things
+    /// stand is told once more when the rebuild is over.
+    pub fn settle_again(&mut self, now: Timestamp) -> Vec<Revision> {
+        self.settle_at(Moment { now, rebuilding: true, last: false })
     }
 
     /// The revisions that are due when no event will come any more.
@@ -231,7 +250,23 @@ impl Core {
         for lane in [&mut self.live, &mut self.replayed, &mut self.backfilled] {
             lane.conclude();
         }
-        self.settle(now)
+        self.settle_at(Moment { now, rebuilding: false, last: true })
+    }
+
+    fn settle_at(&mut self, moment: Moment) -> Vec<Revision> {
+        if let Some(live) = &self.suppressions {
+            self.config = live.current();
+        }
+        let mut revisions = Vec::new();
+        let (config, book) = (Arc::clone(&self.config), Arc::clone(&self.book));
+        for lane in [&mut self.live, &mut self.replayed, &mut self.backfilled] {
+            lane.settle(book.chains(), moment.now, &mut |key, chain, incident, turn| {
+                let (revision, told) = revise((&config, &book), key, chain, incident, turn, moment);
+                revisions.extend(revision);
+                told
+            });
+        }
+        revisions
     }
 
     /// What was counted for live events, played-back ones, and those that were back-filled too

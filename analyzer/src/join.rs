@@ -11,25 +11,37 @@
 //! as well; where accounts are stuffed (T1110.004), a successful one among them proves nothing of
 //! the others.
 //!
-//! **Bounds.** A link holds for `within` from the newest event that shows it, and only for events
-//! that come after it in the stream. A key that is linked to more than `most` others of a class is
-//! shared (an application's account, an address that many stand behind): it is joined with none
-//! of that class until the links grow old.
+//! **Order.** An event counts where any event that shows the link lies within `within` of it,
+//! before it or after it: the owner keeps what came lately for its keys, and sends it on when a link shows
+//! up. Which of the two came first makes no difference.
+//!
+//! **Bounds.** A key that is linked to more than `most` others of a class at a time is shared (an
+//! application's account, an address that many stand behind): it is joined with none of that class
+//! then. What was sent on before that was known stays where it is. What came so long ago that
+//! `recent_max` events followed it, or a quarter as many of its own key, counts for no link that
+//! shows up later.
+
+mod recent;
 
 use crate::{chain::named, window::Key};
 use magsentinel_bus_schema::{
     Class, Entity, Id, Keyed, Kind, SCHEMA_VERSION, Scored, Timestamp, Trust,
 };
 use magsentinel_runtime::settings::Span;
+use recent::Recent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// When events of one key count for another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How long two keys belong together after an event that names both; a duration, default 15m.
+    /// How long two keys belong together before and after an event that names both; a duration,
+    /// default 15m.
     pub within: Span,
     /// Most other keys of one class that a key is joined with; one that is linked to more is
     /// shared, and joined with none. 0 joins nothing; 0..=16, default 4.
@@ -37,26 +49,62 @@ pub struct Config {
     /// Most keys of a shard whose links are remembered; at the bound those whose newest link is
     /// oldest are forgotten. 1.., default 16384.
     pub keys_max: usize,
+    /// Most events of a shard that are kept for links that show up after them, a quarter of them
+    /// of one key; at the bound those that came first are forgotten. 0..=65536, default 256.
+    pub recent_max: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { within: Span::s(900), most: 4, keys_max: 16_384 }
+        Self { within: Span::s(900), most: 4, keys_max: 16_384, recent_max: 256 }
     }
 }
 
 /// A key, among live or among played-back events.
 type Side = (Key, bool);
 
+/// Most stretches of time that are kept of a link.
+const STRETCHES_MAX: usize = 8;
+
 /// One key that another was seen with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Link {
     class: Class,
     value: String,
-    /// Time of the newest event that shows it.
-    ts: Timestamp,
-    /// That event.
-    event: Id,
+    /// From when to when events show it, in order, where no two neighbouring ones lie more than
+    /// twice `within` apart: whatever happens in between lies near enough to one of them.
+    shown: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Link {
+    /// An event of this time shows it.
+    fn see(&mut self, within: Duration, ts: Timestamp) {
+        let place = self.shown.partition_point(|(_, last)| *last < ts);
+        self.shown.insert(place, (ts, ts));
+        let mut joined: Vec<(Timestamp, Timestamp)> = Vec::with_capacity(self.shown.len());
+        for (first, last) in std::mem::take(&mut self.shown) {
+            match joined.last_mut() {
+                Some(before) if first.since(before.1) <= within * 2 => {
+                    before.0 = before.0.min(first);
+                    before.1 = before.1.max(last);
+                }
+                _ => joined.push((first, last)),
+            }
+        }
+        let over = joined.len().saturating_sub(STRETCHES_MAX);
+        self.shown = joined.split_off(over);
+    }
+
+    /// Whether an event that shows it lies near enough.
+    fn holds(&self, within: Duration, ts: Timestamp) -> bool {
+        self.shown
+            .iter()
+            .any(|(first, last)| first.since(ts) <= within && ts.since(*last) <= within)
+    }
+
+    fn newest(&self) -> Timestamp {
+        self.shown.last().map(|(_, last)| *last).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,10 +113,11 @@ struct Linked {
     newest: Timestamp,
 }
 
-/// The links of the keys of one shard.
+/// The links of the keys of one shard, and what came lately.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Joins {
     keys: Vec<(Side, Linked)>,
+    recent: Vec<(Side, Keyed)>,
 }
 
 /// [`Joins`] at work.
@@ -76,6 +125,7 @@ pub struct Joins {
 pub struct Joiner {
     keys: BTreeMap<Side, Linked>,
     by_age: BTreeSet<(Timestamp, Side)>,
+    recent: Recent,
     joined: u64,
 }
 
@@ -84,13 +134,15 @@ impl Joiner {
     #[must_use]
     pub fn restored(saved: Joins) -> Self {
         let by_age = saved.keys.iter().map(|(side, of)| (of.newest, side.clone())).collect();
-        Self { keys: saved.keys.into_iter().collect(), by_age, joined: 0 }
+        let recent = Recent::restored(saved.recent);
+        Self { keys: saved.keys.into_iter().collect(), by_age, recent, joined: 0 }
     }
 
     /// What a next owner must know.
     #[must_use]
     pub fn save(&self) -> Joins {
-        Joins { keys: self.keys.iter().map(|(side, of)| (side.clone(), of.clone())).collect() }
+        let keys = self.keys.iter().map(|(side, of)| (side.clone(), of.clone())).collect();
+        Joins { keys, recent: self.recent.save() }
     }
 
     /// How many keys have links, and how many events were sent on.
@@ -99,8 +151,8 @@ impl Joiner {
         (self.keys.len(), self.joined)
     }
 
-    /// Learns from an event that came for a key, and says for which others it counts as well,
-    /// among the classes that any chain groups by.
+    /// Learns from an event that came for a key, and says what counts for which others as well,
+    /// among the classes that any chain groups by: this event, and what came before it.
     pub fn take(
         &mut self,
         config: &Config,
@@ -113,67 +165,99 @@ impl Joiner {
             return Vec::new();
         }
         let side = (key.clone(), scored.replayed);
+        let mut joined = Vec::new();
         if links(scored) {
-            self.learn(config, classes, &side, scored);
+            joined = self.learn(config, classes, &side, scored);
         }
-        let Some(linked) = self.keys.get(&side) else { return Vec::new() };
-        let absent = classes.iter().filter(|class| named(scored, **class).is_none());
-        let joined: Vec<Keyed> = absent
-            .flat_map(|class| linked.current(config, *class, scored.ts))
-            .map(|link| sent_on(keyed, link))
-            .collect();
+        joined.extend(self.counted(config, classes, &side, keyed));
         self.joined += joined.len() as u64;
         joined
     }
 
-    fn learn(&mut self, config: &Config, classes: &[Class], side: &Side, scored: &Scored) {
+    /// Keeps an event that was taken, for links that show up after it.
+    pub fn keep(&mut self, config: &Config, classes: &[Class], key: Key, keyed: Keyed) {
+        let scored = &keyed.scored;
+        let lacks = |class: &Class| named(scored, *class).is_none();
+        if config.most > 0 && is_observed(scored, key.class) && classes.iter().any(lacks) {
+            let side = (key, scored.replayed);
+            self.recent.keep(side, keyed, config.recent_max);
+        }
+    }
+
+    /// An event of a key, for the owner of each other that it counts for.
+    fn counted(
+        &self,
+        config: &Config,
+        classes: &[Class],
+        side: &Side,
+        keyed: &Keyed,
+    ) -> Vec<Keyed> {
+        let Some(linked) = self.keys.get(side) else { return Vec::new() };
+        let absent = classes.iter().filter(|class| named(&keyed.scored, **class).is_none());
+        let current = absent.flat_map(|class| linked.current(config, *class, keyed.scored.ts));
+        current.map(|link| sent_on(keyed, &side.0, link)).collect()
+    }
+
+    /// Learns the links that an event shows; what came before and counts for others by them.
+    fn learn(
+        &mut self,
+        config: &Config,
+        classes: &[Class],
+        side: &Side,
+        scored: &Scored,
+    ) -> Vec<Keyed> {
         let others = classes.iter().filter(|class| **class != side.0.class);
         let seen: Vec<&Entity> = others
             .filter(|class| is_observed(scored, **class))
             .filter_map(|class| named(scored, *class))
             .collect();
         if seen.is_empty() {
-            return;
+            return Vec::new();
         }
+        let counted = |joiner: &Self| -> Vec<Keyed> {
+            let recent = joiner.recent.of(side);
+            recent.flat_map(|keyed| joiner.counted(config, classes, side, keyed)).collect()
+        };
+        let known: BTreeSet<Id> = counted(self).iter().map(message_id).collect();
         let linked = self.keys.entry(side.clone()).or_default();
         self.by_age.remove(&(linked.newest, side.clone()));
-        for entity in seen {
-            linked.see(config, entity, (scored.ts, scored.event));
-        }
         linked.newest = linked.newest.max(scored.ts);
+        for entity in seen {
+            linked.see(config, entity, scored.ts);
+        }
         self.by_age.insert((linked.newest, side.clone()));
         while self.keys.len() > config.keys_max {
             let Some((_, oldest)) = self.by_age.pop_first() else { break };
             self.keys.remove(&oldest);
         }
+        let mut counted = counted(self);
+        counted.retain(|keyed| !known.contains(&message_id(keyed)));
+        counted
     }
 }
 
 impl Linked {
-    fn see(&mut self, config: &Config, entity: &Entity, (ts, event): (Timestamp, Id)) {
+    fn see(&mut self, config: &Config, entity: &Entity, ts: Timestamp) {
         let (class, value) = (entity.class, entity.value.as_str());
+        let within = config.within.get();
         let known = self.links.iter_mut().find(|l| l.class == class && l.value == value);
         if let Some(link) = known {
-            if link.ts < ts {
-                (link.ts, link.event) = (ts, event);
-            }
-            return;
+            return link.see(within, ts);
         }
-        let old = ts.minus(config.within.get());
-        self.links.retain(|link| link.ts >= old);
-        // One more than are joined, so that it is known that they are too many.
-        if self.links.iter().filter(|link| link.class == class).count() <= config.most {
-            self.links.push(Link { class, value: value.to_owned(), ts, event });
+        // More than are joined, so that it is known where they are too many at a time. They are not
+        // forgotten for their age: an event of their time may still come.
+        let of_class = self.links.iter().filter(|link| link.class == class);
+        if of_class.clone().count() > config.most * 4 {
+            let oldest = of_class.map(Link::newest).min();
+            self.links.retain(|link| link.class != class || Some(link.newest()) != oldest);
         }
+        self.links.push(Link { class, value: value.to_owned(), shown: vec![(ts, ts)] });
     }
 
     /// The links to a class that hold at a time; none where they are too many.
     fn current(&self, config: &Config, class: Class, ts: Timestamp) -> Vec<&Link> {
         let within = config.within.get();
-        let holds = |link: &&Link| {
-            let (first, last) = (link.ts.min(ts), link.ts.max(ts));
-            link.class == class && last.since(first) <= within
-        };
+        let holds = |link: &&Link| link.class == class && link.holds(within, ts);
         let found: Vec<&Link> = self.links.iter().filter(holds).collect();
         if found.len() > config.most { Vec::new() } else { found }
     }
@@ -189,11 +273,13 @@ fn links(scored: &Scored) -> bool {
     scored.kind != Kind::Auth || says("T1078") && !says("T1110.004")
 }
 
-/// The event, for the owner of a key that it does not name itself.
-fn sent_on(keyed: &Keyed, link: &Link) -> Keyed {
+/// The event, for the owner of a key that it does not name itself. Says the same whichever event
+/// showed the link first.
+fn sent_on(keyed: &Keyed, from: &Key, link: &Link) -> Keyed {
     let (class, key) = (link.class, link.value.clone());
     let mut scored = keyed.scored.clone();
-    let said = format!("of {class} {key:?} too: event {} names both", link.event);
+    let said =
+        format!("of {class} {key:?} too, which was seen with {} {:?}", from.class, from.value);
     scored.reasons.insert(0, said);
     scored.entities.push(Entity { class, value: key.clone(), trust: Trust::Claimed });
     Keyed { v: SCHEMA_VERSION, class, key, seq: keyed.seq, scored }

@@ -30,6 +30,8 @@ mod book_tests;
 #[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
+mod fold_tests;
+#[cfg(test)]
 mod judge_tests;
 #[cfg(test)]
 mod oracle;
@@ -37,6 +39,8 @@ mod oracle;
 mod oracle_tests;
 #[cfg(test)]
 mod rival_tests;
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod stage_tests;
 #[cfg(test)]
@@ -78,7 +82,7 @@ pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
         batches_in_flight: 1,
         slow: false,
         max_deliver: MAX_DELIVER,
-        ack_wait: Span::s(30),
+        ack_wait: ack_wait(config),
         make: Arc::new(move || Ok(Box::new(router::Router::new(&made, &book)))),
     }])
 }
@@ -115,7 +119,7 @@ pub fn sharded(
         batch_max: config.batch_max,
         max_deliver: MAX_DELIVER,
         rebuild: rebuild(config, book.window_max()),
-        snapshot_every: Span::s(60),
+        snapshot_every: config.snapshot_every,
         fenced: true,
         make: Arc::new(move |shard| {
             let analyzer = stage::Analyzer::new(made.clone(), book.clone(), shard);
@@ -144,11 +148,19 @@ pub fn endpoints(
     Ok(vec![Endpoint { name: "analyze", subject: Subject::Analyze, answer: Arc::new(answer) }])
 }
 
+/// When the server sends the router again what it has not acknowledged: well within the allowed
+/// lateness, so that what one router left behind is not late for it. Sent twice in vain it is
+/// dropped by its id.
+fn ack_wait(config: &Config) -> Span {
+    let third = u64::try_from(config.lateness.get().as_millis() / 3).unwrap_or(u64::MAX);
+    Span::ms(third.clamp(1000, 10_000))
+}
+
 /// How far back a new owner reads where there is no snapshot that it can use. An incident is open
 /// for one window after its last member, which lies up to one window after its first, and closing
-/// waits for the allowed lateness. Only then can an incident that goes on for longer than that
-/// have a later first event for the new owner, and so go on under a new id.
+/// waits for the slowest source and the allowed lateness. Only then can an incident that goes on
+/// for longer than that have a later first event for the new owner, and so go on under a new id.
 fn rebuild(config: &Config, window_max: Duration) -> Span {
-    let total = window_max * 2 + config.lateness.get();
+    let total = window_max * 2 + config.lateness.get() + config.source_lag_max.get();
     Span::ms(u64::try_from(total.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,12 +1,12 @@
 //! Incidents by definition: everything sorted, every combination tried, nothing kept.
 
 use crate::{
+    Config,
     assess::incident_id,
     chain::{Chain, Condition, Mask, Measure, Range, Step, ValueField},
     window::Key,
 };
 use magsentinel_bus_schema::{Class, Entity, Id, Scored, Tenant, Timestamp};
-use magsentinel_runtime::settings::Span;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -16,15 +16,43 @@ use std::{
 /// An incident as the comparison sees it: its members by event id, first and last time.
 pub(crate) type Seen = (BTreeSet<Id>, Timestamp, Timestamp);
 
-/// What the incidents are, by definition.
-pub(crate) fn oracle(chain: &Chain, lateness: Span, stream: &[Scored]) -> BTreeMap<Id, Seen> {
-    let mut newest: Option<Timestamp> = None;
+/// What the incidents are, by definition, where everything is stored at one moment: no source is
+/// idle then.
+pub(crate) fn oracle(chain: &Chain, config: &Config, stream: &[Scored]) -> BTreeMap<Id, Seen> {
+    let stored = Timestamp::from_micros(i64::MAX / 4);
+    let stream: Vec<_> = stream.iter().map(|event| (event.clone(), stored)).collect();
+    oracle_of(chain, config, &stream)
+}
+
+/// How far all sources have come that are waited for, of events with the times of their storing.
+fn front(config: &Config, came: &[(Scored, Timestamp)]) -> Option<Timestamp> {
+    let mut sources: BTreeMap<_, (Timestamp, Timestamp)> = BTreeMap::new();
+    for (event, stored) in came {
+        let of = sources.entry((&event.patrol, &event.source)).or_insert((event.ts, *stored));
+        *of = (of.0.max(event.ts), of.1.max(*stored));
+    }
+    let foremost = sources.values().map(|(newest, _)| *newest).max()?;
+    let now = sources.values().map(|(_, stored)| *stored).max()?;
+    let waited_for = sources.values().filter(|(newest, stored)| {
+        now.since(*stored) <= config.source_idle.get()
+            && foremost.since(*newest) <= config.source_lag_max.get()
+    });
+    waited_for.map(|(newest, _)| *newest).min().or(Some(foremost))
+}
+
+/// The same where each event is stored at a time of its own.
+pub(crate) fn oracle_of(
+    chain: &Chain,
+    config: &Config,
+    stream: &[(Scored, Timestamp)],
+) -> BTreeMap<Id, Seen> {
     let mut by_key: BTreeMap<String, Window> = BTreeMap::new();
-    for event in stream {
-        if newest.is_some_and(|n| event.ts < n.minus(lateness.get())) {
+    for (at, (event, _)) in stream.iter().enumerate() {
+        // It never goes back.
+        let front = (0..=at).filter_map(|n| front(config, &stream[..n])).max();
+        if front.is_some_and(|front| event.ts < front.minus(config.lateness.get())) {
             continue;
         }
-        newest = newest.max(Some(event.ts));
         for Entity { value, .. } in &event.entities {
             if mask(chain, value, event) != 0 {
                 by_key.entry(value.clone()).or_default().insert(event.id, event.clone());

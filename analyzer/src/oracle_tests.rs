@@ -21,7 +21,7 @@ use std::{
 };
 
 /// What consumers end up with who keep the newest revision of each incident.
-fn last(revisions: &[Revision]) -> BTreeMap<Id, Revision> {
+pub(crate) fn last(revisions: &[Revision]) -> BTreeMap<Id, Revision> {
     let mut last = BTreeMap::new();
     for revision in revisions {
         if revision.superseded {
@@ -35,7 +35,7 @@ fn last(revisions: &[Revision]) -> BTreeMap<Id, Revision> {
 
 /// Revisions of an incident rise from the one that opens it, and no two share an id. Only one that
 /// was taken back may be opened again.
-fn assert_rising(revisions: &[Revision]) {
+pub(crate) fn assert_rising(revisions: &[Revision]) {
     let mut highest: BTreeMap<Id, u32> = BTreeMap::new();
     let mut open = BTreeSet::new();
     let mut ids = BTreeSet::new();
@@ -74,7 +74,7 @@ fn run_on(
         rest = after;
         for event in batch {
             for keyed in router::route(&book.classes(), event, 1) {
-                core.give(keyed.to_keyed(), at(now), at(now)).unwrap();
+                core.give(keyed.to_keyed(), at(1e6), at(now)).unwrap();
             }
         }
         revisions.extend(core.settle(at(now)));
@@ -86,7 +86,7 @@ fn run_on(
     revisions
 }
 
-fn seen(last: &BTreeMap<Id, Revision>) -> BTreeMap<Id, Seen> {
+pub(crate) fn seen(last: &BTreeMap<Id, Revision>) -> BTreeMap<Id, Seen> {
     let of = |r: &Revision| {
         let a = &r.assessment;
         assert_eq!(a.evidence.len() as u64, a.count);
@@ -95,11 +95,11 @@ fn seen(last: &BTreeMap<Id, Revision>) -> BTreeMap<Id, Seen> {
     last.iter().map(|(id, r)| (*id, of(r))).collect()
 }
 
-fn cases() -> ProptestConfig {
+pub(crate) fn cases() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) }
 }
 
-fn streams() -> impl Strategy<Value = Vec<Scored>> {
+pub(crate) fn streams() -> impl Strategy<Value = Vec<Scored>> {
     // (id, user, rule, second): few ids make duplicates, few seconds make ties; a slow drift
     // with noise makes events out of order, and some late.
     let one = (0..40_u32, 0..2_u8, 0..3_u8, 0..12_u8);
@@ -125,7 +125,7 @@ fn streams() -> impl Strategy<Value = Vec<Scored>> {
     })
 }
 
-fn books() -> impl Strategy<Value = Arc<Book>> {
+pub(crate) fn books() -> impl Strategy<Value = Arc<Book>> {
     let counted = prop_oneof![
         (1..4_u64).prop_map(|n| format!("event_count|gte: {n}")),
         (1..4_u64).prop_map(|n| format!("event_count|lte: {n}")),
@@ -204,7 +204,7 @@ proptest! {
     ) {
         let lateness = Span::s(lateness);
         let config = Config { lateness, ..Config::default() };
-        let want = oracle(&book.chains()[0], lateness, &stream);
+        let want = oracle(&book.chains()[0], &config, &stream);
         let revisions = run(&config, &book, &stream, &[1]);
         assert_rising(&revisions);
         let one_by_one = last(&revisions);
@@ -233,7 +233,7 @@ proptest! {
         let config = Config { lateness, ..Config::default() };
         let revisions = run_on(&config, &book, &stream, (&batches, &pauses), |core| core);
         assert_rising(&revisions);
-        let want = oracle(&book.chains()[0], lateness, &stream);
+        let want = oracle(&book.chains()[0], &config, &stream);
         prop_assert_eq!(&seen(&last(&revisions)), &want);
     }
 

@@ -50,6 +50,8 @@ fn ours(text: &str, stream: &[Scored]) -> Alerts {
     // The stream is in order: nothing has to be waited for.
     let config = Config { lateness: Span::s(0), ..Config::default() };
     let config = if in_order(stream) { config } else { Config::default() };
+    // Every instant at which it alerts is compared, and the rival knows of no sources.
+    let config = Config { update_every: Span::s(0), source_lag_max: Span::s(0), ..config };
     let mut core = Core::new(Arc::new(config), book.clone());
     let mut alerts = Alerts::new();
     let mut tell = |revisions: Vec<Revision>| {

@@ -1,6 +1,13 @@
 //! The thin shell of one shard's core: decode, hand over, publish.
 
-use crate::{Config, assess::Revision, chain::Book, core::Core, join, suppression::live::Live};
+use crate::{
+    Config,
+    assess::{Revision, message_id},
+    chain::Book,
+    core::Core,
+    join,
+    suppression::live::Live,
+};
 use magsentinel_bus_schema::{
     Assessment, CodecError, Id, Keyed, Limits, Response, Shard, Status, Subject, Tenant, Timestamp,
     Token,
@@ -114,8 +121,10 @@ impl Analyzer {
         }
     }
 
-    fn settle(&mut self, now: Timestamp, out: &mut Output) {
-        for revision in self.core.settle(now) {
+    fn settle(&mut self, now: Timestamp, rebuilding: bool, out: &mut Output) {
+        let revisions =
+            if rebuilding { self.core.settle_again(now) } else { self.core.settle(now) };
+        for revision in revisions {
             self.count(&revision);
             let id = revision.assessment.id;
             match messages(&revision) {
@@ -157,7 +166,8 @@ fn messages(revision: &Revision) -> Result<Vec<Publish>, CodecError> {
         }
     }
     for action in &revision.actions {
-        messages.push(Publish::new(Subject::Action(action.effect.verb()), action.id, action)?);
+        let subject = Subject::Action(action.effect.verb());
+        messages.push(Publish::new(subject, message_id(action), action)?);
     }
     let traced = messages.into_iter().map(|m| m.traced(revision.trace.clone()));
     Ok(traced.collect())
@@ -168,7 +178,7 @@ impl Stage for Analyzer {
         for (index, delivery) in batch.deliveries.iter().enumerate() {
             // What a former owner told in the silence before it may be contradicted by it.
             if self.core.is_due(delivery.stored) {
-                self.settle(delivery.stored, out);
+                self.settle(delivery.stored, batch.rebuilding, out);
             }
             // What is read again did not just arrive: idle time counts from when it was stored.
             let arrived = if batch.rebuilding { delivery.stored } else { batch.now };
@@ -182,12 +192,11 @@ impl Stage for Analyzer {
         // be told before it is over.
         let read_again = batch.deliveries.last().filter(|_| batch.rebuilding);
         let now = read_again.map_or(batch.now, |last| last.stored);
-        // Settled once a batch: a flood of events of one incident is one revision.
-        self.settle(now, out);
+        self.settle(now, batch.rebuilding, out);
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Output) {
-        self.settle(now, out);
+        self.settle(now, false, out);
     }
 
     fn snapshot(&self) -> Option<Vec<u8>> {
@@ -211,6 +220,7 @@ impl Stage for Analyzer {
             "actions": self.published.actions,
             "suppressed": self.suppressed,
             "joins": { "keys": linked, "events": joined },
+            "sources_max": self.core.sources(),
         });
         if let Some(report) = report.as_object_mut() {
             for (lane, counters, keys) in self.core.counters() {

@@ -27,6 +27,7 @@ pub(crate) fn scored(name: &str, patrol: &str, level: Level, seconds: f64) -> Sc
         backfilled: false,
         patrol: Token::sanitised(patrol),
         by_key: None,
+        source: None,
         level,
         score: 0.9,
         confidence: 0.8,

@@ -39,18 +39,20 @@ mod member;
 mod saved;
 mod shape;
 mod slots;
+mod sources;
 mod tally;
 mod track;
 
 pub use chained::{search, stepped};
-pub use followed::{Key, Tell, Turn};
+pub use followed::{Key, Tell, Told, Turn};
 pub use gauge::{Ends, judged, nearest};
 pub use lane::{Counters, Given, Lane, Limits};
 pub use member::{At, Member, Packed};
 pub use saved::{Saved, Saving};
 pub use shape::{Peak, SPAN, Shape, Shapes};
+pub use sources::Pace;
 pub use tally::{Bounds, Seen, Step, Tally};
-pub use track::{Clock, Event, Incident, Taken, Track};
+pub use track::{Clock, Decided, Event, Incident, Taken, Track};
 
 use crate::chain::{Condition, Mask};
 use std::collections::HashMap;

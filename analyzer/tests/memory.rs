@@ -58,6 +58,7 @@ fn event(n: u64) -> Keyed {
         backfilled: false,
         patrol: Token::sanitised("auth-sentry"),
         by_key: None,
+        source: None,
         level: Level::Medium,
         score: 0.6,
         confidence: 0.7,

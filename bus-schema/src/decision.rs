@@ -118,6 +118,13 @@ pub struct Assessment {
     pub evidence: Vec<Evidence>,
     /// How many events the chain holds in all.
     pub count: u64,
+    /// Which events these are, also where they are too many to be cited: the sum of the ids of the
+    /// scored events as 128-bit numbers, without its carry, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub members: String,
+    /// ATT&CK tactics, in the chain's order: `initial-access`, `exfiltration`, ….
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tactics: Vec<String>,
     /// Suppressions of the operator's that shaped the decision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressed: Vec<Suppressed>,

@@ -47,6 +47,18 @@ pub struct Source {
     pub trust: Trust,
 }
 
+impl Source {
+    /// Most characters of a label.
+    const LABEL_CHARS_MAX: usize = 128;
+
+    /// Sensor and name in one, `sensor:name`, cut.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let whole = self.sensor.chars().chain([':']).chain(self.name.chars());
+        whole.take(Self::LABEL_CHARS_MAX).collect()
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {

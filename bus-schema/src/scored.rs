@@ -147,6 +147,10 @@ pub struct Scored {
     /// shard answers for the event beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_key: Option<Class>,
+    /// The sensor that saw the event, and where: `sensor:name`. Events of one source come in the
+    /// order of their times; those of different sources need not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Level.
     pub level: Level,
     /// Score, 0..=1.

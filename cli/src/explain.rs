@@ -11,9 +11,22 @@ use crate::{
 };
 use anyhow::Result;
 use magsentinel_analyzer::{Account, Explanation, chain::Book, explain};
-use magsentinel_bus_schema::{Assessment, Class, Scored, Stream, Timestamp, subject::all_of};
+use magsentinel_bus_schema::{
+    Assessment, Class, Keyed, Scored, Shard, Stream, Timestamp,
+    subject::{all_of, keyed_at},
+};
 use magsentinel_runtime::{bus::Bus, clock, stage::Delivery};
+use serde::Serialize;
 use std::sync::Arc;
+
+/// What is told: what was decided, and what the events come to when they are looked at again.
+#[derive(Serialize)]
+struct Told {
+    /// The newest assessment of the incident that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided: Option<Box<Assessment>>,
+    explained: Vec<Explanation>,
+}
 
 /// Which key, and the times of its events that matter.
 struct Asked {
@@ -40,18 +53,23 @@ pub async fn run(global: &Global, args: ExplainArgs) -> Result<()> {
     let at = args.at.as_deref().map(|at| moment("--at", at)).transpose()?;
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "explain").await?;
     suppress::with_stored(&bus, &mut settings.analyzer).await?;
-    let (class, key, first, last) = match (&args.incident, args.key) {
-        (Some(id), _) => incident(&bus, id).await?,
-        (None, key) => {
+    let decided = match &args.incident {
+        Some(id) => Some(Box::new(incident(&bus, id).await?)),
+        None => None,
+    };
+    let (class, key, first, last) = match &decided {
+        Some(of) => (of.class, of.key.clone(), of.first, of.last),
+        None => {
             let at = at.unwrap_or_else(clock::now);
-            (class(&args.class)?, key.unwrap_or_default(), at, at)
+            (class(&args.class)?, args.key.unwrap_or_default(), at, at)
         }
     };
     let window = book.window_max();
     let asked = Asked { class, key, from: first.minus(window), to: last.plus(window) };
-    let scored = scored(&bus, &asked).await?;
-    let told = explain(&book, &settings.analyzer, asked.class, &asked.key, &scored);
-    if told.is_empty() {
+    let mut scored = scored(&bus, &asked).await?;
+    scored.extend(joined(&bus, &asked, settings.analyzer.shards).await?);
+    let explained = explain(&book, &settings.analyzer, asked.class, &asked.key, &scored);
+    if explained.is_empty() && decided.is_none() {
         return Err(BadData(format!(
             "between {} and {} no patrol found anything that names {} {:?}; `magsentinel status` \
              shows what was scored",
@@ -59,7 +77,11 @@ pub async fn run(global: &Global, args: ExplainArgs) -> Result<()> {
         ))
         .into());
     }
-    global.output.print(&told, || told.iter().map(text).collect());
+    let told = Told { decided, explained };
+    global.output.print(&told, || {
+        let decided = told.decided.as_deref().map(stored).unwrap_or_default();
+        decided + &told.explained.iter().map(text).collect::<String>()
+    });
     Ok(())
 }
 
@@ -69,8 +91,8 @@ fn class(token: &str) -> Result<Class> {
     Ok(Class::from_token(token).ok_or_else(unknown)?)
 }
 
-/// The key and the times of an incident, from its newest assessment.
-async fn incident(bus: &Bus, id: &str) -> Result<(Class, String, Timestamp, Timestamp)> {
+/// The newest assessment of an incident.
+async fn incident(bus: &Bus, id: &str) -> Result<Assessment> {
     let mut newest: Vec<Assessment> = Vec::new();
     let mut unreadable = Unreadable::default();
     let show = |delivery: &Delivery| {
@@ -89,14 +111,15 @@ async fn incident(bus: &Bus, id: &str) -> Result<(Class, String, Timestamp, Time
         ))
     })?;
     let [found] = found;
-    Ok((found.class, found.key, found.first, found.last))
+    Ok(found)
 }
 
 async fn scored(bus: &Bus, asked: &Asked) -> Result<Vec<Scored>> {
     let (mut found, mut unreadable) = (Vec::new(), Unreadable::default());
     let show = |delivery: &Delivery| {
         let Some(scored) = unreadable.read::<Scored>(delivery) else { return };
-        let named = scored.entities.iter().any(|e| e.class == asked.class && e.value == asked.key);
+        // By whichever class: an alias gives the same key to several.
+        let named = scored.entities.iter().any(|e| e.value == asked.key);
         if named && (asked.from..=asked.to).contains(&scored.ts) {
             found.push(scored);
         }
@@ -106,6 +129,48 @@ async fn scored(bus: &Bus, asked: &Asked) -> Result<Vec<Scored>> {
     bus.read_since(Stream::Scored, filters, asked.from, show).await?;
     unreadable.tell();
     Ok(found)
+}
+
+/// What other keys did that counts for this one: it does not name it itself, so only the stream of
+/// keyed events tells.
+async fn joined(bus: &Bus, asked: &Asked, shards: u16) -> Result<Vec<Scored>> {
+    let (mut found, mut unreadable) = (Vec::new(), 0_u64);
+    let show = |delivery: &Delivery| {
+        let Ok(all) = delivery.decode_each::<Keyed>(bus.limits()) else {
+            unreadable += 1;
+            return;
+        };
+        let ours = |keyed: &Keyed| {
+            let ts = keyed.scored.ts;
+            keyed.key == asked.key && (asked.from..=asked.to).contains(&ts)
+        };
+        found.extend(all.into_iter().filter(ours).map(|keyed| keyed.scored));
+    };
+    let filters = vec![keyed_at(bus.tenant(), Shard::of(&asked.key, shards))];
+    bus.read_since(Stream::Keyed, filters, asked.from, show).await?;
+    if unreadable > 0 {
+        tracing::warn!(unreadable, "keyed events cannot be read and are left out");
+    }
+    Ok(found)
+}
+
+/// What was decided, why, and on which events.
+fn stored(of: &Assessment) -> String {
+    let Assessment { chain, level, confidence, response, incident, revision, .. } = of;
+    let status = format!("{:?}", of.status).to_lowercase();
+    let head = format!(
+        "decided  {chain}: {level}, confidence {confidence:.3}, {response}; incident {incident}, \
+         {status}, revision {revision}, {} events\n",
+        of.count
+    );
+    let why: String = of.reasoning.iter().map(|why| format!("         {why}\n")).collect();
+    let cited = of.evidence.iter().map(|e| {
+        format!(
+            "         {} {} {} {}: event {}, scored {}\n",
+            e.ts, e.patrol, e.level, e.category, e.event, e.scored
+        )
+    });
+    head + &why + &cited.collect::<String>()
 }
 
 fn text(told: &Explanation) -> String {

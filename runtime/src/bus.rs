@@ -137,6 +137,11 @@ impl Bus {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
 
+    /// How often the connection was made.
+    pub(crate) fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     pub(crate) async fn stream(&self, stream: Stream) -> Result<jetstream::stream::Stream, Error> {
         let name = stream.name(&self.tenant);
         let found = self.js.get_stream(&name).await;

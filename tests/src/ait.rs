@@ -80,6 +80,7 @@ fn scored(number: usize, rule: &Rule, patrol: &Token, (ts, host): (Timestamp, St
         backfilled: false,
         patrol: patrol.clone(),
         by_key: None,
+        source: None,
         level: rule.level,
         score: rule.score,
         confidence: rule.score,

@@ -7,10 +7,15 @@
     reason = "a test reports by panicking"
 )]
 
-use magsentinel_bus_schema::{Alert, Status};
-use magsentinel_tests::{Mesh, next, repository};
+use magsentinel_bus_schema::{Action, Alert, OutcomeStatus, Status, Stream, Verb, subject};
+use magsentinel_tests::{
+    Mesh, held, keyed::injection_from, next, repository, responses::outcomes, wait_for,
+};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attack_by_request_and_one_by_login_are_alerted_and_ordinary_ones_are_not() {
@@ -85,7 +90,9 @@ fn explained(mesh: &Mesh, id: &str) {
     let (_, by_id, _) = ask(&[id.get(..12).unwrap()]);
     assert!(by_id.contains("found  login_attack") && by_id.contains(id), "{by_id}");
     let (_, by_key, _) = ask(&[&["--class", "client", "--key", "203.0.113.8"], &at[..]].concat());
-    assert_eq!(by_id, by_key);
+    // What was decided comes first, with the events that it rests on.
+    assert!(by_id.starts_with("decided  login_attack: ") && by_id.contains(": event "), "{by_id}");
+    assert!(by_id.ends_with(&by_key), "{by_id}\n{by_key}");
     let (_, of_user, _) = ask(&[&["--key", "root"], &at[..]].concat());
     assert!(of_user.contains("quiet  brute_force_takeover: 1 of 2 steps"), "{of_user}");
     // Her login was scored, but nothing was found in it.
@@ -132,4 +139,48 @@ async fn the_analyzer_says_what_it_would_make_of_scored_events_and_does_nothing(
     let alert =
         tokio::time::timeout(std::time::Duration::ZERO, futures::StreamExt::next(&mut alerts));
     assert!(alert.await.is_err(), "it published something");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_blocked_stays_blocked_for_as_long_as_the_attack_goes_on() {
+    let mut mesh = Mesh::new();
+    let set = |settings: &[&'static str]| -> Vec<&'static str> {
+        settings.iter().flat_map(|setting| ["--set", *setting]).collect()
+    };
+    let mode = "analyzer.action.mode=enforce";
+    mesh.start("analyzer", &set(&[mode, "analyzer.action.ttl=6s", "analyzer.update_every=1s"]));
+    let enforcing = ["responder.policy.mode=enforce", "responder.decisions.enabled=true"];
+    mesh.start(
+        "responder",
+        &set(&[enforcing[0], enforcing[1], "responder.evidence.enabled=false"]),
+    );
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    // Three times as long as an action holds.
+    let mut pace = tokio::time::interval(Duration::from_millis(500));
+    let begun = Instant::now();
+    let mut sent = 0;
+    while begun.elapsed() < Duration::from_secs(18) {
+        pace.tick().await;
+        let one = injection_from(&format!("attack {sent}"), "ann", Some("203.0.113.77"));
+        bus.publish_all(&[one]).await.unwrap();
+        sent += 1;
+    }
+    let all: Vec<Action> =
+        held(&bus, Stream::Decisions, subject::all_of(bus.tenant(), "action")).await;
+    let asked: Vec<&Action> =
+        all.iter().filter(|action| action.effect.verb() == Verb::BlockAddress).collect();
+    let ids: BTreeSet<_> = asked.iter().map(|action| action.id).collect();
+    assert!(ids.len() == 1 && (4..=8).contains(&asked.len()), "{asked:?}");
+    let of = asked[0].id;
+    let told = outcomes(&bus, of).await;
+    let times = |status| told.iter().filter(|outcome| outcome.status == status).count();
+    assert_eq!((times(OutcomeStatus::Applied), times(OutcomeStatus::Reverted)), (1, 0), "{told:?}");
+    assert!(times(OutcomeStatus::Renewed) >= 3, "{told:?}");
+    // And it ends with the attack.
+    wait_for("the address to be admitted again", async || {
+        let told = outcomes(&bus, of).await;
+        told.iter().any(|outcome| outcome.status == OutcomeStatus::Reverted).then_some(())
+    })
+    .await;
 }

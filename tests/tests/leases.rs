@@ -9,10 +9,18 @@
 )]
 
 use magsentinel_bus_schema::{Assessment, Lease, Stream, Token, subject};
-use magsentinel_runtime::{bus::Bus, stage::Delivery};
-use magsentinel_tests::{Mesh, held, wait_for};
+use magsentinel_runtime::{
+    bus::Bus,
+    ledger,
+    stage::{Delivery, Publish},
+};
+use magsentinel_tests::{Mesh, held, keyed::injection, proxy::Proxy, wait_for};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn owners(bus: &Bus) -> BTreeMap<String, usize> {
     let service: Token = "analyzer".parse().unwrap();
@@ -110,5 +118,117 @@ async fn a_killed_owner_is_replaced_before_its_leases_run_out() {
         let ttl_us = i64::try_from(held.ttl_ms * 1000).unwrap();
         assert!(at - renewed < ttl_us, "shard {shard} waited: {lease:?}");
     }
+    assert!(!mesh.log(second).contains("lost the shard"));
+}
+
+async fn inject(bus: &Bus, users: Range<u32>) {
+    let name = |n| format!("user-{n}");
+    let all: Vec<Publish> = users.map(|n| injection(&name(n), &name(n))).collect();
+    bus.publish_all(&all).await.unwrap();
+}
+
+async fn decided(bus: &Bus) -> Vec<Assessment> {
+    held(bus, Stream::Decisions, subject::all_of(bus.tenant(), "assessment")).await
+}
+
+/// Waits until so many keys have an incident.
+async fn incidents(bus: &Bus, wanted: usize) {
+    wait_for("incidents", async || {
+        let keys: BTreeSet<String> = decided(bus).await.into_iter().map(|a| a.key).collect();
+        (keys.len() == wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_on_its_way_when_the_connection_broke_is_read_again() {
+    let mut mesh = Mesh::new();
+    let proxy = Proxy::to(&mesh.server.url()).await;
+    let behind = format!("bus.url={}", proxy.url());
+    mesh.start("analyzer", &["--set", &behind]);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    inject(&bus, 0..40).await;
+    incidents(&bus, 40).await;
+    // The server sends them, and nobody hears it; the connection is made anew within a moment, and
+    // others follow.
+    let before = proxy.lost();
+    proxy.lose();
+    inject(&bus, 40..80).await;
+    wait_for("the server to have sent them", async || {
+        (proxy.lost() - before > 40 * 300).then_some(())
+    })
+    .await;
+    proxy.cut();
+    proxy.heal();
+    inject(&bus, 80..120).await;
+    incidents(&bus, 120).await;
+    let service: Token = "analyzer".parse().unwrap();
+    let keyed = [subject::all_of(bus.tenant(), "keyed")];
+    let row = wait_for("all to be handled", async || {
+        let row = ledger::sharded_row(&bus, &service, Stream::Keyed, &keyed).await.ok()??;
+        row.is_settled().then_some(row)
+    })
+    .await;
+    let counted: u64 = leases(&bus).await.values().map(|(lease, _)| lease.handled).sum();
+    assert_eq!((row.received, row.handled, counted), (120, 120, 120));
+}
+
+/// A counter of a role, as it serves it.
+async fn counter(mesh: &Mesh, role: usize, name: &str) -> Option<f64> {
+    let log = mesh.log(role);
+    let address = log.split("address=").nth(1)?.split_whitespace().next()?;
+    let mut connection = tokio::net::TcpStream::connect(address).await.ok()?;
+    let request = "GET /metrics HTTP/1.1\r\nHost: mesh\r\nConnection: close\r\n\r\n";
+    connection.write_all(request.as_bytes()).await.ok()?;
+    let mut text = String::new();
+    connection.read_to_string(&mut text).await.ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_owner_publishes_that_slept_since_it_decided_is_refused_by_the_server() {
+    let mut mesh = Mesh::new();
+    let proxy = Proxy::to(&mesh.server.url()).await;
+    let behind = format!("bus.url={}", proxy.url());
+    let first = mesh.start("analyzer", &["--set", &behind]);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let second = mesh.start("analyzer", &[]);
+    wait_for("an even share", async || {
+        (owners(&bus).await.into_values().collect::<Vec<_>>() == [32, 32]).then_some(())
+    })
+    .await;
+    // It is sent events, decides, and its decisions do not get through before it falls asleep.
+    proxy.hold();
+    inject(&bus, 0..80).await;
+    wait_for("the first to have decided", async || {
+        proxy.holds(b"mag.default.assessment.").then_some(())
+    })
+    .await;
+    mesh.signal(first, "STOP");
+    wait_for("the second to own all", async || {
+        (owners(&bus).await.into_values().collect::<Vec<_>>() == [64]).then_some(())
+    })
+    .await;
+    incidents(&bus, 80).await;
+    let before = decided(&bus).await;
+    proxy.heal();
+    mesh.signal(first, "CONT");
+    let refused = wait_for("the first to be refused", async || {
+        let name = "magsentinel_shell_fenced_total{consumer=\"analyzer\"}";
+        counter(&mesh, first, name).await.filter(|count| *count >= 1.0)
+    })
+    .await;
+    println!("refused {refused} times");
+    wait_for("an even share again", async || {
+        (owners(&bus).await.into_values().collect::<Vec<_>>() == [32, 32]).then_some(())
+    })
+    .await;
+    // All of it is opened, by one of them, once.
+    let after = decided(&bus).await;
+    let ids: BTreeSet<_> = after.iter().map(|a| a.id).collect();
+    assert_eq!((ids.len(), after.len()), (before.len(), before.len()));
     assert!(!mesh.log(second).contains("lost the shard"));
 }

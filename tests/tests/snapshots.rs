@@ -9,15 +9,20 @@
 )]
 
 use magsentinel_bus_schema::{
-    Gap, GapState, Id, Lease, Level, SCHEMA_VERSION, Scored, Stream, Subject, Tenant, Timestamp,
-    Token, subject,
+    Assessment, Gap, GapState, Id, Lease, Level, SCHEMA_VERSION, Scored, Stream, Subject, Tenant,
+    Timestamp, Token, subject,
 };
 use magsentinel_runtime::{
     bus::{Bus, Error, Fence},
     stage::Publish,
 };
-use magsentinel_tests::{Mesh, held, wait_for};
+use magsentinel_tests::{
+    Mesh, held,
+    keyed::{injection, shard_of},
+    wait_for,
+};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 async fn stream(mesh: &Mesh, stream: Stream) -> async_nats::jetstream::stream::Stream {
     let js = async_nats::jetstream::new(mesh.client().await);
@@ -178,4 +183,53 @@ async fn what_the_stream_lost_while_a_patrol_was_down_is_told() {
     }
     // What is left is scored all the same.
     wait_for("the rest to be scored", async || handled(2).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_was_tampered_with_or_is_missing_is_done_without() {
+    let mut mesh = Mesh::new();
+    let more = ["--set", "analyzer.snapshot_every=1s", "--set", "analyzer.update_every=0s"];
+    let first = mesh.start("analyzer", &more);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    // Of three incidents the snapshot of one is changed, that of another lost.
+    let users = ["ann", "bob", "cid"];
+    let shards = users.map(shard_of);
+    assert!(shards[0] != shards[1] && shards[1] != shards[2] && shards[0] != shards[2]);
+    let inject = async |turn: &str| {
+        let all = users.map(|user| injection(&format!("{user} {turn}"), user));
+        bus.publish_all(&all).await.unwrap();
+    };
+    inject("first").await;
+    let named = wait_for("snapshots", async || {
+        let all = leases(&bus, "analyzer").await;
+        let of = |shard| all.iter().rfind(|l| l.shard == shard)?.snapshot.clone();
+        let names: Vec<String> = shards.iter().filter_map(|s| Some(of(*s)?.name)).collect();
+        (names.len() == 3).then_some(names)
+    })
+    .await;
+    mesh.signal(first, "KILL");
+    mesh.wait(first);
+    let js = async_nats::jetstream::new(mesh.client().await);
+    let store = js.get_object_store("mag-default-snapshots").await.unwrap();
+    let object = store.info(named[0].as_str()).await.unwrap();
+    let zeros = vec![0_u8; object.size];
+    store.put(named[0].as_str(), &mut zeros.as_slice()).await.unwrap();
+    store.delete(named[1].as_str()).await.unwrap();
+    let second = mesh.start("analyzer", &more);
+    inject("second").await;
+    let incidents = wait_for("three incidents of two events each", async || {
+        let filter = subject::all_of(bus.tenant(), "assessment");
+        let told: Vec<Assessment> = held(&bus, Stream::Decisions, filter).await;
+        let of = |user| told.iter().filter(move |a| a.key == user);
+        let all = users.iter().all(|user| of(*user).any(|a| a.count == 2));
+        let ids: Vec<BTreeSet<Id>> =
+            users.iter().map(|user| of(*user).map(|a| a.incident).collect()).collect();
+        all.then_some(ids)
+    })
+    .await;
+    assert!(incidents.iter().all(|ids| ids.len() == 1), "{incidents:?}");
+    let log = mesh.log(second);
+    let told = log.matches("snapshot is of no use: the stream is read again").count();
+    assert_eq!(told, 2, "{log}");
 }

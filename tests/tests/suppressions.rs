@@ -30,6 +30,7 @@ async fn attack(bus: &Bus, user: &str) -> Assessment {
         backfilled: false,
         patrol: patrol.clone(),
         by_key: None,
+        source: None,
         level: Level::High,
         score: 0.9,
         confidence: 0.8,

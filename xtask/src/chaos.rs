@@ -1,7 +1,7 @@
 //! `chaos`: replicas of everything on a cluster of three servers, under faults, in the long form.
 
 use crate::{provision, workspace};
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// What is run.
 #[derive(clap::Args)]
@@ -16,6 +16,11 @@ pub(crate) struct Args {
 
 /// Fetches the tools, builds, and runs the test with this many events.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    // Half of what flows is theirs: without them it would prove less, and nobody would notice.
+    provision::data().context(
+        "the curated data are missing: name their folder in MAGSENTINEL_DATA, or put it at \
+         shared/data beside the repository",
+    )?;
     let tools = provision::all()?;
     workspace::build_magsentinel()?;
     let mut command = workspace::cargo();

@@ -236,6 +236,7 @@ impl PatrolStage {
             backfilled: read.backfilled,
             patrol: patrol.clone(),
             by_key,
+            source: Some(event.source.label()),
             level: finding.level,
             score: finding.score,
             confidence: finding.confidence,

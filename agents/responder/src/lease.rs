@@ -63,6 +63,9 @@ pub struct Lease {
     /// W3C trace context of the action: what is told of it belongs to the same trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// An operator ended it: it is not granted again, however often it is asked for.
+    #[serde(default)]
+    pub revoked: bool,
 }
 
 impl Lease {
@@ -87,6 +90,7 @@ impl Lease {
             order: None,
             approved_by: None,
             trace: None,
+            revoked: false,
         }
     }
 

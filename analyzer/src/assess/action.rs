@@ -2,7 +2,10 @@
 //! observed, never names that are only claimed, never text.
 
 use super::words;
-use crate::{Config, window::Incident};
+use crate::{
+    Config,
+    window::{Incident, Seen},
+};
 use magsentinel_bus_schema::{
     Action, Assessment, Class, Effect, Entity, Id, Kind, SCHEMA_VERSION, Timestamp, Trust, Verb,
 };
@@ -31,22 +34,29 @@ pub(super) fn actions(
     if now.since(of.last) > max_age.get() {
         return withheld(format!("No action: the newest event is older than {max_age}."));
     }
-    let mut wanted = Wanted::default();
-    for (class, entities) in &incident.tally.entities {
-        for (value, seen) in entities {
-            if seen.trust < Trust::Observed {
-                continue;
+    let (mut wanted, mut any, mut room) = (Wanted::default(), false, room(config, incident));
+    for (class, value, seen) in targets(incident) {
+        let target = Entity { class, value: value.to_owned(), trust: seen.trust };
+        match effect(&target, system(config, seen), of) {
+            Ok(Some(effect)) => {
+                any = true;
+                let id = action_id(of.incident, effect.verb(), value);
+                let asked = incident.acted.get(&id);
+                if is_old(config, asked.copied(), of.last) && (asked.is_some() || room > 0) {
+                    room = room.saturating_sub(usize::from(asked.is_none()));
+                    wanted.actions.push(action(config, of, target, effect));
+                }
             }
-            let target = Entity { class: *class, value: value.clone(), trust: seen.trust };
-            let system = seen.observed_by.iter().find_map(|kind| system(config, *kind));
-            match effect(&target, system, of) {
-                Ok(Some(effect)) => wanted.actions.push(action(config, of, target, effect)),
-                Ok(None) => {}
-                Err(why) => wanted.withheld.push(why),
-            }
+            Ok(None) => {}
+            Err(why) => wanted.withheld.push(why),
         }
     }
-    if wanted.actions.is_empty() {
+    if room == 0 {
+        let many = incident.acted.len();
+        let why = format!("No action on further targets: {many} were asked for already.");
+        wanted.withheld.push(why);
+    }
+    if !any {
         let none = "No action: no sensor of ours observed a session, user, key, device, extension \
                     or end client that could be its target.";
         wanted.withheld.push(none.to_owned());
@@ -54,8 +64,72 @@ pub(super) fn actions(
     wanted
 }
 
-fn system(config: &Config, kind: Kind) -> Option<&str> {
-    config.action.systems.get(&kind).map(String::as_str)
+/// Whether an action is to be asked for that was not, or so long ago that it is to be renewed.
+pub(super) fn is_due(config: &Config, incident_id: Id, of: &Incident, now: Timestamp) -> bool {
+    let Some((newest, _)) = of.tally.newest else { return false };
+    if now.since(newest) > config.action.max_age.get() {
+        return false;
+    }
+    let room = room(config, of) > 0;
+    let due = targets(of).any(|(class, value, seen)| {
+        verb(class, value, system(config, seen)).is_some_and(|verb| {
+            let asked = of.acted.get(&action_id(incident_id, verb, value)).copied();
+            (asked.is_some() || room) && is_old(config, asked, newest)
+        })
+    });
+    due && !of.tally.cited().iter().any(|(_, member)| member.replayed)
+}
+
+/// Whether what was asked on evidence of this time, if it was, is to be asked again: when half of
+/// the time has passed for which it holds, so that it never ends while the attack goes on.
+fn is_old(config: &Config, asked: Option<Timestamp>, newest: Timestamp) -> bool {
+    asked.is_none_or(|asked| newest.since(asked) >= config.action.ttl.get() / 2)
+}
+
+/// How many more targets an incident may ask for: names that come and go must not make an action
+/// of every event.
+fn room(config: &Config, incident: &Incident) -> usize {
+    (config.affected_max * Class::ALL.len()).saturating_sub(incident.acted.len())
+}
+
+/// What may be a target: observed, not merely claimed.
+fn targets(incident: &Incident) -> impl Iterator<Item = (Class, &str, &Seen)> {
+    let all = incident.tally.entities.iter();
+    let all = all.flat_map(|(class, of)| of.iter().map(|(name, seen)| (*class, &**name, seen)));
+    all.filter(|(_, _, seen)| seen.trust >= Trust::Observed)
+}
+
+/// The system that holds what was seen, where one is configured.
+fn system<'c>(config: &'c Config, seen: &Seen) -> Option<&'c str> {
+    let of = |kind: &Kind| config.action.systems.get(kind).map(String::as_str);
+    seen.observed_by.iter().find_map(of)
+}
+
+/// What is done about a target, if anything can be.
+fn verb(class: Class, name: &str, system: Option<&str>) -> Option<Verb> {
+    match (class, system) {
+        (Class::Client, _) => name.parse::<IpAddr>().is_ok().then_some(Verb::BlockAddress),
+        (Class::Session, Some(_)) => Some(Verb::SuspendSession),
+        (Class::User, Some(_)) => Some(Verb::SuspendUser),
+        (Class::Key, _) => Some(Verb::RevokeKey),
+        (Class::Device, _) => Some(Verb::QuarantineDevice),
+        (Class::Extension, _) => Some(Verb::QuarantineExtension),
+        (Class::Session | Class::User | Class::Host | Class::Resource, _) => None,
+    }
+}
+
+/// The effect's session carries a user that later evidence may fill in: the target and the verb say
+/// what is done.
+fn action_id(incident: Id, verb: Verb, target: &str) -> Id {
+    let incident = incident.as_bytes().as_slice();
+    Id::derived(&[b"action".as_slice(), incident, verb.token().as_bytes(), target.as_bytes()])
+}
+
+/// The id of the message that asks for an action: asked again on newer evidence it is another one,
+/// which the stream must not take for the first.
+pub(crate) fn message_id(action: &Action) -> Id {
+    let evidence = action.evidence_ts.micros().to_be_bytes();
+    Id::derived(&[b"asked".as_slice(), action.id.as_bytes(), &evidence])
 }
 
 /// The effect on a target, if its class has one.
@@ -111,14 +185,7 @@ fn action(config: &Config, of: &Assessment, target: Entity, effect: Effect) -> A
     let name = words::line(&target.value, 80);
     Action {
         v: SCHEMA_VERSION,
-        // The effect's session carries a user that later evidence may fill in: the target and
-        // the verb say what is done.
-        id: Id::derived(&[
-            b"action".as_slice(),
-            of.incident.as_bytes(),
-            verb.token().as_bytes(),
-            target.value.as_bytes(),
-        ]),
+        id: action_id(of.incident, verb, &target.value),
         incident: of.incident,
         assessment: of.id,
         tenant: of.tenant.clone(),

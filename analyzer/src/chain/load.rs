@@ -194,7 +194,7 @@ mod tests {
             let name = file.trim_end_matches(".yml");
             assert!(book.chains().iter().any(|c| c.name.as_str() == name), "{file}");
         }
-        assert_eq!(book.chains().len(), 20);
+        assert_eq!(book.chains().len(), 21);
         assert!(book.chains().iter().all(|c| !c.plan.is_empty() && !c.techniques.is_empty()));
         assert_eq!(book.window_max().as_secs(), 3600);
     }
@@ -218,13 +218,13 @@ mod tests {
         fs::write(dir.path().join("own.yaml"), own).unwrap();
         fs::write(dir.path().join("notes.txt"), "no chain").unwrap();
         let book = Book::load(&config).unwrap();
-        assert_eq!(book.chains().len(), 20);
+        assert_eq!(book.chains().len(), 21);
         assert_eq!(book.window_max().as_secs(), 7 * 3600);
 
         let more = dir.path().join("notes.txt");
         fs::write(&more, shipped.replace("timespan: 5m", "timespan: 8h")).unwrap();
         let book = Book::load_with(&config, Some(&more)).unwrap();
-        assert_eq!((book.chains().len(), book.window_max().as_secs()), (20, 8 * 3600));
+        assert_eq!((book.chains().len(), book.window_max().as_secs()), (21, 8 * 3600));
 
         fs::write(dir.path().join("twice.yml"), shipped).unwrap();
         fs::write(dir.path().join("broken.yml"), "title: [").unwrap();

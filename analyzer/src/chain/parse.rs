@@ -5,7 +5,7 @@ mod alias;
 mod condition;
 mod link;
 
-use super::{Chain, Confidence, Matcher, Rule, Severity};
+use super::{Chain, Confidence, Matcher, Rule, Severity, TACTICS};
 use magsentinel_bus_schema::{Level, Token};
 use rsigma_parser::{CorrelationRule, SigmaRule, WindowMode};
 use serde::Deserialize;
@@ -23,6 +23,7 @@ struct Extras {
     level: Option<String>,
     confidence: Confidence,
     techniques: Vec<String>,
+    tactics: Vec<String>,
     plan: Vec<String>,
     otherwise: Vec<String>,
 }
@@ -247,9 +248,24 @@ fn chain(
         severity,
         confidence: extras.confidence,
         techniques: extras.techniques.clone(),
+        tactics: tactics(&extras.tactics)?,
         plan: extras.plan.clone(),
         name,
     })
+}
+
+/// The tactics, each known and told once.
+fn tactics(given: &[String]) -> Result<Vec<String>, String> {
+    for (at, tactic) in given.iter().enumerate() {
+        if !TACTICS.contains(&tactic.as_str()) {
+            let known = TACTICS.join(", ");
+            return Err(format!("magsentinel.tactics: there is no tactic {tactic:?} (of {known})"));
+        }
+        if given.iter().take(at).any(|before| before == tactic) {
+            return Err(format!("magsentinel.tactics: {tactic} stands there twice"));
+        }
+    }
+    Ok(given.to_vec())
 }
 
 fn severity(correlation: &CorrelationRule, extras: &Extras) -> Result<Severity, String> {

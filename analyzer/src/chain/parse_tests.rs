@@ -108,6 +108,8 @@ const SPOILED: &[(&str, &str, &str)] = &[
     ("plan:", "plann:", "plann"),
     ("plan: [Look.]", "otherwise: [user]", "twice"),
     ("plan: [Look.]", "otherwise: [wine]", "wine"),
+    ("plan: [Look.]", "tactics: [nonsense]", "no tactic \"nonsense\""),
+    ("plan: [Look.]", "tactics: [impact, impact]", "twice"),
     ("plan: [Look.]", "confidence: high", "`high`"),
     ("plan: [Look.]", "attack_type: A B", "A B"),
     ("patrol: sql-guard", "patrl: sql-guard", "unknown field \"patrl\""),

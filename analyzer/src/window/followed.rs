@@ -37,11 +37,22 @@ pub enum Turn {
     GivenUp,
 }
 
-/// Told about every revision, in order.
-pub type Tell<'a> = dyn FnMut(&Key, &Chain, &mut Incident, Turn) + 'a;
+/// What became of news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// They were told, or are of no account.
+    Now,
+    /// They were told, but perhaps to nobody: to be told again when this time has passed.
+    Again(Timestamp),
+    /// They wait for more, until this time has passed.
+    After(Timestamp),
+}
+
+/// Told about all news, in order.
+pub type Tell<'a> = dyn FnMut(&Key, &Chain, &mut Incident, Turn) -> Told + 'a;
 
 /// Told about what there is to tell of one key, in order.
-pub(super) type TellOne<'a> = dyn FnMut(&Chain, &mut Incident, Turn) + 'a;
+pub(super) type TellOne<'a> = dyn FnMut(&Chain, &mut Incident, Turn) -> Told + 'a;
 
 /// The state of a key. Small for one event in one chain, because that is what nearly all keys are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -176,10 +187,16 @@ impl Followed {
         let mut grown = |chain: &Chain, track: &mut Track| {
             track.evaluate(chain, clock, limits.tally);
             for incident in track.incidents() {
-                if incident.rank() > incident.published {
-                    tell(chain, incident, Turn::Grew);
-                    incident.published = incident.rank();
-                    incident.closed = false;
+                if incident.rank() > incident.published || incident.tell_at.is_some() {
+                    let told = tell(chain, incident, Turn::Grew);
+                    incident.tell_at = match told {
+                        Told::Now => None,
+                        Told::Again(time) | Told::After(time) => Some(time),
+                    };
+                    if !matches!(told, Told::After(_)) {
+                        incident.published = incident.rank();
+                        incident.closed = false;
+                    }
                 }
             }
             let superseded = track.take_superseded();

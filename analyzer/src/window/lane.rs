@@ -5,12 +5,15 @@
 //! lane where it is in time there, and has a third lane where it is not: nothing that a patrol
 //! missed is lost for being late, and nothing in time is kept from the events that it belongs to.
 //!
-//! **In time.** The watermark is the newest event time seen in the lane less the allowed
-//! lateness; an event before it is late, one exactly at it is in time. It moves with events
-//! alone, in stream order, so that the same stream always gives the same result.
+//! **In time.** The watermark is the front of the sources ([`sources`]: as far as the slowest of
+//! those that are followed has come) less the allowed lateness; an event before it is late, one
+//! exactly at it is in time. It moves with events alone, in stream order, so that the same stream
+//! always gives the same result.
+//!
+//! [`sources`]: super::sources
 //!
 //! **Closing.** An incident is closed when the closing clock passes its last member by more than
-//! a window. That clock is the newest event time less the allowed lateness, and goes on with the
+//! a window. That clock is the front less the allowed lateness, and goes on with the
 //! time that passes while no event comes. It only shapes what is told: should an event that is
 //! in time still join a closed incident, the incident goes on under the same id.
 //!
@@ -25,6 +28,7 @@ use super::{
     member::{At, Packed},
     saved::{Keys, Saved, Saving},
     slots::{Slot, Slots},
+    sources::{Pace, Sources},
     tally::Bounds,
     track::{Clock, Incident},
 };
@@ -40,11 +44,13 @@ pub struct Limits {
     pub keys_max: usize,
     /// Most events of one key and chain.
     pub events_max: usize,
-    /// How far an event may lag behind the newest one.
+    /// How far an event may lag behind the front of the sources.
     pub lateness: Duration,
-    /// How far the closing clock lags behind the newest event, at most `lateness`: nothing is
-    /// forgotten before it is closed.
+    /// How far the closing clock lags behind the front of the sources, at most `lateness`: nothing
+    /// is forgotten before it is closed.
     pub closing_lag: Duration,
+    /// When a source is not waited for.
+    pub pace: Pace,
     /// Bounds of what an incident remembers.
     pub tally: Bounds,
 }
@@ -97,7 +103,9 @@ pub struct Lane {
     dirty: Vec<Slot>,
     /// With the clock at which they were.
     given_up: Vec<(Key, Followed, Clock)>,
-    newest: Option<Timestamp>,
+    /// Keys with incidents of which something is still to be told, by when.
+    to_tell: Agenda,
+    sources: Sources,
     arrived: Timestamp,
     counters: Counters,
     buffer: Vec<u8>,
@@ -108,8 +116,8 @@ impl Lane {
     #[must_use]
     pub fn restored(limits: Limits, saved: Saved, chains: &[Chain]) -> Self {
         let mut lane = Self::new(limits);
-        (lane.newest, lane.arrived) = (saved.newest, saved.arrived);
-        lane.judging = saved.judging;
+        lane.sources = Sources::restored(limits.pace, saved.sources, saved.newest);
+        (lane.arrived, lane.judging) = (saved.arrived, saved.judging);
         let judging = lane.clock().judging;
         lane.counters = saved.counters;
         for (key, followed) in saved.keys {
@@ -117,6 +125,7 @@ impl Lane {
             let Some(slot) = lane.keys.follow(key, followed) else { continue };
             lane.by_age.add(newest, slot);
             lane.to_judge.set(slot, next_end);
+            lane.remind(slot, chains);
             lane.plan(slot, chains);
         }
         lane
@@ -127,7 +136,8 @@ impl Lane {
     pub fn save(&self) -> Saving<'_> {
         Saving {
             keys: Keys(&self.keys),
-            newest: self.newest,
+            newest: self.sources.front(),
+            sources: self.sources.save(),
             arrived: self.arrived,
             judging: self.judging,
             counters: self.counters,
@@ -146,7 +156,8 @@ impl Lane {
             judging: None,
             dirty: Vec::new(),
             given_up: Vec::new(),
-            newest: None,
+            to_tell: Agenda::default(),
+            sources: Sources::new(limits.pace),
             arrived: Timestamp::default(),
             counters: Counters::default(),
             buffer: Vec::new(),
@@ -165,10 +176,16 @@ impl Lane {
         self.keys.len()
     }
 
+    /// How many sources are told apart.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
     /// The watermark: events before it are late.
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {
-        self.newest.map(|newest| newest.minus(self.limits.lateness))
+        self.sources.front().map(|newest| newest.minus(self.limits.lateness))
     }
 
     /// How far time has come by the events alone, and by the silence before them.
@@ -184,7 +201,7 @@ impl Lane {
     /// closing lag, everything that waits is.
     fn judging_at(&self, now: Timestamp) -> Option<Timestamp> {
         let silence = now.since(self.arrived);
-        let newest = self.newest.filter(|_| silence >= self.limits.closing_lag)?;
+        let newest = self.sources.front().filter(|_| silence >= self.limits.closing_lag)?;
         Some(newest.minus(self.limits.closing_lag).plus(silence))
     }
 
@@ -201,9 +218,34 @@ impl Lane {
         judging.is_some_and(|judging| !self.dirty.is_empty() || self.to_judge.is_due(judging))
     }
 
-    /// Takes it that no event will come any more: the next settling judges all that waits.
+    /// Takes it that no event will come any more: the next settling judges all that waits, and
+    /// tells what is still to be told.
     pub fn conclude(&mut self) {
         self.judging = Some(Timestamp::from_micros(i64::MAX));
+        self.wake(Timestamp::from_micros(i64::MAX));
+    }
+
+    /// Has the next settling look at keys of which something is to be told before `now`.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some(slot) = self.to_tell.next(now) {
+            if let Some(place) = self.keys.get_mut(slot)
+                && !std::mem::replace(&mut place.dirty, true)
+            {
+                self.dirty.push(slot);
+            }
+        }
+    }
+
+    /// Puts a key down for when something is to be told of it that was not told at once.
+    fn remind(&mut self, slot: Slot, chains: &[Chain]) {
+        let Some(place) = self.keys.get_mut(slot) else { return };
+        let mut first: Option<Timestamp> = None;
+        place.followed.each_incident(chains, |_, incident| {
+            if let Some(at) = incident.tell_at {
+                first = Some(first.map_or(at, |first| first.min(at)));
+            }
+        });
+        self.to_tell.set(slot, first);
     }
 
     /// Whether an event of this time is late.
@@ -234,12 +276,12 @@ impl Lane {
         arrived: Timestamp,
     ) -> Result<Given, rmp_serde::encode::Error> {
         let at = (scored.ts, scored.id);
-        if self.is_late(at.0) {
+        let late = self.is_late(at.0);
+        self.sources.came(scored, at.0.min(stored), stored);
+        if late {
             self.counters.late += 1;
             return Ok(Given::Late);
         }
-        let time = at.0.min(stored);
-        self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
         self.arrived = arrived;
         let parts = book.parts(key.class, scored);
         if parts.is_empty() {
@@ -341,6 +383,7 @@ impl Lane {
         let (_, slot) = self.by_age.pop()?;
         self.by_due.set(slot, None);
         self.to_judge.set(slot, None);
+        self.to_tell.set(slot, None);
         self.keys.remove(slot)
     }
 
@@ -348,9 +391,8 @@ impl Lane {
     /// those that are due to be closed at `now`.
     pub fn settle(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
         for (key, mut followed, clock) in std::mem::take(&mut self.given_up) {
-            let mut of_it = |chain: &Chain, incident: &mut Incident, turn| {
-                tell(&key, chain, incident, turn);
-            };
+            let mut of_it =
+                |chain: &Chain, incident: &mut Incident, turn| tell(&key, chain, incident, turn);
             self.counters.superseded += followed.grown(chains, clock, &self.limits, &mut of_it);
             followed.each_incident(chains, |chain, incident| {
                 if !incident.closed {
@@ -358,6 +400,7 @@ impl Lane {
                 }
             });
         }
+        self.wake(now);
         let clock = self.pass(now);
         while let Some(slot) = self.to_judge.next(clock.judging) {
             if let Some(place) = self.keys.get_mut(slot)
@@ -377,13 +420,13 @@ impl Lane {
         let Some(place) = self.keys.get_mut(slot) else { return false };
         place.dirty = false;
         let Some((name, followed)) = self.keys.named(slot) else { return false };
-        let mut of_it = |chain: &Chain, incident: &mut Incident, turn| {
-            tell(&name.key(), chain, incident, turn);
-        };
+        let mut of_it =
+            |chain: &Chain, incident: &mut Incident, turn| tell(&name.key(), chain, incident, turn);
         self.counters.superseded += followed.grown(chains, clock, &self.limits, &mut of_it);
         self.to_judge.set(slot, followed.next_end(chains, clock.judging));
         let quiet = followed.forget_quiet(chains, clock.watermark);
         if !quiet {
+            self.remind(slot, chains);
             self.plan(slot, chains);
         }
         !quiet
@@ -403,14 +446,14 @@ impl Lane {
     }
 
     fn close(&mut self, chains: &[Chain], now: Timestamp, tell: &mut Tell<'_>) {
-        let Some(newest) = self.newest else { return };
-        let clock = newest.minus(self.limits.closing_lag).plus(now.since(self.arrived));
+        let Some(front) = self.sources.front() else { return };
+        let clock = front.minus(self.limits.closing_lag).plus(now.since(self.arrived));
         while let Some(slot) = self.by_due.next(clock) {
             if let Some((name, followed)) = self.keys.named(slot) {
                 followed.each_incident(chains, |chain, incident| {
                     if !incident.closed && incident.end.plus(chain.reach()) < clock {
                         tell(&name.key(), chain, incident, Turn::Closed);
-                        incident.closed = true;
+                        incident.close();
                     }
                 });
             }

@@ -4,6 +4,7 @@ use super::{
     followed::{Followed, Key},
     lane::Counters,
     slots::Slots,
+    sources::Kept,
 };
 use magsentinel_bus_schema::Timestamp;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
 pub struct Saving<'l> {
     pub(super) keys: Keys<'l>,
     pub(super) newest: Option<Timestamp>,
+    pub(super) sources: Kept,
     pub(super) arrived: Timestamp,
     pub(super) judging: Option<Timestamp>,
     pub(super) counters: Counters,
@@ -23,6 +25,7 @@ pub struct Saving<'l> {
 pub struct Saved {
     pub(super) keys: Vec<(Key, Followed)>,
     pub(super) newest: Option<Timestamp>,
+    pub(super) sources: Kept,
     pub(super) arrived: Timestamp,
     pub(super) judging: Option<Timestamp>,
     pub(super) counters: Counters,

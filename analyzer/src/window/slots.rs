@@ -138,10 +138,14 @@ impl Slots {
     /// Follows a key that is not followed yet. `None` where places run out: after four thousand
     /// million keys, or keys of 65,536 tenants.
     pub(super) fn follow(&mut self, key: Key, followed: Followed) -> Option<Slot> {
-        let tenant = self.tenant(&key.tenant).or_else(|| {
-            self.tenants.push(key.tenant.clone());
-            self.tenant(&key.tenant)
-        })?;
+        let tenant = match self.tenant(&key.tenant) {
+            Some(known) => known,
+            None => {
+                let next = u16::try_from(self.tenants.len()).ok()?;
+                self.tenants.push(key.tenant.clone());
+                next
+            }
+        };
         let at = match self.free.pop() {
             Some(at) => at,
             None => {

@@ -71,6 +71,9 @@ pub struct Bounds {
 pub struct Tally {
     /// How many members.
     pub count: u64,
+    /// The sum of their ids as numbers, without what does not fit: the same for the same members,
+    /// in whichever order they came.
+    pub members: u128,
     /// The first member.
     pub anchor: Option<At>,
     /// The last member.
@@ -97,6 +100,7 @@ impl Tally {
     /// Adds a member that was not added before.
     pub fn add(&mut self, at: At, mask: Mask, member: &Arc<Member>, bounds: Bounds) {
         self.count += 1;
+        self.members = self.members.wrapping_add(at.1.as_u128());
         self.shapes.add(at, member);
         let share = self.share(bounds);
         self.anchor = Some(self.anchor.map_or(at, |a| a.min(at)));
@@ -126,6 +130,7 @@ impl Tally {
     /// Adds the members of another tally, which are all different ones.
     pub fn join(&mut self, other: Self, bounds: Bounds) {
         self.count += other.count;
+        self.members = self.members.wrapping_add(other.members);
         self.shapes.join(other.shapes);
         let share = self.share(bounds);
         self.anchor = [self.anchor, other.anchor].into_iter().flatten().min();
@@ -154,7 +159,7 @@ impl Tally {
     /// Whether both are of the same members, as far as an assessment would tell.
     #[must_use]
     pub fn says_what(&self, other: &Self) -> bool {
-        let facts = |tally: &Self| (tally.count, tally.anchor, tally.newest);
+        let facts = |tally: &Self| (tally.count, tally.members, tally.anchor, tally.newest);
         facts(self) == facts(other) && self.steps == other.steps && self.entities == other.entities
     }
 

@@ -10,13 +10,26 @@ use super::{
     tally::{Bounds, Tally},
 };
 use crate::chain::{Chain, Condition, Mask};
-use magsentinel_bus_schema::{Id, Level, Timestamp};
+use magsentinel_bus_schema::{Id, Level, Response, Timestamp};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// What was decided of an incident: a change of it is told at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The level.
+    pub level: Level,
+    /// What was done.
+    pub response: Response,
+    /// Whether the commander was asked.
+    pub escalate: bool,
+    /// When it was told.
+    pub at: Timestamp,
+}
 
 /// One incident, open or closed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,12 +44,18 @@ pub struct Incident {
     pub published: u64,
     /// Somebody was told of it: while the severity model finds it of no account, nobody is.
     pub told: bool,
+    /// Its rank when it was told first.
+    pub opened: u64,
     /// The last published revision closed it.
     pub closed: bool,
+    /// What was decided when it was told last, and when that was.
+    pub decided: Option<Decided>,
+    /// Something of it is still to be told, when this time has passed.
+    pub tell_at: Option<Timestamp>,
     /// Levels at which it was alerted.
     pub levels: BTreeSet<Level>,
-    /// Actions that were asked for.
-    pub acted: BTreeSet<Id>,
+    /// Actions that were asked for, each with the time of the newest evidence it was asked on.
+    pub acted: BTreeMap<Id, Timestamp>,
     /// What corrections add to its rank.
     #[serde(default)]
     raised: u64,
@@ -50,9 +69,12 @@ impl Incident {
             tally: Tally::new(rules),
             published: 0,
             told: false,
+            opened: 0,
             closed: false,
+            decided: None,
+            tell_at: None,
             levels: BTreeSet::new(),
-            acted: BTreeSet::new(),
+            acted: BTreeMap::new(),
             raised: 0,
         }
     }
@@ -62,6 +84,13 @@ impl Incident {
     #[must_use]
     pub fn rank(&self) -> u64 {
         self.tally.count + self.raised
+    }
+
+    /// It was told for the last time, with all that it has.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.published = self.rank();
+        self.tell_at = None;
     }
 
     /// The event that gives the incident its id: its first member.

@@ -174,6 +174,7 @@ impl Bytes<'_> {
             backfilled: self.flag(),
             patrol: self.token(),
             by_key: self.maybe(|s| s.pick(Class::ALL)),
+            source: self.maybe(Self::text),
             level: self.pick(Level::ALL),
             score: self.share(),
             confidence: self.share(),
@@ -275,6 +276,8 @@ impl Bytes<'_> {
             evidence: self.list(Self::evidence),
             count: self.number(),
             suppressed: self.list(Self::suppressed),
+            members: self.text(),
+            tactics: self.texts(),
             rated: self.maybe(Self::rated),
         }
     }

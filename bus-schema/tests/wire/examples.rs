@@ -57,6 +57,14 @@ pub(crate) fn each(visit: &mut impl Visit) {
     let closed = Gap { state: GapState::Backfilled, to: Some(at(-1)), ..open_gap() };
     visit.visit("gap", "gap-backfilled", &closed);
     visit.visit("scored", "scored-backfilled", &Scored { backfilled: true, ..scored() });
+    let source = Some("postgres:/var/log/postgresql/15.json".to_owned());
+    let with = Scored { source, ..scored() };
+    visit.visit("scored", "scored-source", &with);
+    visit.visit("keyed", "keyed-source", &Keyed { scored: with, ..keyed() });
+    let members = "0f1e2d3c4b5a69788796a5b4c3d2e1f0".to_owned();
+    let tactics = texts(&["initial-access", "exfiltration"]);
+    let with = Assessment { members, tactics, ..assessment() };
+    visit.visit("assessment", "assessment-members", &with);
     visit.visit("receipt", "receipt-backfilled", &Receipt { backfilled: true, ..receipt() });
     visit.visit("fact", "fact-backfilled", &Fact { backfilled: true, ..fact() });
     let of = Assessment { backfilled: true, ..assessment() };
@@ -166,6 +174,7 @@ pub(crate) fn scored() -> Scored {
         backfilled: false,
         patrol: token("sql-guard"),
         by_key: None,
+        source: None,
         level: Level::High,
         score: 0.975,
         confidence: 0.5,
@@ -247,6 +256,8 @@ pub(crate) fn assessment() -> Assessment {
         evidence: vec![evidence()],
         count: 70_000,
         suppressed: vec![],
+        members: String::new(),
+        tactics: vec![],
         rated: None,
     }
 }

@@ -21,6 +21,8 @@ pub struct Fence {
 /// What was handed to the connection, or why it could not be.
 pub(crate) type Sent = Result<PublishAckFuture, PublishError>;
 
+/// Pause between two attempts to publish where the one before stored something.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// Longest pause between two attempts to publish.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -47,9 +49,15 @@ impl Bus {
         fences: &[Option<Fence>],
     ) -> Result<(), Error> {
         let mut open: Vec<usize> = (0..messages.len()).collect();
-        let mut pause = Duration::from_millis(20);
+        let mut pause = PAUSE_MIN;
         while !open.is_empty() {
+            let before = open.len();
             open = self.attempt(messages, fences, open).await?;
+            if open.len() < before {
+                // It takes some of them at a time: of those under one lease a cluster takes few,
+                // while others are on their way.
+                pause = PAUSE_MIN;
+            }
             if !open.is_empty() {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);

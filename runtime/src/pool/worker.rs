@@ -15,6 +15,7 @@ use futures::StreamExt;
 use magsentinel_bus_schema::{Token, trace};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -88,7 +89,7 @@ pub(crate) struct PoolWorkerArgs {
 pub(crate) struct Inbox {
     messages: Option<pull::Stream>,
     /// Redelivered messages wait here: each is tried alone.
-    alone: Vec<Message>,
+    alone: VecDeque<Message>,
 }
 
 /// State of the actor.
@@ -166,7 +167,7 @@ impl PoolState {
     async fn pull(&mut self) -> Vec<Held> {
         let inbox = Arc::clone(&self.args.inbox);
         let mut inbox = inbox.lock().await;
-        if let Some(message) = inbox.alone.pop() {
+        if let Some(message) = inbox.alone.pop_front() {
             return hold(vec![message]);
         }
         if inbox.messages.is_none() {
@@ -251,7 +252,7 @@ impl Inbox {
             match pulled {
                 Ok(message) if message.info().is_ok_and(|i| i.delivered > 1) => {
                     next = gather::after(&message, messages).await;
-                    self.alone.push(message);
+                    self.alone.push_back(message);
                 }
                 Ok(message) => {
                     if batch.len() + 1 < pool.batch_max {

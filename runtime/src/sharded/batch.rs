@@ -1,6 +1,9 @@
 //! One pulled batch of a feed through the stages of its shards.
 
-use super::worker::{Owned, ShardedState, ShardedWorkerArgs, parts};
+use super::{
+    feed,
+    worker::{Owned, ShardedState, ShardedWorkerArgs, parts},
+};
 use crate::{
     bus::{Error, Fence},
     deadletter::{self, Wrong},
@@ -19,13 +22,15 @@ use std::{
 type Outgoing = Vec<(Shard, Publish)>;
 
 impl ShardedState {
-    pub(super) async fn handle_batch(&mut self, batch: Vec<(Shard, Delivery)>) {
-        let Some(last) = batch.last().map(|(_, d)| d.seq) else { return };
+    pub(super) async fn handle_batch(&mut self, batch: feed::Batch) {
+        let newest = batch.messages.iter().map(|(_, d)| d.seq);
+        let newest = newest.chain(batch.astray.iter().map(|d| d.seq)).max();
+        let Some(last) = newest else { return };
         let mut by_shard: BTreeMap<Shard, Vec<Delivery>> = BTreeMap::new();
-        for (shard, delivery) in batch {
+        for (shard, delivery) in batch.messages {
             by_shard.entry(shard).or_default().push(delivery);
         }
-        let mut outgoing = Outgoing::new();
+        let mut outgoing = self.astray(&batch.astray);
         let mut handled = BTreeMap::new();
         for (shard, deliveries) in by_shard {
             let Some(owned) = self.owned.get(&shard) else { continue };
@@ -48,6 +53,16 @@ impl ShardedState {
             self.owned.clear();
             self.feed = None;
         }
+    }
+
+    /// The dead letters of messages on subjects that name no shard, under the lease of the first
+    /// shard that is owned; none of those that were seen before.
+    fn astray(&self, astray: &[Delivery]) -> Outgoing {
+        let Some((shard, owned)) = self.owned.first_key_value() else { return Vec::new() };
+        let fresh = astray.iter().filter(|d| d.seq > owned.seen.max(owned.rebuild_to));
+        let reason = "its subject names no shard";
+        let wrong = Wrong { failure: Class::Poison, reason, element: None };
+        fresh.filter_map(|delivery| self.dead(*shard, delivery, &wrong)).collect()
     }
 
     /// Shows messages to a shard's stage: together, or one by one where a panic is remembered.
@@ -232,6 +247,8 @@ impl ShardedState {
                     return true;
                 }
                 Err(Error::Fenced { lease }) => {
+                    let name = consumer(self.args.service.name.as_str());
+                    self.args.context.metrics.fenced.get_or_create(&name).inc();
                     let lost: Vec<Shard> = outgoing
                         .iter()
                         .zip(&fences)
@@ -268,7 +285,11 @@ impl ShardedState {
             owned.stage.tick(now, &mut output);
             outgoing.extend(output.publish.into_iter().map(|p| (*shard, p)));
         }
-        self.store(outgoing).await;
+        if !self.store(outgoing).await {
+            // The stages take it for told.
+            self.owned.clear();
+            self.feed = None;
+        }
     }
 }
 

@@ -29,14 +29,71 @@ pub(crate) enum From {
 /// What came of a wait for a message.
 pub(crate) type Pulled = Option<Result<Message, MessagesError>>;
 
-/// Messages with their shards.
-pub(crate) type Batch = Vec<(Shard, Delivery)>;
+/// What was pulled together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Messages with their shards.
+    pub(crate) messages: Vec<(Shard, Delivery)>,
+    /// Messages on subjects of which nobody knows the shard.
+    pub(crate) astray: Vec<Delivery>,
+    /// Nothing may follow this from the same feed: it has broken, or a message is missing.
+    pub(crate) broken: bool,
+}
+
+impl Batch {
+    fn take(&mut self, delivery: Delivery) {
+        match shard_of(&delivery) {
+            Some(shard) => self.messages.push((shard, delivery)),
+            None => self.astray.push(delivery),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.messages.len() + self.astray.len()
+    }
+}
 
 /// An open feed.
+///
+/// The server numbers what it delivers to a consumer. Nothing is acknowledged, so what it sent into
+/// a connection that broke is never sent again, and the client pulls on as if nothing had happened:
+/// the number that is missing is the only word of it. Whoever finds one missing opens another feed
+/// after what was seen.
 pub(crate) struct Feed {
     consumer: PullConsumer,
     messages: pull::Stream,
     stream: String,
+    order: Order,
+    /// How often the connection had been made when the feed was opened.
+    connects: u64,
+}
+
+/// Whether deliveries come without a hole.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Order {
+    /// Number of the newest delivery.
+    last: u64,
+    /// What the server had delivered when it was asked last, where that had not come yet.
+    owed: Option<u64>,
+}
+
+impl Order {
+    /// Whether this delivery follows the one before.
+    fn follows(&mut self, number: u64) -> bool {
+        if number != self.last + 1 {
+            return false;
+        }
+        self.last = number;
+        true
+    }
+
+    /// Takes the server's word for how much it has delivered: false where something had not come
+    /// when it was asked before either, and nothing else has come since.
+    fn holds(&mut self, delivered: u64) -> bool {
+        let owed = (delivered > self.last).then_some(self.last);
+        let before = std::mem::replace(&mut self.owed, owed);
+        owed.is_none() || before != owed
+    }
 }
 
 impl Feed {
@@ -48,6 +105,7 @@ impl Feed {
         shards: &[Shard],
         from: From,
     ) -> Result<Self, Error> {
+        let connects = bus.connects();
         let stream = bus.stream(service.stream).await?;
         let fail = |why: String| Error::Consumer {
             stream: service.stream.token().to_owned(),
@@ -83,7 +141,8 @@ impl Feed {
             .messages()
             .await
             .map_err(|e| fail(e.to_string()))?;
-        Ok(Self { consumer, messages, stream: service.stream.name(bus.tenant()) })
+        let (stream, order) = (service.stream.name(bus.tenant()), Order::default());
+        Ok(Self { consumer, messages, stream, order, connects })
     }
 
     /// Waits for a message. Nothing is lost when the wait is given up.
@@ -94,32 +153,86 @@ impl Feed {
     /// A message and what comes with it, in stream order. `None`: the feed has broken and is to
     /// be opened again.
     pub(crate) async fn with(&mut self, first: Pulled, max: usize) -> Option<Batch> {
-        let mut batch = Vec::with_capacity(max);
+        let mut batch = Batch::default();
         let mut next = Some(first?);
         while let Some(pulled) = next.take() {
             match pulled {
-                Ok(message) => {
-                    batch.extend(delivery::of(&message).and_then(with_shard));
+                Ok(message) if self.follows(&message) => {
+                    delivery::of(&message).into_iter().for_each(|one| batch.take(one));
                     if batch.len() < max {
                         next = gather::after(&message, &mut self.messages).await;
                     }
                 }
+                Ok(_) => batch.broken = true,
                 Err(error) => {
                     tracing::warn!(stream = self.stream, %error, "feed broke");
-                    return (!batch.is_empty()).then_some(batch);
+                    batch.broken = true;
                 }
             }
         }
-        Some(batch)
+        (batch.len() > 0 || !batch.broken).then_some(batch)
     }
 
-    /// Messages that wait in the stream for this feed.
-    pub(crate) async fn waiting(&mut self) -> Option<u64> {
-        self.consumer.info().await.ok().map(|info| info.num_pending)
+    fn follows(&mut self, message: &Message) -> bool {
+        let number = message.info().map_or(0, |info| info.consumer_sequence);
+        let last = self.order.last;
+        let follows = self.order.follows(number);
+        if !follows {
+            let stream = self.stream.as_str();
+            tracing::warn!(stream, last, number, "deliveries are missing: they are read again");
+        }
+        follows
+    }
+
+    /// Whether everything has come that the server had delivered when it was asked last.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.order.owed.is_none()
+    }
+
+    /// Whether the connection was made anew since the feed was opened: what was on its way then is
+    /// lost.
+    pub(crate) fn is_of_former_connection(&self, bus: &Bus) -> bool {
+        bus.connects() != self.connects
+    }
+
+    /// Messages that wait in the stream for this feed; an error where some were delivered and have
+    /// not come.
+    pub(crate) async fn waiting(&mut self) -> Result<Option<u64>, Lost> {
+        let Ok(info) = self.consumer.info().await else { return Ok(None) };
+        let (pending, delivered) = (info.num_pending, info.delivered.consumer_sequence);
+        if self.order.holds(delivered) {
+            return Ok(Some(pending));
+        }
+        let (stream, last) = (self.stream.as_str(), self.order.last);
+        tracing::warn!(stream, last, delivered, "deliveries have not come: they are read again");
+        Err(Lost)
     }
 }
 
-fn with_shard(delivery: Delivery) -> Option<(Shard, Delivery)> {
-    let (_, subject) = Subject::parse(&delivery.subject).ok()?;
-    Some((subject.shard()?, delivery))
+/// Some deliveries have not come, and will not.
+#[derive(Debug)]
+pub(crate) struct Lost;
+
+fn shard_of(delivery: &Delivery) -> Option<Shard> {
+    Subject::parse(&delivery.subject).ok()?.1.shard()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_missing_is_noticed_and_so_is_one_that_never_comes() {
+        let mut order = Order::default();
+        assert!(order.follows(1) && order.follows(2));
+        assert!(!order.follows(4), "3 is missing");
+        assert!(!order.follows(2), "it came before");
+        // The server has delivered two more, which may be on their way.
+        assert!(order.holds(4));
+        assert!(order.follows(3));
+        assert!(order.holds(4), "one has come since");
+        assert!(!order.holds(4));
+        let mut quiet = Order::default();
+        assert!(quiet.holds(0) && quiet.holds(0));
+    }
 }

@@ -1,7 +1,10 @@
 //! What the stream took from a service's shards before their owner handled it, and how far an owner
 //! has come where nothing is for it.
 
-use super::worker::{ShardedState, ShardedWorkerArgs};
+use super::{
+    feed::Feed,
+    worker::{ShardedState, ShardedWorkerArgs},
+};
 use crate::{
     gap::{self, Loss},
     metrics,
@@ -33,18 +36,21 @@ impl Looked {
 impl ShardedState {
     /// Looks at the stream and the feed.
     pub(super) async fn look(&mut self) {
-        let ShardedWorkerArgs { context, service, .. } = &self.args;
         self.quiet = None;
         let before = self.looked.take();
         // First, so that it is not ahead of what the feed says.
-        let Ok(stream) = context.bus.stream(service.stream).await else { return };
+        let Ok(stream) = self.args.context.bus.stream(self.args.service.stream).await else {
+            return;
+        };
         let state = &stream.cached_info().state;
-        let Some(feed) = self.feed.as_mut() else { return };
-        let Some(waiting) = feed.waiting().await else { return };
+        let Some(waiting) = self.waiting().await else { return };
+        let whole = self.feed.as_ref().is_some_and(Feed::is_whole);
+        let ShardedWorkerArgs { context, service, .. } = &self.args;
         let label = metrics::consumer(service.name.as_str());
         let lag = i64::try_from(waiting).unwrap_or(i64::MAX);
         context.metrics.lag.get_or_create(&label).set(lag);
-        self.quiet = (waiting == 0).then_some(state.last_sequence);
+        // What is on its way still has to come: to go on behind it would lose it.
+        self.quiet = (waiting == 0 && whole).then_some(state.last_sequence);
         let live = self.owned.values().all(|owned| owned.seen >= owned.rebuild_to);
         let position = self.owned.values().map(|owned| owned.lease.position).min();
         let Some(position) = position.filter(|_| live) else { return };

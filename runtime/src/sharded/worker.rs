@@ -148,6 +148,8 @@ impl ShardedState {
         if self.owned.is_empty() {
             return self.args.context.pause(Duration::from_millis(200)).await;
         }
+        let bus = &self.args.context.bus;
+        self.feed.take_if(|feed| feed.is_of_former_connection(bus));
         if self.feed.is_none() && !self.open_feed().await {
             return;
         }
@@ -160,7 +162,9 @@ impl ShardedState {
         match feed.with(first, self.args.service.batch_max).await {
             Some(batch) => {
                 self.quiet = None;
+                let broken = batch.broken;
                 self.handle_batch(batch).await;
+                self.feed.take_if(|_| broken);
             }
             None => self.feed = None,
         }
@@ -171,10 +175,23 @@ impl ShardedState {
     async fn idle(&mut self) {
         self.settle_quiet();
         let rebuilding = self.owned.values().any(|o| o.seen < o.rebuild_to);
-        let Some(feed) = self.feed.as_mut().filter(|_| rebuilding) else { return };
-        if feed.waiting().await == Some(0) {
+        if rebuilding && self.has_all().await {
             self.owned.values_mut().for_each(|o| o.seen = o.seen.max(o.rebuild_to));
         }
+    }
+
+    /// Messages that wait for the feed. One that has lost some is given up.
+    pub(super) async fn waiting(&mut self) -> Option<u64> {
+        let told = self.feed.as_mut()?.waiting().await;
+        told.unwrap_or_else(|_| {
+            self.feed = None;
+            None
+        })
+    }
+
+    /// Whether the server has nothing more for this owner, and all that it has delivered has come.
+    async fn has_all(&mut self) -> bool {
+        self.waiting().await == Some(0) && self.feed.as_ref().is_some_and(Feed::is_whole)
     }
 
     async fn open_feed(&mut self) -> bool {
@@ -365,7 +382,9 @@ impl ShardedState {
         merged.insert("shards".to_owned(), self.owned.len().into());
         let handled: u64 = self.owned.values().map(|o| o.lease.handled).sum();
         merged.insert("handled".to_owned(), handled.into());
-        self.args.context.report(self.args.service.name.as_str(), merged.into());
+        let (name, merged) = (self.args.service.name.as_str(), merged.into());
+        self.args.context.metrics.show(name, &merged);
+        self.args.context.report(name, merged);
     }
 }
 

@@ -34,11 +34,18 @@ enum Fault {
     Pause,
     /// An analyzer cannot reach the server for longer than its leases last.
     Cut,
+    /// What the server sends an analyzer is lost, and its connection is made anew at once: much
+    /// sooner than its leases run out.
+    ShortCut,
+    /// An analyzer is asked to end, hands its shards over, and another one starts.
+    HandOver,
+    /// An analyzer more, and then one less.
+    Scale,
     /// The server that leads the decisions is killed, and comes back.
     Leader,
 }
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 12] = [
     Fault::Kill("analyzer"),
     Fault::Kill("sql-guard"),
     Fault::Kill("data-flow"),
@@ -47,7 +54,25 @@ const FAULTS: [Fault; 9] = [
     Fault::KillTwo,
     Fault::Pause,
     Fault::Cut,
+    Fault::ShortCut,
+    Fault::HandOver,
+    Fault::Scale,
     Fault::Leader,
+];
+
+/// How every process is set, and the one that it is compared with: nothing is late, every member
+/// and target is named, and actions are asked for however long ago the evidence is.
+pub(crate) const SETTINGS: [&str; 8] = [
+    "analyzer.update_every=2s",
+    "analyzer.snapshot_every=5s",
+    "analyzer.evidence_events_max=256",
+    // At this bound it counts which of two events comes first.
+    "analyzer.events_per_key_max=65536",
+    "analyzer.affected_max=64",
+    "analyzer.action.max_age=1d",
+    "analyzer.join.recent_max=65536",
+    // Names that are merely claimed link nothing.
+    "sensor.ingest.trust=observed",
 ];
 
 pub(crate) struct Chaos {
@@ -77,7 +102,9 @@ impl Chaos {
         }
         let behind = format!("bus.url={}", chaos.proxy.url());
         let lateness = chaos.lateness.clone();
-        let third = chaos.mesh.start("analyzer", &["--set", &lateness, "--set", &behind]);
+        let set = SETTINGS.into_iter().chain([lateness.as_str(), behind.as_str()]);
+        let set: Vec<&str> = set.flat_map(|setting| ["--set", setting]).collect();
+        let third = chaos.mesh.start("analyzer", &set);
         // Not among the running: it is cut off, never killed.
         println!("analyzer {third} is behind a proxy");
         chaos.mesh.ready().await;
@@ -85,7 +112,9 @@ impl Chaos {
     }
 
     fn run(&mut self, role: &'static str) {
-        let mut args = vec!["--set".to_owned(), self.lateness.clone()];
+        let set = SETTINGS.into_iter().chain([self.lateness.as_str()]);
+        let mut args: Vec<String> =
+            set.flat_map(|setting| ["--set".to_owned(), setting.to_owned()]).collect();
         // Nothing is late here, so nothing is missed.
         if PATROLS.iter().any(|(name, _)| *name == role) {
             let blind_after = self.lateness.replace("analyzer.lateness", "blind_after");
@@ -133,6 +162,27 @@ impl Chaos {
                 self.owners(ANALYZERS - 1).await;
                 self.proxy.heal();
             }
+            Fault::ShortCut => {
+                self.owners(ANALYZERS).await;
+                let before = self.proxy.lost();
+                self.proxy.lose();
+                wait_for("something to be lost", async || {
+                    (self.proxy.lost() > before + 2000).then_some(())
+                })
+                .await;
+                self.proxy.cut();
+                self.proxy.heal();
+            }
+            Fault::HandOver => {
+                self.end_first("analyzer");
+                self.run("analyzer");
+            }
+            Fault::Scale => {
+                self.run("analyzer");
+                self.owners(ANALYZERS + 1).await;
+                self.end_first("analyzer");
+                self.owners(ANALYZERS).await;
+            }
             Fault::Leader => {
                 let leader =
                     wait_for("a leader", async || self.mesh.leader(Stream::Decisions).await).await;
@@ -155,10 +205,21 @@ impl Chaos {
         .await;
     }
 
+    /// Asks the replica of a role that runs longest to end.
+    fn end_first(&mut self, role: &'static str) {
+        let process = self.take_first(role);
+        self.mesh.signal(process, "TERM");
+        self.mesh.wait(process);
+    }
+
+    fn take_first(&mut self, role: &'static str) -> usize {
+        let at = self.running.iter().position(|(name, _)| *name == role).unwrap();
+        self.running.remove(at).1
+    }
+
     /// Kills the replica of a role that runs longest, and starts another.
     fn kill_first(&mut self, role: &'static str) {
-        let at = self.running.iter().position(|(name, _)| *name == role).unwrap();
-        let (_, process) = self.running.remove(at);
+        let process = self.take_first(role);
         self.mesh.signal(process, "KILL");
         self.mesh.wait(process);
         self.run(role);

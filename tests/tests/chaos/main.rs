@@ -16,15 +16,21 @@ mod faults;
 mod traffic;
 
 use faults::Chaos;
-use magsentinel_analyzer::{Config, analyze_with, chain::Book};
+use magsentinel_analyzer::{Config, assess::Revision, chain::Book, core::Core, router};
 use magsentinel_bus_schema::{
-    Assessment, Id, Kind, Level, Limits, Response, Scored, Stream, Timestamp, Token, subject,
+    Action, Alert, Assessment, Class, Id, Keyed, KeyedRef, Kind, Level, Limits, Response, Scored,
+    Shard, Status, Stream, Timestamp, Token, subject,
 };
 use magsentinel_inference as inference;
-use magsentinel_runtime::{bus::Bus, ledger, settings::Span, stage::Delivery};
-use magsentinel_tests::{Mesh, ait, held};
+use magsentinel_runtime::{
+    bus::Bus,
+    ledger,
+    settings::{Layers, Span},
+    stage::Delivery,
+};
+use magsentinel_tests::{Mesh, ait, held, wait_for};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
@@ -32,6 +38,8 @@ use std::{
 
 /// Longer than any outage here, so that no event is late: what is late depends on when it came.
 const LATENESS: Span = Span::s(7200);
+/// Longest that what was folded may take to be told.
+const FOLDED_MAX: Duration = Duration::from_secs(60);
 /// Longest that the mesh may take to settle once the last event is in and all is healed.
 const SETTLE_MAX: Duration = Duration::from_secs(180);
 
@@ -50,11 +58,26 @@ struct Final {
     count: u64,
     first: Timestamp,
     last: Timestamp,
+    /// All of them, also those that are not cited.
+    members: String,
     cited: BTreeSet<Id>,
+    /// What was asked for, by the ids of the actions.
+    actions: BTreeSet<Id>,
+}
+
+/// What was published: assessments and actions.
+#[derive(Default)]
+struct Published {
+    assessments: Vec<Assessment>,
+    actions: Vec<Action>,
 }
 
 /// The last revision of every incident that did not become part of another one.
-fn finals(assessments: impl IntoIterator<Item = Assessment>) -> BTreeMap<Id, Final> {
+fn finals(Published { assessments, actions }: Published) -> BTreeMap<Id, Final> {
+    let mut asked: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
+    for action in actions {
+        asked.entry(action.incident).or_default().insert(action.id);
+    }
     let mut newest: BTreeMap<Id, Assessment> = BTreeMap::new();
     for assessment in assessments {
         let known = newest.get(&assessment.incident).map(|known| known.revision);
@@ -65,7 +88,9 @@ fn finals(assessments: impl IntoIterator<Item = Assessment>) -> BTreeMap<Id, Fin
     let part_of_another =
         |a: &Assessment| a.reasoning.iter().any(|line| line.contains("goes on as incident"));
     newest.retain(|_, a| !part_of_another(a));
-    let told = |a: Assessment| Final {
+    let mut told = |a: Assessment| Final {
+        actions: asked.remove(&a.incident).unwrap_or_default(),
+        members: a.members,
         chain: a.chain,
         key: a.key,
         level: a.level,
@@ -79,19 +104,101 @@ fn finals(assessments: impl IntoIterator<Item = Assessment>) -> BTreeMap<Id, Fin
     newest.into_iter().map(|(id, a)| (id, told(a))).collect()
 }
 
-/// Every scored event once.
+/// What one process publishes that is shown all of it in the order of time.
+fn one_process(config: &Config, scored: &[Scored]) -> Published {
+    let book = Arc::new(Book::rated(config, &inference::Config::default()).unwrap());
+    let config = Arc::new(config.clone());
+    let newest = scored.iter().map(|s| s.ts).max().unwrap();
+    let mut shards: BTreeMap<Shard, Core> = BTreeMap::new();
+    let mut published = Published::default();
+    let mut keep = |revisions: Vec<Revision>| {
+        for revision in revisions {
+            published.assessments.push(revision.assessment);
+            published.actions.extend(revision.actions);
+        }
+    };
+    let classes = book.classes();
+    for event in scored {
+        let routed = router::route(&classes, event, 1);
+        let mut waiting: VecDeque<Keyed> = routed.map(KeyedRef::to_keyed).collect();
+        while let Some(keyed) = waiting.pop_front() {
+            let shard = Shard::of(&keyed.key, config.shards);
+            let new = || Core::new(Arc::clone(&config), Arc::clone(&book));
+            let core = shards.entry(shard).or_insert_with(new);
+            core.give(keyed, newest, newest).unwrap();
+            waiting.extend(core.take_joined());
+            keep(core.settle(newest));
+        }
+    }
+    shards.values_mut().for_each(|core| keep(core.conclude(newest)));
+    published
+}
+
+/// What the mesh has published so far. Whoever says something twice says the same twice.
+async fn published(bus: &Bus) -> Published {
+    let of = |stage| subject::all_of(bus.tenant(), stage);
+    let assessments: Vec<Assessment> = held(bus, Stream::Decisions, of("assessment")).await;
+    let mut by_id: BTreeMap<Id, Assessment> = BTreeMap::new();
+    for assessment in &assessments {
+        // Whether somebody had said less before is not known to whoever says it again.
+        let status = match assessment.status {
+            Status::Opened => Status::Updated,
+            known => known,
+        };
+        let of = Assessment { status, ..assessment.clone() };
+        let first = by_id.entry(of.id).or_insert_with(|| of.clone());
+        assert_eq!(*first, of, "two say different things under one id");
+    }
+    Published { actions: held(bus, Stream::Decisions, of("action")).await, assessments }
+}
+
+/// What people see last of each incident is what was decided last.
+async fn alerts_agree(bus: &Bus, decided: &[Assessment]) {
+    let all: Vec<Alert> =
+        held(bus, Stream::Decisions, subject::all_of(bus.tenant(), "alert")).await;
+    let mut alerts: BTreeMap<Id, &Alert> = BTreeMap::new();
+    for alert in &all {
+        let known = alerts.entry(alert.id).or_insert(alert);
+        if known.revision < alert.revision {
+            *known = alert;
+        }
+    }
+    let mut newest: BTreeMap<Id, &Assessment> = BTreeMap::new();
+    for assessment in decided {
+        let known = newest.entry(assessment.incident).or_insert(assessment);
+        if known.revision < assessment.revision {
+            *known = assessment;
+        }
+    }
+    let mut shown = 0;
+    for (id, of) in newest.iter().filter(|(_, of)| of.response != Response::Allow) {
+        let alert = alerts.get(id).unwrap_or_else(|| panic!("no alert of {of:?}"));
+        let told = (alert.revision, alert.level, alert.response, alert.count);
+        assert_eq!(told, (of.revision, of.level, of.response, of.count), "{alert:?}");
+        shown += 1;
+    }
+    println!("{shown} alerts in {} revisions say what was decided", all.len());
+}
+
+/// Every scored event once, in the order of time.
 async fn scored(bus: &Bus) -> Vec<Scored> {
     let mut found: BTreeMap<Id, Scored> = BTreeMap::new();
     let filters = subject::scored_at(
         bus.tenant(),
         &[Level::Low, Level::Medium, Level::High, Level::Critical],
     );
-    let show = |d: &Delivery| {
-        let scored: Scored = d.decode(Limits::default()).unwrap();
-        found.entry(scored.id).or_insert(scored);
-    };
-    bus.read_all(Stream::Scored, filters, show).await.unwrap();
-    found.into_values().collect()
+    // A cluster that was just struck may not answer at once.
+    wait_for("the scored events", async || {
+        let show = |d: &Delivery| {
+            let scored: Scored = d.decode(Limits::default()).unwrap();
+            found.entry(scored.id).or_insert(scored);
+        };
+        bus.read_all(Stream::Scored, filters.clone(), show).await.ok()
+    })
+    .await;
+    let mut all: Vec<Scored> = found.into_values().collect();
+    all.sort_by_key(|scored| (scored.ts, scored.id));
+    all
 }
 
 /// Waits until every event has an answer and nothing waits anywhere.
@@ -169,21 +276,31 @@ async fn replicas_under_faults_decide_what_one_process_would() {
     settled(&bus, &events).await;
 
     let scored = scored(&bus).await;
-    let newest = scored.iter().map(|s| s.ts).max().unwrap();
-    let config = Config { lateness: LATENESS, ..Config::default() };
-    let book = Arc::new(Book::rated(&config, &inference::Config::default()).unwrap());
-    let want = finals(analyze_with(&book, &config, scored.clone(), newest));
-    let filter = subject::all_of(bus.tenant(), "assessment");
-    let decided: Vec<Assessment> = held(&bus, Stream::Decisions, filter).await;
+    let set: Vec<String> = faults::SETTINGS.iter().map(ToString::to_string).collect();
+    let config = Config { lateness: LATENESS, ..configured(&set) };
+    let want = finals(one_process(&config, &scored));
+    // What was folded is told within `analyzer.update_every`.
+    let begun = Instant::now();
+    let decided = loop {
+        let decided = published(&bus).await;
+        let assessments = decided.assessments.clone();
+        let got = finals(decided);
+        if got == want || begun.elapsed() > FOLDED_MAX {
+            break (assessments, got);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (decided, got) = decided;
     let ids: BTreeSet<Id> = decided.iter().map(|a| a.id).collect();
     let (revisions, repeated) = (decided.len(), decided.len() - ids.len());
-    let got = finals(decided);
 
     println!(
-        "{} events of patrols that run, {} scored, {} incidents in {revisions} revisions ({repeated} repeated)",
+        "{} events of patrols that run, {} scored, {} incidents in {revisions} revisions \
+         ({repeated} repeated), {} actions",
         events.values().sum::<u64>(),
         scored.len(),
-        got.len()
+        got.len(),
+        got.values().map(|of| of.actions.len()).sum::<usize>()
     );
     for (id, incident) in &want {
         assert_eq!(got.get(id), Some(incident), "incident {id}");
@@ -191,4 +308,17 @@ async fn replicas_under_faults_decide_what_one_process_would() {
     let more: Vec<_> = got.iter().filter(|(id, _)| !want.contains_key(id)).collect();
     assert!(more.is_empty(), "nobody else would have found {more:?}");
     assert!(want.len() >= 10, "{} incidents prove little", want.len());
+    assert!(want.values().any(|of| !of.actions.is_empty()), "nothing was to be acted on");
+    // Statements name no address: they are there because somebody logged in from it.
+    let joined = |a: &&Assessment| {
+        a.class == Class::Client && a.evidence.iter().any(|e| e.kind == Kind::Sql)
+    };
+    assert!(decided.iter().any(|a| joined(&a)), "no event counted for another key");
+    alerts_agree(&bus, &decided).await;
+}
+
+/// The configuration of the analyzer that these settings make.
+fn configured(set: &[String]) -> Config {
+    let mut layers = Layers::load(None, set).unwrap();
+    layers.section()
 }

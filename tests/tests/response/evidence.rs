@@ -69,6 +69,7 @@ fn scored(event: &Event, seq: u64) -> Scored {
         backfilled: false,
         patrol: "api-watch".parse().unwrap(),
         by_key: None,
+        source: None,
         level: Level::High,
         score: 0.95,
         confidence: 0.9,
@@ -124,6 +125,8 @@ fn assessment(of: &Action, key: &str, cited: &[Scored]) -> Assessment {
         evidence: evidence.collect(),
         count: cited.len() as u64,
         suppressed: vec![],
+        members: String::new(),
+        tactics: vec![],
         rated: None,
     }
 }

@@ -60,6 +60,8 @@ pub(crate) fn assessment(name: &str, revision: u32) -> Assessment {
         evidence: evidence.collect(),
         count: u64::from(revision),
         suppressed: vec![],
+        members: String::new(),
+        tactics: vec![],
         rated: None,
     }
 }

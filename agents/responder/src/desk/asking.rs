@@ -34,7 +34,8 @@ impl Desk {
             let newer = action.evidence_ts > held.lease.action.evidence_ts;
             // What a person approved was for so long and no longer.
             let approved = held.lease.approved_by.is_some() && self.holds(action.id);
-            if !newer || approved || action.effect != held.lease.action.effect {
+            let revoked = held.lease.revoked;
+            if !newer || approved || revoked || action.effect != held.lease.action.effect {
                 self.tell_again(action.id, turn);
                 return;
             }

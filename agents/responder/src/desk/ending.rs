@@ -11,6 +11,9 @@ use std::{sync::Arc, time::Duration};
 
 /// Most leases that end by time in one turn: what is due beside them ends in the next.
 const ENDS_AT_ONCE: usize = 4096;
+/// How long it is remembered that an operator ended a lease, so that its incident is not granted it
+/// again.
+const REVOKED_KEPT: Duration = Duration::from_secs(86_400);
 /// How often what has long ended is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 
@@ -44,6 +47,7 @@ impl Desk {
             let held = lease.holds_until().is_some();
             lease.life = Life::Ended { at: now, why: why.to_owned(), held };
             lease.order = order.or(lease.order);
+            lease.revoked |= order.is_some();
         });
         self.changes(&things, &mut turn.changes);
         if self.lease(id).is_some_and(Lease::stays) {
@@ -63,6 +67,8 @@ impl Desk {
             .leases
             .iter()
             .filter(|(_, held)| match held.lease.life {
+                // An attack that goes on after a pause asks again.
+                Life::Ended { at, .. } if held.lease.revoked => now > at.plus(REVOKED_KEPT),
                 Life::Ended { at, .. } => now > at.max(held.lease.action.evidence_ts).plus(keep),
                 _ => false,
             })

@@ -448,3 +448,32 @@ fn a_record_fits_into_a_message_whatever_its_leases_say() {
     assert!(bytes < 1 << 20, "{bytes} bytes: more than a server takes by default");
     assert!(bytes > 1 << 19, "{bytes} bytes: a record may hold more leases");
 }
+
+#[test]
+fn what_an_operator_revoked_is_not_granted_again_while_the_attack_goes_on() {
+    let mut desk = desk(enforcing());
+    let on = |evidence: u64| Action { evidence_ts: at(evidence), ..block("203.0.113.9") };
+    ask(&mut desk, &on(0), at(1));
+    // Asked again on newer evidence it is renewed.
+    let renewed = ask(&mut desk, &on(30), at(31));
+    assert_eq!(renewed.tell[0].1.status, OutcomeStatus::Renewed);
+    let id = on(0).id;
+    assert_eq!(desk.lease(id).unwrap().holds_until(), Some(at(91)));
+    desk.ordered(&order(Ask::Revoke { lease: id }, 1), at(40)).unwrap();
+    for seconds in [60, 3600, 20 * 3600] {
+        // What has long ended is forgotten, but not this.
+        for second in 0..60 {
+            desk.passed(at(seconds + second));
+        }
+        ask(&mut desk, &on(seconds + 60), at(seconds + 61));
+        assert!(desk.lease(id).is_some_and(|l| l.holds_until().is_none()), "after {seconds}s");
+        assert!(desk.desired().is_empty());
+    }
+    // What merely ran out is granted again.
+    let other = |evidence: u64| Action { evidence_ts: at(evidence), ..block("203.0.113.10") };
+    ask(&mut desk, &other(0), at(1));
+    desk.passed(at(70));
+    assert!(desk.lease(other(0).id).unwrap().holds_until().is_none());
+    ask(&mut desk, &other(80), at(81));
+    assert!(desk.lease(other(0).id).unwrap().holds_until().is_some());
+}

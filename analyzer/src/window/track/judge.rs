@@ -90,6 +90,8 @@ impl More {
                 // Fewer members, or others, are news as well.
                 if !now.tally.says_what(&told.tally) && now.rank() <= now.published {
                     now.raised += now.published + 1 - now.rank();
+                    // A correction waits for nothing.
+                    now.decided = None;
                 }
             } else if told.published > 0 {
                 let over = view.iter().find(|now| now.start <= told.end && told.start <= now.end);

@@ -61,8 +61,9 @@ impl Incident {
     /// Takes over what was told of a former state of the same incident.
     pub(super) fn goes_on_from(&mut self, former: &mut Self) {
         self.published = former.published;
-        self.told = former.told;
+        (self.told, self.opened) = (former.told, former.opened);
         self.closed = former.closed;
+        (self.decided, self.tell_at) = (former.decided, former.tell_at);
         self.raised = former.raised;
         self.levels = std::mem::take(&mut former.levels);
         self.acted = std::mem::take(&mut former.acted);

@@ -82,6 +82,7 @@ fn event(n: u64, keys: u64) -> Keyed {
         backfilled: false,
         patrol: Token::sanitised(PATROLS.get(patrol as usize).expect("one of four")),
         by_key: None,
+        source: None,
         level: Level::Medium,
         score: 0.6,
         confidence: 0.7,

@@ -206,6 +206,8 @@ fn assessment(draw: &mut Draw, number: usize, events: usize) -> Assessment {
         count: evidence.len() as u64,
         evidence,
         suppressed: vec![],
+        members: String::new(),
+        tactics: vec![],
         rated: None,
     }
 }

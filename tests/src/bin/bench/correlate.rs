@@ -44,6 +44,7 @@ fn scored(name: &str, user: &str, level: Level) -> Scored {
         backfilled: false,
         patrol: Token::sanitised("sql-guard"),
         by_key: None,
+        source: None,
         level,
         score: if level == Level::High { 0.95 } else { 0.6 },
         confidence: 0.9,
