@@ -101,9 +101,12 @@ pub fn revise(
         let wanted = action::actions(config, &assessment, incident, now);
         assessment.reasoning.extend(wanted.withheld);
         actions = wanted.actions;
-        for action in &actions {
-            incident.acted.insert(action.id, action.evidence_ts);
-        }
+    }
+    if turn == Turn::Grew && assessment.escalate {
+        actions.extend(action::evidence(config, &assessment, incident, now));
+    }
+    for action in &actions {
+        incident.acted.insert(action.id, action.evidence_ts);
     }
     let levels = match turn {
         Turn::Grew if assessment.response == Response::Allow => vec![],

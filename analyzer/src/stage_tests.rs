@@ -102,12 +102,18 @@ fn of_chain(out: &Output, chain: &str) -> Vec<Assessment> {
     assessments.map(read::<Assessment>).filter(|a| a.chain.as_str() == chain).collect()
 }
 
+const CHAIN: &str = "sql_injection_exfiltration";
+
+/// What is asked for about somebody.
 fn actions(out: &Output) -> Vec<Action> {
+    let all = asked(out).into_iter();
+    all.filter(|action| !matches!(action.effect, Effect::PreserveEvidence {})).collect()
+}
+
+fn asked(out: &Output) -> Vec<Action> {
     let actions = out.published().iter().filter(|p| matches!(p.subject, Subject::Action(_)));
     actions.map(read).collect()
 }
-
-const CHAIN: &str = "sql_injection_exfiltration";
 
 #[test]
 fn injection_then_dump_is_blocked_on_session_and_role_and_not_on_the_peers_address() {
@@ -144,6 +150,31 @@ fn injection_then_dump_is_blocked_on_session_and_role_and_not_on_the_peers_addre
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), out.published().len(), "every message has its own id");
+}
+
+#[test]
+fn the_evidence_of_what_is_escalated_is_asked_for_once_whatever_else_may_be_done() {
+    let mut stage = analyzer(config());
+    // Nobody observed whom it names: nothing can be done about anybody.
+    let mut events = intrusion();
+    for event in &mut events {
+        event.entities.iter_mut().for_each(|entity| entity.trust = Trust::Claimed);
+    }
+    let out = handle(&mut stage, &routed(&events), at(61.0), false);
+    let found = of_chain(&out, CHAIN).pop().unwrap();
+    assert!(found.escalate && actions(&out).is_empty());
+    let of = |out: &Output| {
+        let mut all = asked(out);
+        all.retain(|action| action.incident == found.incident);
+        all
+    };
+    let [kept] = &of(&out)[..] else { panic!("{:?}", of(&out)) };
+    assert_eq!((&kept.effect, &kept.target.value), (&Effect::PreserveEvidence {}, &found.key));
+    assert_eq!(kept.target.trust, Trust::Claimed);
+    let again = scored("again", "data-flow", Level::High, 90.0).user("shop");
+    let out = handle(&mut stage, &routed(&[again]), at(91.0), false);
+    let kept = |action: &Action| matches!(action.effect, Effect::PreserveEvidence {});
+    assert!(!of(&out).iter().any(kept), "{:?}", of(&out));
 }
 
 #[test]

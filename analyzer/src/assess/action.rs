@@ -64,6 +64,25 @@ pub(super) fn actions(
     wanted
 }
 
+/// Asks for the evidence of an incident, once: whatever may be done about it, people will want to
+/// know what it rested on. Nothing of what was played back is kept, nor of what is long past.
+pub(super) fn evidence(
+    config: &Config,
+    of: &Assessment,
+    incident: &Incident,
+    now: Timestamp,
+) -> Option<Action> {
+    let id = action_id(of.incident, Verb::PreserveEvidence, &of.key);
+    let past = of.replayed || now.since(of.last) > config.action.max_age.get();
+    if past || incident.acted.contains_key(&id) {
+        return None;
+    }
+    let known = |entity: &&Entity| entity.class == of.class && entity.value == of.key;
+    let trust = of.affected.iter().find(known).map_or(Trust::Claimed, |entity| entity.trust);
+    let target = Entity { class: of.class, value: of.key.clone(), trust };
+    Some(action(config, of, target, Effect::PreserveEvidence {}))
+}
+
 /// Whether an action is to be asked for that was not, or so long ago that it is to be renewed.
 pub(super) fn is_due(config: &Config, incident_id: Id, of: &Incident, now: Timestamp) -> bool {
     let Some((newest, _)) = of.tally.newest else { return false };

@@ -11,7 +11,7 @@ use crate::{
 use anyhow::Result;
 use futures::{Stream, StreamExt};
 use magsentinel_bus_schema::{
-    Alert, Analysis, Id, Level, Limits, Outcome, OutcomeStatus, Response, Status, Subject,
+    Alert, Analysis, Effect, Id, Level, Limits, Outcome, OutcomeStatus, Response, Status, Subject,
     decision::Author, subject,
 };
 use magsentinel_runtime::{bus::Bus, stage::Delivery};
@@ -73,7 +73,9 @@ impl Follow {
                 }
             }
             Subject::Outcome(verb) => {
-                if let Ok(outcome) = delivery.decode::<Outcome>(self.limits) {
+                if let Ok(outcome) = delivery.decode::<Outcome>(self.limits)
+                    && is_news(&outcome)
+                {
                     self.open.entry(outcome.incident).or_default().outcome = true;
                     let (status, detail) = (word(outcome.status), cut(&outcome.detail, 120));
                     let text = format!("{} {verb} {status}: {detail}", short(outcome.incident));
@@ -125,6 +127,12 @@ impl Follow {
 }
 
 /// A status as people read it.
+/// That the evidence of an incident is kept goes without saying.
+fn is_news(outcome: &Outcome) -> bool {
+    !matches!(outcome.effect, Effect::PreserveEvidence {})
+        || outcome.status == OutcomeStatus::Failed
+}
+
 fn word(status: OutcomeStatus) -> String {
     let token = serde_json::to_value(status).unwrap_or_default();
     token.as_str().unwrap_or_default().replace('_', " ")
