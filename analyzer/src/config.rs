@@ -51,15 +51,15 @@ pub struct Config {
     /// Most sources that a shard tells apart; those beyond them, while none is idle, count as one,
     /// whose newest event speaks for all of them. 1..=4096, default 256.
     pub sources_max: usize,
+    /// As `lateness`, for events that are played back, which patrols score at different speed, and
+    /// for those that were back-filled too late to join the live ones; a duration, default 1h.
+    /// The three never meet in a chain.
+    pub replay_lateness: Span,
     /// How often an open incident is told that only grew: opening, a change of level, response or
     /// escalation, a new or renewed action, and closing are told at once, and what else comes is
     /// told together this long after the last revision. 0 tells every batch. A duration, default
     /// 10s.
     pub update_every: Span,
-    /// The same for events that are played back, which patrols score at different speed, and
-    /// for those that were back-filled too late to join the live ones; a duration, default 1h.
-    /// The three never meet in a chain.
-    pub replay_lateness: Span,
     /// How far the time of an event may lie ahead of the server's clock when it was stored; an
     /// event further ahead becomes a dead letter, because it would make all others late. A
     /// duration, default 5m.
@@ -121,8 +121,8 @@ impl Default for Config {
             source_idle: Span::s(60),
             source_lag_max: Span::s(300),
             sources_max: 256,
-            update_every: Span::s(10),
             replay_lateness: Span::s(3600),
+            update_every: Span::s(10),
             ahead_max: Span::s(300),
             evidence_events_max: 64,
             affected_max: 16,

@@ -274,7 +274,8 @@ fn while_an_attack_goes_on_its_actions_are_asked_for_again_before_they_end() {
         let published = out.published().iter();
         for publish in published.filter(|p| matches!(p.subject, Subject::Action(_))) {
             let action: Action = read(publish);
-            if action.target.value == "shop" && action.reason.contains(CHAIN) {
+            let acts = !matches!(action.effect, Effect::PreserveEvidence {});
+            if acts && action.target.value == "shop" && action.reason.contains(CHAIN) {
                 asked.push((action.id, action.evidence_ts, publish.id));
             }
         }

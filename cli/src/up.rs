@@ -83,6 +83,8 @@ fn configured(global: &Global, args: &UpArgs, data: &Path) -> Result<Global> {
     ];
     if args.tail.is_empty() && !args.no_scenario {
         unless_told.push(format!("analyzer.lateness={}s", lateness_s(args.speed)));
+        // Whoever looks on sees an incident grow.
+        unless_told.push("analyzer.update_every=1s".to_owned());
     }
     let is_told = |one: &String| {
         let key = one.split_inclusive('=').next().unwrap_or(one);

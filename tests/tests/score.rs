@@ -89,8 +89,11 @@ fn json_lines_and_tables_zipped_or_not_and_standard_input_are_scored_alike() {
 fn a_bad_row_is_told_and_the_good_ones_are_scored_all_the_same() {
     let out = score("sql-guard", Path::new("-"), &lines().replace('\n', "\n{\"text\": 7\n"));
     assert_eq!(out.status.code(), Some(65));
-    let levels: Vec<Value> = rows(&out).iter().map(|row| row["scored"]["level"].clone()).collect();
-    assert_eq!(levels.len(), 2, "{levels:?}");
+    let rows = rows(&out);
+    let levels: Vec<&Value> = rows.iter().map(|row| &row["scored"]["level"]).collect();
+    assert_eq!(levels, [&json!("none"), &Value::Null, &json!("high"), &Value::Null], "{rows:?}");
+    let why = rows[1]["scored"]["error"].as_str().unwrap();
+    assert!(why.contains("no JSON object"), "{why}");
     let said = said(&out);
     assert!(said.contains("2 rows could not be read") && said.contains("row 2"), "{said}");
 }

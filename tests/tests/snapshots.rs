@@ -177,9 +177,11 @@ async fn what_the_stream_lost_while_a_patrol_was_down_is_told() {
     })
     .await;
     for gap in gaps {
-        assert_eq!((gap.to_seq, gap.count), (6, 6 - gap.from_seq + 1), "{gap:?}");
-        // Either may also know that the other's event of the next pair was not for it.
-        assert!((2..=4).contains(&gap.from_seq), "{gap:?}");
+        // Two of each were lost, and how many of the rest were for the other nobody can say now.
+        let most = gap.to_seq - gap.from_seq + 1;
+        assert!(gap.to_seq == 6 && (2..=most).contains(&gap.count), "{gap:?}");
+        // How far each had come is known as of when it was looked at.
+        assert!((1..=4).contains(&gap.from_seq), "{gap:?}");
     }
     // What is left is scored all the same.
     wait_for("the rest to be scored", async || handled(2).await).await;

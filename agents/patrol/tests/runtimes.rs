@@ -38,9 +38,14 @@ fn rows(patrol: &str) -> Vec<Fields> {
                 "ts": 1_700_330_000 + 3 * n, "event": "login", "outcome": "failure",
                 "user": format!("x{n}"), "src_ip": "198.51.100.7",
             })),
+            // Ordinary reads, then somebody who takes all there is.
+            _ if n < 200 => body(json!({
+                "ts": 1_700_000_000 + 3600 * n, "user": format!("u{}", n % 7), "action": "select",
+                "resource": format!("t{}", n % 11), "rows": 10 + n % 40,
+            })),
             _ => body(json!({
-                "ts": 1_700_000_000 + n * n, "user": format!("u{}", n % 7), "action": "select",
-                "resource": format!("t{}", n % 11), "rows": (n * n * n) % 50_000,
+                "ts": 1_700_720_000 + 30 * n, "user": format!("u{}", n % 7), "action": "export",
+                "resource": format!("all{n}"), "rows": 100_000 * n, "bytes_out": 40_000_000 * n,
             })),
         })
         .collect()

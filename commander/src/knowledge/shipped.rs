@@ -135,6 +135,9 @@ const TECHNIQUES: &[Row] = &[
     ("T1552.005", "Unsecured Credentials: Cloud Instance Metadata API", "credential access", "Guard the metadata service",
      "Require session tokens for the metadata service, and keep applications from requesting \
       addresses that users name."),
+    ("T1555.006", "Credentials from Password Stores: Cloud Secrets Management Stores", "credential access", "Limit who reads secrets",
+     "Give each workload access to its own secrets only, replace those that were read, and alert \
+      on whoever reads one for the first time."),
     ("T1558", "Steal or Forge Kerberos Tickets", "credential access", "Strengthen service accounts",
      "Give service accounts long random passwords or managed ones, and allow only strong \
       encryption of tickets."),

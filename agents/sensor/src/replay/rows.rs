@@ -261,11 +261,15 @@ impl Rows {
         let name = row.get("kind").and_then(Value::as_str).map(str::to_owned);
         let named = name.as_deref().map(str::parse::<Kind>);
         let holds_body = row.get("body").is_some_and(Value::is_object);
+        let has = |of: &Map<String, Value>, field: &str| of.contains_key(field);
         // What is under `body` may be the row's body, or a request's.
-        let own = |field: &&str| *field != "body" || !holds_body;
-        let says = |fields: &&[&str]| fields.iter().any(|f| own(f) && row.contains_key(*f));
-        let bare = |kind: Kind| essential(kind).iter().all(says);
-        let told = self.kind.filter(|kind| named.is_none() && !bare(*kind));
+        let own = |field: &str| has(&row, field) && (field != "body" || !holds_body);
+        let bare = |kind: Kind| essential(kind).iter().all(|any| any.iter().any(|f| own(f)));
+        let inner = row.get("body").and_then(Value::as_object);
+        let request =
+            |inner| essential(Kind::Api).iter().all(|any| any.iter().any(|f| has(inner, f)));
+        let wraps = |kind: Kind| kind != Kind::Api || inner.is_some_and(request);
+        let told = self.kind.filter(|kind| named.is_none() && !bare(*kind) && wraps(*kind));
         let wrapped = match &named {
             Some(Ok(kind)) if holds_body => Some(*kind),
             _ => told.filter(|_| holds_body),

@@ -83,7 +83,11 @@ fn a_row_without_a_kind_is_wrapped_or_bare_by_what_it_holds() {
     };
     let wrapped = "{\"ts\":1,\"body\":{\"text\":\"a\"}}";
     let body = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    assert_eq!(told(wrapped, Some(Kind::Sql)), Ok((Kind::Sql, body("{\"text\":\"a\"}"))));
+    let shaped = body("{\"text\":\"a\",\"kind\":\"param\"}");
+    assert_eq!(told(wrapped, Some(Kind::Sql)), Ok((Kind::Sql, shaped)));
+    // A request may be told of by its body alone.
+    let alone = told("{\"body\":{\"a\":1}}", Some(Kind::Api));
+    assert_eq!(alone, Ok((Kind::Api, body("{\"body\":\"{\\\"a\\\":1}\"}"))));
     // A request may have an object as its body.
     let request = "{\"method\":\"PUT\",\"path\":\"/\",\"kind\":\"x\",\"body\":\"{}\"}";
     assert_eq!(told(request, Some(Kind::Api)), Ok((Kind::Api, body(request))));
