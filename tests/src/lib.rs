@@ -293,6 +293,14 @@ impl Drop for Mesh {
     }
 }
 
+/// Whether the last thing that a role's log says is that it has drained; what the NATS client says
+/// of its connection may come after it.
+#[must_use]
+pub fn has_drained(log: &str) -> bool {
+    let own = log.lines().rev().find(|line| !line.contains("event: closed"));
+    own.is_some_and(|line| line.contains("drained"))
+}
+
 /// Waits for a condition, asking every 100 ms, at most [`DEADLINE`].
 pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();

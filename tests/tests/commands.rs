@@ -8,7 +8,7 @@
 )]
 
 use magsentinel_bus_schema::{Event, Stream, Timestamp, subject};
-use magsentinel_tests::{Mesh, held, magsentinel, repository, wait_for};
+use magsentinel_tests::{Mesh, has_drained, held, magsentinel, repository, wait_for};
 use serde_json::{Value, json};
 use std::{
     path::Path,
@@ -226,7 +226,7 @@ async fn every_role_drains_and_ends_well_when_it_is_asked_to() {
     for (at, role) in roles.iter().enumerate() {
         mesh.stop(at);
         let log = mesh.log(at);
-        assert!(log.lines().last().is_some_and(|l| l.contains("drained")), "{role}: {log}");
+        assert!(has_drained(&log), "{role}: {log}");
     }
 }
 

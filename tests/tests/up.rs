@@ -11,6 +11,7 @@ use async_nats::ConnectOptions;
 use magsentinel_bus_schema::Timestamp;
 use magsentinel_runtime::clock;
 use magsentinel_tests::{
+    has_drained,
     server::Server,
     up::{Shell, Up},
     wait_for,
@@ -55,8 +56,7 @@ fn all_drained(data: &Path) {
     assert!(logs.len() > 8, "{logs:?}");
     for log in logs {
         let text = std::fs::read_to_string(log.path()).unwrap();
-        let last = text.lines().last().unwrap_or_default();
-        assert!(last.contains("drained"), "{}: {last}", log.path().display());
+        assert!(has_drained(&text), "{}: {text}", log.path().display());
     }
 }
 
