@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    time::Instant,
 };
 
 /// Section `responder.webhook`.
@@ -129,7 +130,8 @@ pub struct Webhook {
     table: Table,
     view: View,
     pause: Pause,
-    /// Posts that were refused, by their ids; at most as many as there are things.
+    /// Posts that were refused lately, by their ids. One whose decision is over is not tried any
+    /// more, and is forgotten.
     refused: BTreeMap<String, Pause>,
 }
 
@@ -290,7 +292,11 @@ impl Effector for Webhook {
             }
             // Of those that were tried now, only what was refused again is kept.
             let again: BTreeSet<&String> = refused.iter().map(|(post, _)| &post.id).collect();
-            self.refused.retain(|id, _| !ids.contains(id) || again.contains(id));
+            let now = Instant::now();
+            self.refused.retain(|id, pause| match ids.contains(id) {
+                true => again.contains(id),
+                false => !pause.is_forgotten(now),
+            });
             for (post, why) in refused {
                 self.refused.entry(post.id).or_default().failed(&why);
                 failures.insert(Thing::Posted(post.listing), why);

@@ -20,6 +20,12 @@ impl Pause {
         Some(format!("{why}; tried again in {left}s"))
     }
 
+    /// Whether it ended so long ago that whatever failed is not tried any more: what is tried again
+    /// is tried within the longest pause.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        self.until.as_ref().is_none_or(|(until, _)| now.duration_since(*until) > PAUSE.1)
+    }
+
     pub(super) fn failed(&mut self, why: &str) {
         let pause = PAUSE.0.saturating_mul(1 << self.failures.min(16)).min(PAUSE.1);
         self.until = Some((Instant::now() + pause, why.to_owned()));
@@ -44,5 +50,14 @@ mod tests {
             longest = left;
         }
         assert!(pause.why().unwrap().starts_with("away; tried again in"));
+    }
+
+    #[test]
+    fn what_nobody_tries_any_more_is_forgotten() {
+        let mut pause = Pause::default();
+        pause.failed("refused");
+        let until = pause.until.as_ref().unwrap().0;
+        assert!(!pause.is_forgotten(until + PAUSE.1));
+        assert!(pause.is_forgotten(until + PAUSE.1 + Duration::from_secs(1)));
     }
 }
