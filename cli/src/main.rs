@@ -58,6 +58,7 @@ fn main() -> ExitCode {
     let format = cli.global.output;
     format.begin();
     let result = tokio::runtime::Builder::new_multi_thread()
+        .on_thread_park(magsentinel_runtime::memory::give_back_when_idle)
         .enable_all()
         .worker_threads(cli.global.threads.max(1))
         .build()

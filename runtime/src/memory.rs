@@ -2,7 +2,10 @@
 
 #[cfg(target_os = "linux")]
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 /// Resident memory of a process (`VmRSS`), in bytes; none where the system does not tell.
 #[must_use]
@@ -42,19 +45,48 @@ pub fn small_pages() {
     }
 }
 
-/// How often program pages that were not used meanwhile are let go of.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// How often memory that is of no use is given back.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(60);
 
-/// Lets go of program pages in memory, now and every minute from then on. Reading a configuration,
-/// compiling patterns and preparing a model run through some 20 MB of program that scoring never
-/// touches again, and the system brings in sixteen pages for each that is touched; what is in use
-/// comes back from the page cache at once. Called when a service has started.
-pub(crate) async fn forget_unused_program() {
-    let mut tick = tokio::time::interval(FORGET_EVERY);
+/// Gives back what is of no use, now and every minute from then on. Called when a service has
+/// started.
+///
+/// - Program pages. Reading a configuration, compiling patterns and preparing a model run through
+///   some 20 MB of program that scoring never touches again, and the system brings in sixteen
+///   pages for each that is touched; what is in use comes back from the page cache at once.
+/// - What the allocator keeps for the thread that calls this.
+pub(crate) async fn give_back_unused() {
+    let mut tick = tokio::time::interval(GIVE_BACK_EVERY);
     loop {
         tick.tick().await;
+        give_back_free();
         forget_program();
     }
+}
+
+/// How often at most a worker that has nothing to do gives back what the allocator keeps for it.
+const FREE_EVERY: Duration = Duration::from_secs(20);
+
+thread_local! {
+    static FREED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// To be called by a worker thread whenever it has nothing to do. The allocator keeps pages for the
+/// thread that took them and gives back what is free only while that thread allocates: a process
+/// that was flooded and then has nothing to do would hold what the flood took for ever.
+pub fn give_back_when_idle() {
+    let now = Instant::now();
+    if FREED.get().is_none_or(|last| now.duration_since(last) >= FREE_EVERY) {
+        FREED.set(Some(now));
+        give_back_free();
+    }
+}
+
+/// Where the process allocates by mimalloc, as every role does; of no effect elsewhere.
+#[expect(unsafe_code, reason = "the allocator is a library in C")]
+fn give_back_free() {
+    // SAFETY: takes no pointer, and may be called by any thread at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
 #[cfg(target_os = "linux")]

@@ -15,7 +15,7 @@ use futures::{StreamExt, future::BoxFuture};
 use magsentinel_bus_schema::{Shard, Stream, Subject, Tenant, Token};
 use ractor::Actor;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, watch};
 
 /// Makes a stage; called again after a panic. An error here is told to the operator and tried
@@ -88,6 +88,24 @@ pub struct Task {
 pub type Show = dyn Fn(&Delivery) -> Result<Value, String> + Send + Sync;
 
 impl Task {
+    /// A task that does something small over and over, with a pause before each.
+    #[must_use]
+    pub fn every(name: &str, pause: Duration, deed: Arc<dyn Fn() + Send + Sync>) -> Self {
+        let run = move |context: Context| {
+            let deed = Arc::clone(&deed);
+            let work = async move {
+                context.pause(pause).await;
+                while !context.is_stopping() {
+                    deed();
+                    context.pause(pause).await;
+                }
+                Ok(())
+            };
+            Box::pin(work) as BoxFuture<'static, Result<(), String>>
+        };
+        Self { name: name.to_owned(), run: Arc::new(run) }
+    }
+
     /// A task that shows every message of some subjects, from the first that their stream holds
     /// on, and reports what `show` makes of them under the task's name. What `show` refuses is
     /// told in the log: others keep it.
@@ -230,9 +248,9 @@ pub async fn run(
     let mut ended = std::pin::pin!(ended);
     tokio::select! {
         _ = &mut ended => {}
-        () = memory::forget_unused_program() => {}
+        () = memory::give_back_unused() => {}
         () = context.stopping() => {
-            let drained = tokio::time::timeout(std::time::Duration::from_secs(15), &mut ended);
+            let drained = tokio::time::timeout(Duration::from_secs(15), &mut ended);
             if drained.await.is_err() {
                 tracing::warn!("not everything drained in 15s; the rest is redelivered");
                 supervisor.stop(Some("drain took too long".to_owned()));
@@ -289,7 +307,7 @@ async fn settle(permits: Vec<(Arc<Semaphore>, u32)>) {
             drop(semaphore.acquire_many(count).await);
         }
     };
-    if tokio::time::timeout(std::time::Duration::from_secs(10), all).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(10), all).await.is_err() {
         tracing::warn!("some batches were not confirmed; they are redelivered");
     }
 }

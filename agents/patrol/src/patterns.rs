@@ -40,12 +40,14 @@ pub struct Hit {
     pub reason: String,
 }
 
+#[derive(Clone)]
 struct Pattern {
     rule: CompiledRule,
     hit: Arc<Hit>,
 }
 
 /// All patterns of one patrol, compiled.
+#[derive(Clone)]
 pub struct Book {
     patterns: Vec<Pattern>,
     /// Patterns without triggers, as bits.
@@ -63,6 +65,12 @@ type Mask = u128;
 const PATTERNS_MAX: usize = Mask::BITS as usize;
 
 impl Book {
+    /// The same patterns, with nothing yet of what their expressions build up as they meet text.
+    pub(crate) fn fresh(&self) -> Self {
+        // A copy of an expression shares what was compiled, and begins with empty caches.
+        self.clone()
+    }
+
     /// Digest of all rules, 16 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> &str {

@@ -3,238 +3,29 @@
 //! Everything that is read from outside (model file, pattern directory) is read when a
 //! [`Blueprint`] is made; scorers are then made from it any number of times.
 
+mod blueprint;
+
+pub use blueprint::{Armed, Arms, Blueprint};
+
 use crate::{
     Error,
-    bundle::{self, Bundle},
-    inference::{self, Model, Rows, Runtime, Source},
+    inference::Rows,
     overlay::{Match, Overlay},
-    patrol::{Evidence, Finding, Patrol, Seen, Spec},
-    patrols::{self, Entry, Maker, PublishNone},
+    patrol::{Evidence, Finding, Patrol, Seen},
+    patrols::{self, Entry},
     patterns::{Book, Hit, Normal},
 };
-use magsentinel_bus_schema::{Class, Fields, Level, Thresholds, Token};
+use magsentinel_bus_schema::{Class, Fields, Level};
 use serde_json::{Value, json};
 use std::{
     fmt,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 /// Events whose rows the model sees together.
 pub const CHUNK: usize = 64;
-
-/// What a patrol scores with: a model and its patterns, always swapped together.
-pub struct Arms {
-    source: Source,
-    book: Arc<Book>,
-}
-
-impl Arms {
-    /// Digest of the model.
-    #[must_use]
-    pub fn model_digest(&self) -> &str {
-        self.source.digest()
-    }
-
-    /// Size of the model, in bytes.
-    #[must_use]
-    pub fn model_bytes(&self) -> usize {
-        self.source.onnx().len()
-    }
-
-    /// Digest of the patterns.
-    #[must_use]
-    pub fn patterns_digest(&self) -> &str {
-        self.book.digest()
-    }
-}
-
-/// Arms with their model loaded.
-pub struct Armed {
-    arms: Arc<Arms>,
-    model: Model,
-}
-
-/// Everything that scorers of one patrol share.
-pub struct Blueprint {
-    spec: &'static Spec,
-    name: Token,
-    runtime: Runtime,
-    maker: Maker,
-    excerpt_chars_max: usize,
-    publish_none: PublishNone,
-    blind_after: Duration,
-    thresholds: Thresholds,
-    /// Patterns that came while the mesh runs.
-    overlay: RwLock<Arc<Overlay>>,
-    /// What is built in or configured.
-    standard: Arc<Arms>,
-    /// What is to be used now.
-    current: RwLock<Arc<Arms>>,
-    /// The model that was loaded to see whether it can be, for the first scorer.
-    spare: Mutex<Option<Armed>>,
-}
-
-impl fmt::Debug for Blueprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blueprint").field("patrol", &self.spec.name).finish_non_exhaustive()
-    }
-}
-
-impl Blueprint {
-    /// Reads and checks a patrol's model and patterns.
-    pub fn new(
-        entry: &Entry,
-        config: &patrols::Config,
-        inference: &inference::Config,
-    ) -> Result<Self, Error> {
-        let spec = entry.spec;
-        let shared = (entry.shared)(config);
-        let wrong = |source| Error::Inference { patrol: spec.name, source };
-        let book = Book::load(spec.kind, spec.patterns, shared.patterns)
-            .map_err(|source| Error::Patterns { patrol: spec.name, source })?;
-        let runtime = Runtime::of(inference).map_err(wrong)?;
-        let source = Source::read(spec.name, spec.model, shared.model).map_err(wrong)?;
-        let model = Model::load(&runtime, &source, spec.input).map_err(wrong)?;
-        let standard = Arc::new(Arms { source, book: Arc::new(book) });
-        Ok(Self {
-            spec,
-            name: spec.token(),
-            runtime,
-            maker: (entry.maker)(config),
-            excerpt_chars_max: shared.excerpt_chars_max,
-            publish_none: shared.publish_none,
-            blind_after: shared.blind_after.get(),
-            thresholds: shared.thresholds,
-            overlay: RwLock::default(),
-            current: RwLock::new(Arc::clone(&standard)),
-            spare: Mutex::new(Some(Armed { arms: Arc::clone(&standard), model })),
-            standard,
-        })
-    }
-
-    /// The fixed facts of the patrol.
-    #[must_use]
-    pub fn spec(&self) -> &'static Spec {
-        self.spec
-    }
-
-    /// The patrol's name.
-    #[must_use]
-    pub fn name(&self) -> &Token {
-        &self.name
-    }
-
-    /// The backend that runs the model.
-    #[must_use]
-    pub fn runtime(&self) -> &Runtime {
-        &self.runtime
-    }
-
-    pub(crate) fn excerpt_chars_max(&self) -> usize {
-        self.excerpt_chars_max
-    }
-
-    pub(crate) fn publish_none(&self) -> PublishNone {
-        self.publish_none
-    }
-
-    /// How late after it was stored an event may be scored and still count as seen in time.
-    pub(crate) fn blind_after(&self) -> Duration {
-        self.blind_after
-    }
-
-    fn current(&self) -> Arc<Arms> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The patterns that came while the mesh runs.
-    #[must_use]
-    pub fn overlay(&self) -> Arc<Overlay> {
-        Arc::clone(&self.overlay.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Swaps the patterns that came while the mesh runs; scorers use them from their next batch on.
-    pub fn lay_over(&self, overlay: Overlay) {
-        *self.overlay.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(overlay);
-    }
-
-    /// Digest of the model in use.
-    #[must_use]
-    pub fn model_digest(&self) -> String {
-        self.current().model_digest().to_owned()
-    }
-
-    /// Digest of the patterns in use, with those that are live.
-    #[must_use]
-    pub fn patterns_digest(&self) -> String {
-        self.overlay().digest(self.current().patterns_digest())
-    }
-
-    /// Swaps model and patterns for those of a bundle; what it does not hold stays what is
-    /// built in or configured. `None` swaps all of them back. Scorers use them from their next
-    /// batch on; an event is scored by one or the other.
-    ///
-    /// # Errors
-    /// When the bundle cannot be used: nothing has changed then.
-    pub fn rearm(&self, bundle: Option<&[u8]>) -> Result<(), bundle::Error> {
-        let arms = match bundle {
-            None => Arc::clone(&self.standard),
-            Some(bytes) => {
-                let bundle = Bundle::read(self.spec.name, bytes)?;
-                let source = bundle.source(self.spec.name)?;
-                let book = match &bundle.patterns {
-                    Some(files) => Arc::new(Book::of_files(self.spec.kind, files)?),
-                    None => Arc::clone(&self.standard.book),
-                };
-                let source = source.unwrap_or_else(|| self.standard.source.clone());
-                Arc::new(Arms { source, book })
-            }
-        };
-        let model = Model::load(&self.runtime, &arms.source, self.spec.input)?;
-        let armed = Armed { arms: Arc::clone(&arms), model };
-        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(armed);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = arms;
-        Ok(())
-    }
-
-    /// A model of its own for one scorer.
-    pub fn armed(&self) -> Result<Armed, Error> {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let arms = self.current();
-        match spare {
-            Some(armed) if Arc::ptr_eq(&armed.arms, &arms) => Ok(armed),
-            _ => {
-                let model = Model::load(&self.runtime, &arms.source, self.spec.input);
-                let wrong = |source| Error::Inference { patrol: self.spec.name, source };
-                model.map_err(wrong).map(|model| Armed { arms, model })
-            }
-        }
-    }
-
-    /// A scorer with empty state, for the keys of a class where the patrol keeps any. Scorers
-    /// may share a model; each takes its turn with it.
-    #[must_use]
-    pub fn scorer(self: &Arc<Self>, armed: Arc<Mutex<Armed>>, class: Option<Class>) -> Scorer {
-        let arms = self.current();
-        Scorer {
-            blueprint: Arc::clone(self),
-            patrol: (self.maker)(class),
-            armed,
-            patterns_digest: arms.patterns_digest().to_owned(),
-            overlay: Arc::default(),
-            matches: Vec::new(),
-            arms,
-            rows: Rows::new(self.spec.input),
-            scores: Vec::with_capacity(CHUNK),
-            accepted: Vec::with_capacity(CHUNK),
-            normal: Normal::default(),
-            hits: Vec::new(),
-            spent: Spent::default(),
-        }
-    }
-}
 
 /// What becomes of one event.
 #[derive(Clone, Debug, PartialEq)]
@@ -304,11 +95,36 @@ impl fmt::Debug for Scorer {
     }
 }
 
+impl Blueprint {
+    /// A scorer with empty state, for the keys of a class where the patrol keeps any. Scorers
+    /// may share a model; each takes its turn with it.
+    #[must_use]
+    pub fn scorer(self: &Arc<Self>, armed: Arc<Mutex<Armed>>, class: Option<Class>) -> Scorer {
+        let arms = self.current();
+        Scorer {
+            blueprint: Arc::clone(self),
+            patrol: (self.maker)(class),
+            armed,
+            patterns_digest: arms.patterns_digest().to_owned(),
+            overlay: Arc::default(),
+            matches: Vec::new(),
+            arms,
+            rows: Rows::new(self.spec.input),
+            scores: Vec::with_capacity(CHUNK),
+            accepted: Vec::with_capacity(CHUNK),
+            normal: Normal::default(),
+            hits: Vec::new(),
+            spent: Spent::default(),
+        }
+    }
+}
+
 impl Scorer {
     /// Scores events in order; `verdicts` is cleared and then holds one per event.
     pub fn score(&mut self, events: &[Seen<'_>], verdicts: &mut Vec<Verdict>) {
         verdicts.clear();
         self.matches.clear();
+        self.blueprint.worked();
         self.overlay = self.blueprint.overlay();
         for chunk in events.chunks(CHUNK) {
             self.score_chunk(chunk, verdicts);
@@ -333,10 +149,12 @@ impl Scorer {
             });
         }
         let failed = self.run().err().map(|e| crate::whole(&e));
+        // Taken anew for every chunk and not kept: between two, it may be swapped for a fresh one.
+        let book = self.arms.book();
         let accepted = std::mem::take(&mut self.accepted);
         for Accepted { event, rows } in &accepted {
             let verdict = match (&failed, chunk.get(*event)) {
-                (None, Some(seen)) => self.verdict(seen, rows, from + event),
+                (None, Some(seen)) => self.verdict(&book, seen, rows, from + event),
                 (why, _) => Verdict::Failed(why.clone().unwrap_or_default()),
             };
             if let Some(slot) = verdicts.get_mut(from + event) {
@@ -362,7 +180,13 @@ impl Scorer {
     }
 
     /// The verdict on the event at an index of its batch.
-    fn verdict(&mut self, seen: &Seen<'_>, rows: &Range<usize>, event: usize) -> Verdict {
+    fn verdict(
+        &mut self,
+        book: &Book,
+        seen: &Seen<'_>,
+        rows: &Range<usize>,
+        event: usize,
+    ) -> Verdict {
         let (mut score, mut part) = (0.0_f32, 0);
         for (at, found) in self.scores.get(rows.clone()).into_iter().flatten().enumerate() {
             if !(-1e-3..=1.001).contains(found) {
@@ -377,7 +201,7 @@ impl Scorer {
         self.hits.clear();
         let has_text = self.patrol.normal(seen, &mut self.normal);
         let normal = has_text.then_some(&self.normal);
-        self.arms.book.matches(seen.body, normal, &mut self.hits);
+        book.matches(seen.body, normal, &mut self.hits);
         let flagged = self.hits.first().is_some_and(|hit| hit.level.is_flagged())
             || self.blueprint.thresholds.level(score).is_flagged();
         let first = self.matches.len();

@@ -29,6 +29,8 @@ use std::{
 
 /// Attempts before an event is given up.
 const MAX_DELIVER: u64 = 5;
+/// How often it is looked whether there was anything to do. See [`Blueprint::rest_when_still`].
+const REST_EVERY: Duration = Duration::from_secs(20);
 /// Time after which the server hands an unacknowledged event to another worker.
 const ACK_WAIT: Span = Span::s(30);
 
@@ -66,7 +68,9 @@ pub fn consumers(
         }
     };
     let gaps = gap::closing(name.clone(), handled, blueprint.blind_after());
-    let mut tasks = vec![judged::task(name.clone()), gaps];
+    let resting = Arc::clone(&blueprint);
+    let rest = Task::every("rest", REST_EVERY, Arc::new(move || resting.rest_when_still()));
+    let mut tasks = vec![judged::task(name.clone()), gaps, rest];
     if !inference.bundles.signers.is_empty() {
         let blueprint = Arc::clone(&blueprint);
         let accept =
