@@ -2,12 +2,13 @@
 
 python compare_api.py --data DIR [--score-cmd "magsentinel score"] [--clients 3000]
 
-Every form sees the same window, the first requests of a client and no content: the shipped counters,
-as the patrol itself scores them; an LSTM (the first sketch's proposal) over the requests one by one;
-logistic regression and boosted trees over mean, spread and extremes of the same numbers. The learned
-forms train on simulated clients of one world; other worlds and recorded clients are left out as a
-whole. A scan is cut into windows, each a client of its own. The threshold of a learned form lies
-where the counters' share of all judged benign clients is flagged, and once more at one percent.
+Every form sees the same window, the first requests of a client and no content: the shipped
+counters, as the patrol itself scores them; an LSTM (the first sketch's proposal) over the requests
+one by one; logistic regression and boosted trees over mean, spread and extremes of the same numbers.
+The learned forms train on simulated clients of one world; other worlds and recorded clients are left
+out as a whole. Scans and ordinary recorded clients, which are few, are cut into windows, each a
+client of its own. The threshold of a learned form lies where the counters' share of all judged
+benign windows is flagged, and once more at one percent. The network is trained from several seeds.
 """
 
 import argparse
@@ -71,7 +72,7 @@ def seconds(when):
 
 
 def windows(lives):
-    """(name, label, requests): the first window of a client, all of a scan and of recorded people."""
+    """(name, label, requests): a client's first window, all of a scan's and of recorded people's."""
     for name, label, life in lives:
         whole = name.startswith("scan_") or (name in RECORDED and not label)
         cut = range(0, len(life), STEPS) if whole else [0]
@@ -88,9 +89,12 @@ def simulated(count, seed, world):
 
 def recorded(data):
     """Recorded clients; of rita_cloud_host_http only those that its rule calls attackers."""
-    lives = check_clients.recorded(data, RECORDED)
-    lives = [(name, label, [dict(b, ts=seconds(b["ts"])) for b in life]) for name, label, life in lives]
-    return list(windows(one for one in lives if one[0] != "rita_cloud_host_http" or one[1]))
+    lives = [
+        (name, label, [dict(body, ts=seconds(body["ts"])) for body in life])
+        for name, label, life in check_clients.recorded(data, RECORDED)
+        if name != "rita_cloud_host_http" or label
+    ]
+    return list(windows(lives))
 
 
 def counters(command, judged):

@@ -4,8 +4,8 @@ python compare_sql.py --data DIR [--features-cmd "…"] [--rows 60000]
 
 The forms: logistic regression and the shipped embedding over n-grams, and a small transformer over
 the characters of the text (the form that such detectors are usually given). One training each,
-without any row of `LEFT_OUT`, and a threshold per form at which the same share of the sources' benign
-rows is flagged. Prints a table for the model card.
+without any row of `LEFT_OUT`, and a threshold per form at which the same share of all benign rows of
+the sources is flagged. Prints a table for the model card.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def transformer(layers):
 
 
 def threshold_at(values, pool, share):
-    """Where that share of all benign rows of the unseen sources lies above, own and noisy ones apart."""
+    """Where that share of all benign rows of the unseen sources lies above, but own and noisy."""
     of = (pool["labels"] == 0) & ~np.isin(pool["names"], ["unseen_seed", "sqliv3"])
     ordered = np.sort(values[of])[::-1]
     return ordered[int(share * len(ordered))]
@@ -150,8 +150,8 @@ def main():
         ("transformer, 1 layer, characters", letters, transformer(1), GENTLE, encoder(1)),
         ("transformer, 2 layers, characters", letters, transformer(2), GENTLE, encoder(2)),
     ]
-    print("| form | weights | train, s | µs, batch 1 | batch 64 | false alarms | payloadbox, values "
-          "| statements | sqliv3, values | statements | own, values | statements |")
+    print("| form | weights | train, s | µs, batch 1 | batch 64 | false alarms "
+          "| payloadbox, values | statements | sqliv3, values | statements | own, values | statements |")
     print("|" + " --- |" * 12)
     for title, data, model, options, form in (forms[at] for at in args.forms):
         begin = time.perf_counter()

@@ -78,7 +78,7 @@ def convolution(width, steps, filters):
 
 def bag(buckets, width, dims, hidden=0):
     """A table of n-grams, summed; with `hidden`, their maximum and a layer besides."""
-    weights = _weights(table=(buckets, dims), w=(2 * dims, max(hidden, 1)), o=(max(hidden, 1), 1))
+    weights = _weights(table=(buckets, dims))
     weights["axis"] = np.array([1], np.int64)
     nodes = [
         helper.make_node("Gather", ["table", "x"], ["rows"]),
@@ -87,6 +87,7 @@ def bag(buckets, width, dims, hidden=0):
     if not hidden:
         nodes.append(helper.make_node("Sigmoid", ["sum"], ["y"]))
         return _model(nodes, (width,), weights, TensorProto.INT32), (width,), buckets
+    weights |= _weights(w=(2 * dims, hidden), o=(hidden, 1))
     nodes += [
         helper.make_node("ReduceMax", ["rows"], ["most"], axes=[1], keepdims=0),
         helper.make_node("Concat", ["sum", "most"], ["both"], axis=1),
