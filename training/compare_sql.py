@@ -1,6 +1,6 @@
 """Compares forms of `sql-guard`'s model on sources left out, all trained on the same rows.
 
-python compare_sql.py --data DIR [--features-cmd "…"] [--rows 60000]
+python compare_sql.py --data DIR [--features-cmd "…"] [--rows 40000]
 
 The forms: logistic regression and the shipped embedding over n-grams, and a small transformer over
 the characters of the text (the form that such detectors are usually given). One training each,
@@ -123,8 +123,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
-    parser.add_argument("--rows", type=int, default=60_000, help="rows to train on")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--rows", type=int, default=40_000, help="rows to train on")
+    parser.add_argument("--epochs", type=int, default=6, help="of the n-grams")
     parser.add_argument("--forms", type=int, nargs="*", default=[0, 1, 2, 3], help="which, from 0")
     args = parser.parse_args()
     rows = train_sql.collect(args.data)
