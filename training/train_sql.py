@@ -112,10 +112,12 @@ def train(
     decay=1e-6,
     drop=0.1,
     batch=256,
+    warm=0,
 ):
     """Adam over batches of similar length; short texts are not padded to the full width.
 
-    `model` is the name of a form, or a form itself: its start and its forward function.
+    `model` is the name of a form, or a form itself: its start and its forward function. The rate
+    grows over the first `warm` steps and falls in the second half.
     """
     start, forward = FORMS[model] if isinstance(model, str) else model
     key = jax.random.PRNGKey(seed)
@@ -141,7 +143,7 @@ def train(
         for width, part in batches:
             at += 1
             key, use = jax.random.split(key)
-            slope = min(1.0, 2.0 * (1.0 - at / (total + 1)))
+            slope = min(1.0, 2.0 * (1.0 - at / (total + 1)), at / (warm + 1))
             params, moments = step(
                 forward,
                 params,
