@@ -13,11 +13,14 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use magsentinel_bus_schema::Timestamp;
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Acknowledgements that are remembered; of earlier ones the server has surely written down all.
 const KEPT_MAX: usize = 8192;
+/// Time after which it has written down all of them, where no other came meanwhile.
+const WRITTEN_AFTER: Duration = Duration::from_secs(60);
 /// Messages that are looked for: a work queue no longer holds those whose acknowledgement arrived.
 const LOOKED_FOR_MAX: usize = 16;
 
@@ -31,30 +34,50 @@ struct One {
 
 /// The newest acknowledgements.
 #[derive(Debug, Default)]
-pub(crate) struct Acked(Mutex<VecDeque<One>>);
+pub(crate) struct Acked(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    ones: VecDeque<One>,
+    noted: Option<Instant>,
+}
 
 impl Acked {
     /// Remembers what was acknowledged.
     pub(crate) fn note<'a>(&self, acknowledged: impl Iterator<Item = &'a Held>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(self);
+        kept.noted = Some(Instant::now());
         for Held { delivery, reply, .. } in acknowledged {
-            if kept.len() == KEPT_MAX {
-                kept.pop_front();
+            if kept.ones.len() == KEPT_MAX {
+                kept.ones.pop_front();
             }
             // A copy: the subject shares its buffer with the whole message.
             let reply = reply.as_str().into();
-            kept.push_back(One { seq: delivery.seq, stored: delivery.stored, reply });
+            kept.ones.push_back(One { seq: delivery.seq, stored: delivery.stored, reply });
+        }
+    }
+
+    /// Forgets all where the newest is so old that the server has surely written it down, with what
+    /// they took in memory.
+    pub(crate) fn forget_written(&self, now: Instant) {
+        let mut kept = lock(self);
+        if kept.noted.is_some_and(|noted| now.duration_since(noted) >= WRITTEN_AFTER) {
+            *kept = Kept::default();
         }
     }
 
     /// Those between two sequences, the newest first.
     fn between(&self, floor: u64, reached: u64) -> Vec<One> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let between = kept.iter().filter(|one| one.seq > floor && one.seq <= reached);
+        let kept = lock(self);
+        let between = kept.ones.iter().filter(|one| one.seq > floor && one.seq <= reached);
         let mut between: Vec<One> = between.cloned().collect();
         between.sort_unstable_by_key(|one| std::cmp::Reverse(one.seq));
         between
     }
+}
+
+fn lock(acked: &Acked) -> MutexGuard<'_, Kept> {
+    acked.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says once more what the server may not have written down. Returns how many.
@@ -96,4 +119,21 @@ async fn newest_there(held: &Stream, kept: &[One]) -> Result<Option<u64>, Error>
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_has_written_down_is_forgotten() {
+        let (acked, noted) = (Acked::default(), Instant::now());
+        let one = One { seq: 7, stored: Timestamp::from_micros(1), reply: "reply".into() };
+        *lock(&acked) = Kept { ones: [one].into(), noted: Some(noted) };
+        acked.forget_written(noted + WRITTEN_AFTER - Duration::from_millis(1));
+        assert_eq!(acked.between(0, 9).len(), 1);
+        acked.forget_written(noted + WRITTEN_AFTER);
+        assert_eq!(acked.between(0, 9).len(), 0);
+        assert_eq!(lock(&acked).ones.capacity(), 0);
+    }
 }

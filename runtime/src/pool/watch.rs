@@ -71,6 +71,7 @@ async fn run(args: &PoolWorkerArgs) -> Result<(), String> {
             say_again(args).await;
             continue;
         }
+        args.acked.forget_written(Instant::now());
         if let Err(error) = look(args, false).await {
             tracing::debug!(consumer = %pool.durable, %error, "looking again");
         }
