@@ -6,6 +6,23 @@ use std::process::Command;
 
 const CHART: &str = "helm/magsentinel";
 
+/// Values that the schema must refuse.
+const WRONG: [&str; 5] = [
+    "patrolz.sql_guard.enabled=false",
+    "patrols.sql_guard.replica=3",
+    "roles.analyser.enabled=true",
+    "nats.url=nats:4222",
+    "healthPort=0",
+];
+
+/// What roles write must lie on the volume.
+const WRITTEN: [(&str, &str); 4] = [
+    ("state_dir", "sensor"),
+    ("knowledge", "knowledge.db"),
+    ("state_dir", "responder"),
+    ("path", "logbook.db"),
+];
+
 /// Lints the chart, renders it with its defaults, and looks at the result.
 pub(crate) fn run() -> Result<()> {
     let program = provision::helm()?;
@@ -22,7 +39,12 @@ pub(crate) fn run() -> Result<()> {
     };
     let rendered = render(&[])?;
     let without = render(&["--set", "patrols.sql_guard.enabled=false"])?;
-    let problems = problems(&rendered, &without);
+    let mut problems = problems(&rendered, &without);
+    for wrong in WRONG {
+        if render(&["--set", wrong]).is_ok() {
+            problems.push(format!("`--set {wrong}` is not refused"));
+        }
+    }
     if !problems.is_empty() {
         bail!("{CHART}: {}", problems.join("; "));
     }
@@ -43,7 +65,13 @@ fn problems(rendered: &str, without: &str) -> Vec<String> {
             problems.push(format!("{pods} pods, but {} times `{each}`", count(rendered, each)));
         }
     }
-    for patrol in ["sql-guard", "data-flow", "api-watch"] {
+    for (key, file) in WRITTEN {
+        let said = format!("{key}: /var/lib/magsentinel/{file}");
+        if count(rendered, &said) != 1 {
+            problems.push(format!("`{said}` is not said, and the root of a pod is read-only"));
+        }
+    }
+    for patrol in ["sql-guard", "data-flow", "api-watch", "auth-sentry"] {
         if !rendered.contains(&format!("name: check-magsentinel-patrol-{patrol}")) {
             problems.push(format!("no Deployment for patrol {patrol}"));
         }

@@ -28,6 +28,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   "bus" $bus
   "health" (dict "listen" (printf "0.0.0.0:%v" .Values.healthPort))
   "sensor" (dict "state_dir" "/var/lib/magsentinel/sensor")
+  "commander" (dict "knowledge" "/var/lib/magsentinel/knowledge.db")
+  "responder" (dict "state_dir" "/var/lib/magsentinel/responder")
   "logbook" (dict "path" "/var/lib/magsentinel/logbook.db") -}}
 {{- mergeOverwrite (deepCopy .Values.config) $ours | toYaml -}}
 {{- end -}}
