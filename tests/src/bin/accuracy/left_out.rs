@@ -73,7 +73,9 @@ impl Models {
         let Some(sources) = sources_of(&models.join(format!("{name}.sources.json")))? else {
             return Ok(Self { all: Vec::new() });
         };
-        let mut all = vec![Model { file: None, sources }];
+        // That in the folder, so that one which is not in the program yet can be judged.
+        let file = Some(models.join(format!("{name}.onnx"))).filter(|file| file.is_file());
+        let mut all = vec![Model { file, sources }];
         let folder = left_out.map(|folder| folder.join(name)).filter(|folder| folder.is_dir());
         if let Some(folder) = folder {
             let files = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path()));
@@ -96,8 +98,10 @@ impl Models {
         match self.all.iter().find(|model| !model.sources.contains_key(source)) {
             Some(model) => Judge { file: model.file.as_deref(), trained: Trained::Never },
             None => {
-                let shipped = self.all.first().and_then(|model| model.sources.get(source));
-                Judge { file: None, trained: shipped.map_or(Trained::Never, Trained::On) }
+                let shipped = self.all.first();
+                let labels = shipped.and_then(|model| model.sources.get(source));
+                let file = shipped.and_then(|model| model.file.as_deref());
+                Judge { file, trained: labels.map_or(Trained::Never, Trained::On) }
             }
         }
     }
@@ -154,5 +158,11 @@ mod tests {
         assert_eq!((trained("a", 0), trained("a", 1)), (Some(true), Some(false)));
         assert_eq!((trained("b", 0), trained("b", 1)), (Some(true), Some(true)));
         assert_eq!(trained("c", 1), Some(false));
+        assert!(models.for_source("a").file.is_none(), "the folder holds none");
+        let model = folder.path().join("x.onnx");
+        fs::write(&model, "").unwrap();
+        let models = Models::find(folder.path(), None, "x").unwrap();
+        assert_eq!(models.for_source("a").file, Some(model.as_path()));
+        assert_eq!(models.for_source("c").file, Some(model.as_path()));
     }
 }

@@ -40,7 +40,7 @@ struct Args {
     /// The program `magsentinel`
     #[arg(long)]
     program: PathBuf,
-    /// Folder of the shipped models with their `<patrol>.sources.json`
+    /// Folder of the models that judge, with their `<patrol>.sources.json`
     #[arg(long)]
     models: PathBuf,
     /// The same for the analyzer's severity model [default: that of `--models`]
