@@ -15,6 +15,7 @@ import random
 
 from generators import auth_attacks
 from generators.auth_source import CITIES, Device, Source, address, hosting
+from generators.spans import log_between, span, whole
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -89,45 +90,33 @@ WORLDS = {
 }
 
 
-def log_between(rng, span):
-    low, high = span
-    return low * (high / low) ** rng.random()
-
-
 def drawn(rng, attacks=(14, 34)):
     """A world by chance: each span lies somewhere within the widest that is thought possible."""
 
-    def span(low, high):
-        return tuple(sorted(log_between(rng, (low, high)) for _ in range(2)))
-
-    def whole(low, high):
-        least, most = span(low, high)
-        return int(least), int(most) + 1
-
     return World(
-        days=whole(3, 30),
-        people=whole(8, 130),
-        logins=span(0.4, 15.0),
-        typo=span(0.005, 0.16),
-        expiry_days=span(12.0, 150.0),
+        days=whole(rng, 3, 30),
+        people=whole(rng, 8, 130),
+        logins=span(rng, 0.4, 15.0),
+        typo=span(rng, 0.005, 0.16),
+        expiry_days=span(rng, 12.0, 150.0),
         retry_share=rng.uniform(0.0, 0.4),
-        retry_gap=span(15.0, 3000.0),
+        retry_gap=span(rng, 15.0, 3000.0),
         remote=tuple(sorted(rng.random() for _ in range(2))),
         gateway=rng.uniform(0.0, 0.35),
         travel=rng.uniform(0.0, 0.06),
         move=rng.uniform(0.0, 0.012),
         laptop=rng.uniform(0.0, 0.02),
-        services=whole(1, 12),
+        services=whole(rng, 1, 12),
         attacks=attacks,
-        tries=span(5, 400),
-        gap=span(0.05, 90.0),
-        slow_gap=span(60.0, 18_000.0),
-        sprayed=span(5, 60),
-        botnet=span(5, 60),
-        stuffed=span(12, 250),
+        tries=span(rng, 5, 400),
+        gap=span(rng, 0.05, 90.0),
+        slow_gap=span(rng, 60.0, 18_000.0),
+        sprayed=span(rng, 5, 60),
+        botnet=span(rng, 5, 60),
+        stuffed=span(rng, 12, 250),
         stuffed_known=tuple(sorted(rng.uniform(0.03, 0.85) for _ in range(2))),
-        guesses=span(2, 25),
-        beat=span(10.0, 7200.0),
+        guesses=span(rng, 2, 25),
+        beat=span(rng, 10.0, 7200.0),
         jitter=(0.0, rng.uniform(0.0, 0.2)),
         sleeps=rng.uniform(0.0, 0.5),
     )
