@@ -26,7 +26,7 @@ SEED = 20_261_121
 USER_FROM = 61
 # Features by which the patrol itself decides: the success of an account that was let in before at its
 # address is not flagged; what is, are counts that say guessing, and a known account that opens to a
-# network and a device both new within a day of three failures of strangers.
+# network and a device both new within a day of four failures of strangers.
 EXCUSED, SIGN = 59, 60
 OPENED, BOTH_NEW, STRANGERS = USER_FROM + 2, USER_FROM + 38 + 13, USER_FROM + 38 + 17
 ORGS, HELD_ORGS, JUDGED_ORGS = 130, 70, 14
@@ -235,7 +235,7 @@ def scores(part, logit, scales):
 
 def signs(x):
     """Rows that are flagged whatever the model says."""
-    taken = (x[:, OPENED] > 0.5) & (x[:, BOTH_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(2.5))
+    taken = (x[:, OPENED] > 0.5) & (x[:, BOTH_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(3.5))
     return (x[:, SIGN] > 0.5) | taken
 
 
