@@ -53,6 +53,7 @@ class World:
     beat: tuple = (20.0, 1800.0)  # seconds between logins of a script
     jitter: tuple = (0.0, 0.06)
     sleeps: float = 0.0  # share of scripts that sleep for an uneven time instead
+    rushes: int = 0  # times that people of one place log in one after the other
 
 
 WORLDS = {
@@ -264,6 +265,23 @@ class Org:
         for number in range(self.rng.randint(*self.world.services)):
             self.service(number)
         self.watch()
+        for _ in range(self.world.rushes):
+            self.rush()
+
+    def rush(self):
+        """People of one place log in one after the other, at an almost even pace; some err first."""
+        rng = self.rng
+        at = MONDAY + rng.randrange(self.days) * DAY + rng.uniform(5, 18) * HOUR
+        gap, jitter = log_between(rng, (3.0, 60.0)), rng.choice([0.0, 0.0, 0.05, 0.15, 0.3])
+        err, where = rng.uniform(0.02, 0.2), self.office if rng.random() < 0.5 else address(rng)
+        near = [person for person in self.people if person.home_city is self.city]
+        for person in rng.sample(near, min(len(near), rng.randint(6, 60))):
+            mine = {"person": f"{person.name}@{self.number}", "device": person.laptop}
+            mine["city"] = self.city
+            if rng.random() < err:
+                self.source.refuse(at - rng.uniform(2, 15), person.name, where, **mine)
+            self.source.let_in(at, person.name, where, **mine)
+            at += gap * (1 + rng.uniform(-jitter, jitter))
 
     def service(self, number):
         """A service or a nightly job: one place, an even beat, a script by its own words."""
@@ -302,13 +320,16 @@ class Org:
 
 def rows(orgs, seed, world="train"):
     """Events of many organisations in order of time. Of `drawn`, each organisation is of a world of
-    its own; `drawn, quiet` has few enemies, so that there are many people whom nobody attacked.
+    its own; `drawn, quiet` has few enemies, so that there are many people whom nobody attacked;
+    `drawn, rushes` has people who log in in turn, and stay at home otherwise.
     `warm` says that the event lies after the days in which nobody is known yet."""
     rng = random.Random(seed)
     made = []
     for number in range(orgs):
         few = world == "drawn, quiet"
         of = WORLDS.get(world) or drawn(rng, attacks=(0, 3) if few else (14, 34))
+        if world == "drawn, rushes":
+            of = dataclasses.replace(of, travel=0.0, rushes=rng.randint(2, 12))
         org = Org(rng, of, number)
         org.live()
         auth_attacks.attack(org)
