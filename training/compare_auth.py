@@ -68,9 +68,11 @@ def recurrent(params, steps):
     return jnp.where(steps[:, -1, 0] > 0.5, both[:, 0], both[:, 1])
 
 
-def gather(x, history):
-    plain = np.concatenate([x[:, PLAIN], np.zeros((1, len(PLAIN)), np.float32)])
-    return plain[history] / np.float32(4.0) if len(history) else plain[:0]
+def plain_rows(x):
+    """What events say by themselves, and after the last an empty one: the number -1 means it."""
+    made = np.zeros((len(x) + 1, len(PLAIN)), np.float32)
+    made[:-1] = x[:, PLAIN] / np.float32(4.0)
+    return made
 
 
 def train_recurrent(part, chosen, labels, weights, epochs=5, batch=512, rate=0.003):
@@ -97,22 +99,22 @@ def train_recurrent(part, chosen, labels, weights, epochs=5, batch=512, rate=0.0
         return jax.tree.map(move, params, first, second), first, second
 
     first = second = jax.tree.map(jnp.zeros_like, params)
-    history, at = histories(part), 0
+    history, plain, at = histories(part), plain_rows(part.x), 0
     for _ in range(epochs):
         order = rng.permutation(chosen)
         for from_ in range(0, len(order) - batch + 1, batch):
             some = order[from_ : from_ + batch]
             at += 1
-            x = gather(part.x, history[some])
             params, first, second = step(
-                params, first, second, x, labels[some], weights[some], float(at)
+                params, first, second, plain[history[some]], labels[some], weights[some], float(at)
             )
     run = jax.jit(recurrent)
 
     def logit(one):
-        past = histories(one)
-        chunks = (past[at : at + 8192] for at in range(0, len(past), 8192))
-        return np.concatenate([np.asarray(run(params, gather(one.x, chunk))) for chunk in chunks])
+        past, rows = histories(one), plain_rows(one.x)
+        chunks = [past[at : at + 8192] for at in range(0, len(past), 8192)]
+        made = [np.asarray(run(params, rows[chunk])) for chunk in chunks]
+        return np.concatenate(made) if made else np.zeros(0, np.float32)
 
     return logit
 
@@ -139,7 +141,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", type=pathlib.Path)
     with open(parser.parse_args().sets, "rb") as file:
-        part, held, judged = pickle.load(file)
+        (part, *_), held, judged = pickle.load(file)
     labels, weights = part.labels(), part.weights()
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.choice(len(labels), min(ROWS, len(labels)), replace=False))

@@ -26,10 +26,12 @@ SEED = 20_261_121
 USER_FROM = 61
 # Features by which the patrol itself decides: the success of an account that was let in before at its
 # address is not flagged; what is, are counts that say guessing, and a known account that opens to a
-# network and a device both new within a day of three failures of strangers.
+# network and a device both new within a day of four failures of strangers.
 EXCUSED, SIGN = 59, 60
 OPENED, BOTH_NEW, STRANGERS = USER_FROM + 2, USER_FROM + 38 + 13, USER_FROM + 38 + 17
-ORGS, HELD_ORGS, JUDGED_ORGS = 130, 70, 14
+# Organisations to train on, in lots that know nothing of one another and one where people log in in
+# turn; to calibrate; to judge by.
+ORGS, LOTS, RUSH_ORGS, HELD_ORGS, JUDGED_ORGS = 260, 2, 80, 140, 14
 HIDDEN = (96, 48)
 FIELDS = (
     "ts event outcome status event_id reason user actor target_user src_ip host session "
@@ -235,7 +237,7 @@ def scores(part, logit, scales):
 
 def signs(x):
     """Rows that are flagged whatever the model says."""
-    taken = (x[:, OPENED] > 0.5) & (x[:, BOTH_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(2.5))
+    taken = (x[:, OPENED] > 0.5) & (x[:, BOTH_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(3.5))
     return (x[:, SIGN] > 0.5) | taken
 
 
@@ -323,7 +325,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--features-cmd", default="magsentinel features")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path, help="keep the sets here, for compare_auth.py")
     parser.add_argument("--kept", type=pathlib.Path, help="read the sets that --keep wrote")
@@ -333,18 +335,26 @@ def main():
 
     if args.kept:
         with open(args.kept, "rb") as file:
-            part, held, judged = pickle.load(file)
+            parts, held, judged = pickle.load(file)
     else:
-        part = Set(auth_life.rows(ORGS, SEED, "drawn"), make)
+        seeds = range(SEED, SEED + 100 * LOTS, 100)
+        parts = [Set(auth_life.rows(ORGS, seed, "drawn"), make) for seed in seeds]
+        rushes = auth_life.rows(RUSH_ORGS, SEED + 100 * LOTS, "drawn, rushes")
+        parts.append(Set(rushes, make))
         held = Set(auth_life.rows(HELD_ORGS, SEED + 1, "drawn, quiet"), make)
         judged = judged_sets(args.data, make)
-    labels, weights = part.labels(), part.weights()
-    print(f"{len(part.rows)} events, {len(labels)} rows, {int(labels.sum())} of attacks", flush=True)
     if args.keep:
-        args.keep.write_bytes(pickle.dumps((part, held, judged)))
+        args.keep.write_bytes(pickle.dumps((parts, held, judged)))
+    labels, weights = (
+        np.concatenate(made)
+        for made in zip(*((one.labels(), one.weights()) for one in parts), strict=True)
+    )
+    x = np.concatenate([one.x for one in parts])
+    events = sum(len(one.rows) for one in parts)
+    print(f"{events} events, {len(labels)} rows, {int(labels.sum())} of attacks", flush=True)
     figures = {}
     for name, forward in (("logistic regression", linear), ("network", heads)):
-        params = train(part.x, labels, weights, forward, args.epochs, outputs=2, hidden=HIDDEN)
+        params = train(x, labels, weights, forward, args.epochs, outputs=2, hidden=HIDDEN)
         scales = calibrate(held, np.asarray(forward(params, held.x)))
         print(f"\n{name}: slopes and shifts {np.round(scales, 3).tolist()}")
         figures[name] = []
@@ -358,7 +368,7 @@ def main():
         args.report.write_text(json.dumps(figures, indent=1))
     if not args.no_export:
         export(args.out, params, scales, make)
-        trained = ["generated drawn"] * len(part.rows)
+        trained = ["generated drawn"] * events
         sources.write_list(args.out / "auth-sentry.sources.json", trained)
 
 

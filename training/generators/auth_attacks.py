@@ -12,6 +12,7 @@ import contextlib
 import random
 
 from generators.auth_source import CITIES, Device, address, hosting
+from generators.spans import log_between
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -26,11 +27,6 @@ NAMES = """anna ben carla david elena felix greta hannah ivan julia karl lena ma
  quentin rosa stefan tanya ulrich vera walter yara zoe amir bianca chen diego emma farid""".split()
 GUESSED = """root admin test oracle postgres user guest ubuntu pi ftp mysql support deploy git
  jenkins www nagios tomcat backup student dev web mail info hadoop temp""".split()
-
-
-def log_between(rng, span):
-    low, high = span
-    return low * (high / low) ** rng.random()
 
 
 class Nobody(Exception):

@@ -15,6 +15,7 @@ import random
 
 from generators import auth_attacks
 from generators.auth_source import CITIES, Device, Source, address, hosting
+from generators.spans import log_between, span, whole
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -52,6 +53,7 @@ class World:
     beat: tuple = (20.0, 1800.0)  # seconds between logins of a script
     jitter: tuple = (0.0, 0.06)
     sleeps: float = 0.0  # share of scripts that sleep for an uneven time instead
+    rushes: int = 0  # times that people of one place log in one after the other
 
 
 WORLDS = {
@@ -89,45 +91,33 @@ WORLDS = {
 }
 
 
-def log_between(rng, span):
-    low, high = span
-    return low * (high / low) ** rng.random()
-
-
 def drawn(rng, attacks=(14, 34)):
     """A world by chance: each span lies somewhere within the widest that is thought possible."""
 
-    def span(low, high):
-        return tuple(sorted(log_between(rng, (low, high)) for _ in range(2)))
-
-    def whole(low, high):
-        least, most = span(low, high)
-        return int(least), int(most) + 1
-
     return World(
-        days=whole(3, 30),
-        people=whole(8, 130),
-        logins=span(0.4, 15.0),
-        typo=span(0.005, 0.16),
-        expiry_days=span(12.0, 150.0),
+        days=whole(rng, 3, 30),
+        people=whole(rng, 8, 130),
+        logins=span(rng, 0.4, 15.0),
+        typo=span(rng, 0.005, 0.16),
+        expiry_days=span(rng, 12.0, 150.0),
         retry_share=rng.uniform(0.0, 0.4),
-        retry_gap=span(15.0, 3000.0),
+        retry_gap=span(rng, 15.0, 3000.0),
         remote=tuple(sorted(rng.random() for _ in range(2))),
         gateway=rng.uniform(0.0, 0.35),
         travel=rng.uniform(0.0, 0.06),
         move=rng.uniform(0.0, 0.012),
         laptop=rng.uniform(0.0, 0.02),
-        services=whole(1, 12),
+        services=whole(rng, 1, 12),
         attacks=attacks,
-        tries=span(5, 400),
-        gap=span(0.05, 90.0),
-        slow_gap=span(60.0, 18_000.0),
-        sprayed=span(5, 60),
-        botnet=span(5, 60),
-        stuffed=span(12, 250),
+        tries=span(rng, 5, 400),
+        gap=span(rng, 0.05, 90.0),
+        slow_gap=span(rng, 60.0, 18_000.0),
+        sprayed=span(rng, 5, 60),
+        botnet=span(rng, 5, 60),
+        stuffed=span(rng, 12, 250),
         stuffed_known=tuple(sorted(rng.uniform(0.03, 0.85) for _ in range(2))),
-        guesses=span(2, 25),
-        beat=span(10.0, 7200.0),
+        guesses=span(rng, 2, 25),
+        beat=span(rng, 10.0, 7200.0),
         jitter=(0.0, rng.uniform(0.0, 0.2)),
         sleeps=rng.uniform(0.0, 0.5),
     )
@@ -275,6 +265,23 @@ class Org:
         for number in range(self.rng.randint(*self.world.services)):
             self.service(number)
         self.watch()
+        for _ in range(self.world.rushes):
+            self.rush()
+
+    def rush(self):
+        """People of one place log in one after the other, at an almost even pace; some err first."""
+        rng = self.rng
+        at = MONDAY + rng.randrange(self.days) * DAY + rng.uniform(5, 18) * HOUR
+        gap, jitter = log_between(rng, (3.0, 60.0)), rng.choice([0.0, 0.0, 0.05, 0.15, 0.3])
+        err, where = rng.uniform(0.02, 0.2), self.office if rng.random() < 0.5 else address(rng)
+        near = [person for person in self.people if person.home_city is self.city]
+        for person in rng.sample(near, min(len(near), rng.randint(6, 60))):
+            mine = {"person": f"{person.name}@{self.number}", "device": person.laptop}
+            mine["city"] = self.city
+            if rng.random() < err:
+                self.source.refuse(at - rng.uniform(2, 15), person.name, where, **mine)
+            self.source.let_in(at, person.name, where, **mine)
+            at += gap * (1 + rng.uniform(-jitter, jitter))
 
     def service(self, number):
         """A service or a nightly job: one place, an even beat, a script by its own words."""
@@ -313,13 +320,16 @@ class Org:
 
 def rows(orgs, seed, world="train"):
     """Events of many organisations in order of time. Of `drawn`, each organisation is of a world of
-    its own; `drawn, quiet` has few enemies, so that there are many people whom nobody attacked.
+    its own; `drawn, quiet` has few enemies, so that there are many people whom nobody attacked;
+    `drawn, rushes` has people who log in in turn, and stay at home otherwise.
     `warm` says that the event lies after the days in which nobody is known yet."""
     rng = random.Random(seed)
     made = []
     for number in range(orgs):
         few = world == "drawn, quiet"
         of = WORLDS.get(world) or drawn(rng, attacks=(0, 3) if few else (14, 34))
+        if world == "drawn, rushes":
+            of = dataclasses.replace(of, travel=0.0, rushes=rng.randint(2, 12))
         org = Org(rng, of, number)
         org.live()
         auth_attacks.attack(org)

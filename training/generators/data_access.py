@@ -9,7 +9,8 @@ slow ones. `data_worlds` has the parameters.
 
 import random
 
-from generators.data_worlds import WORLDS, between, drawn, log_between
+from generators.data_worlds import WORLDS, between, drawn
+from generators.spans import log_between
 
 HOUR = 3600.0
 DAY = 24 * HOUR

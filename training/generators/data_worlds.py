@@ -6,6 +6,8 @@ each group of accounts (`drawn`), from wider spans than any of those.
 
 import dataclasses
 
+from generators.spans import span, whole
+
 
 @dataclasses.dataclass(frozen=True)
 class World:
@@ -54,33 +56,21 @@ def between(rng, span):
     return rng.uniform(*span)
 
 
-def log_between(rng, span):
-    low, high = span
-    return low * (high / low) ** rng.random()
-
-
 def drawn(rng):
     """A world by chance: each span lies somewhere within the widest that is thought possible."""
 
-    def span(low, high):
-        return tuple(sorted(log_between(rng, (low, high)) for _ in range(2)))
-
-    def whole(low, high):
-        least, most = span(low, high)
-        return int(least), int(most) + 1
-
     return World(
-        read_median=span(1, 150),
-        read_sigma=span(0.25, 2.0),
-        analyst_median=span(40, 10_000),
-        batch_median=span(1e3, 3e7),
-        events_per_day=span(4, 160),
-        days=whole(1, 42),
-        excess=span(8, 110),
-        drain=span(3, 13),
+        read_median=span(rng, 1, 150),
+        read_sigma=span(rng, 0.25, 2.0),
+        analyst_median=span(rng, 40, 10_000),
+        batch_median=span(rng, 1e3, 3e7),
+        events_per_day=span(rng, 4, 160),
+        days=whole(rng, 1, 42),
+        excess=span(rng, 8, 110),
+        drain=span(rng, 3, 13),
         trickle=(1.0, rng.uniform(1.5, 3.0)),
-        drain_days=whole(3, 14),
-        sweep=span(6, 42),
+        drain_days=whole(rng, 3, 14),
+        sweep=span(rng, 6, 42),
         rows_unknown=rng.uniform(0.1, 0.5),
         tables=rng.randint(20, 120),
         attack_share=rng.uniform(0.2, 0.45),

@@ -4,14 +4,13 @@
 //! longest. Strangers (few events) rank lowest, so a flood of invented names pushes out invented
 //! names; keys with a past come next; keys under suspicion go last. Every eviction is counted.
 
-use lru::LruCache;
+mod places;
+
+use places::Places;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    hash::RandomState,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 /// Events after which a key has a past.
@@ -38,13 +37,16 @@ impl Budget {
     }
 }
 
-/// Lowest first out.
+/// Lowest first out; by its number also the list in which its keys are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rank {
     Stranger,
     Known,
     Suspicious,
 }
+
+/// Lowest first.
+const RANKS: [Rank; 3] = [Rank::Stranger, Rank::Known, Rank::Suspicious];
 
 struct Entry<State> {
     state: State,
@@ -65,16 +67,11 @@ impl<State> Entry<State> {
     }
 }
 
-/// Keys of one rank, in the order of their latest events. The hash is keyed by chance: names are
-/// an attacker's to choose.
-type Ranked<State> = LruCache<String, Entry<State>, RandomState>;
-
 /// The keys of one shard, each with its state.
 pub struct Keys<State> {
     budget: Budget,
-    strangers: Ranked<State>,
-    known: Ranked<State>,
-    suspicious: Ranked<State>,
+    /// A list for each rank. The list of a key is always that of its rank.
+    places: Places<Entry<State>, 3>,
     evicted: u64,
 }
 
@@ -82,14 +79,13 @@ impl<State: Default> Keys<State> {
     /// None yet.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        let none = || LruCache::unbounded_with_hasher(RandomState::new());
-        Self { budget, strangers: none(), known: none(), suspicious: none(), evicted: 0 }
+        Self { budget, places: Places::new(), evicted: 0 }
     }
 
     /// Keys that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ranks().map(|(_, ranked)| ranked.len()).iter().sum()
+        self.places.len()
     }
 
     /// Whether no key is remembered.
@@ -107,40 +103,31 @@ impl<State: Default> Keys<State> {
     /// The state of a key, without making one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&State> {
-        self.find(key).map(|(_, entry)| &entry.state)
+        self.find(key).map(|entry| &entry.state)
     }
 
     /// Events of a key so far, 0 for one that is not remembered.
     #[must_use]
     pub fn events(&self, key: &str) -> u32 {
-        self.find(key).map_or(0, |(_, entry)| entry.events)
+        self.find(key).map_or(0, |entry| entry.events)
     }
 
     /// The state of a key that has one more event, made if need be.
     pub fn next(&mut self, key: &str) -> &mut State {
-        let rank = match self.find(key) {
-            Some((rank, _)) => rank,
-            None => {
-                self.make_room();
-                Rank::Stranger
-            }
-        };
-        let new = || Entry { state: State::default(), events: 0, worst: 0.0 };
-        let entry = self.ranked(rank).get_or_insert_mut_ref(key, new);
-        entry.events = entry.events.saturating_add(1);
+        let found = self.places.find(key);
+        let place = found.unwrap_or_else(|| {
+            self.make_room();
+            let entry = Entry { state: State::default(), events: 0, worst: 0.0 };
+            self.put(key, entry)
+        });
+        let entry = self.change(place, |entry| entry.events = entry.events.saturating_add(1));
         &mut entry.state
     }
 
     /// Says what an event of a key scored.
     pub fn settle(&mut self, key: &str, score: f32) {
-        let Some((rank, _)) = self.find(key) else { return };
-        let Some(entry) = self.ranked(rank).get_mut(key) else { return };
-        entry.worst = score.max(entry.worst * FADE);
-        let now = entry.rank();
-        if now != rank
-            && let Some((name, entry)) = self.ranked(rank).pop_entry(key)
-        {
-            self.ranked(now).put(name, entry);
+        if let Some(place) = self.places.find(key) {
+            self.change(place, |entry| entry.worst = score.max(entry.worst * FADE));
         }
     }
 
@@ -151,7 +138,7 @@ impl<State: Default> Keys<State> {
         State: Serialize,
     {
         // Each rank in the order of eviction, so that it is the same again.
-        let stored = self.ranks().into_iter().flat_map(|(_, ranked)| ranked.iter().rev());
+        let stored = RANKS.into_iter().flat_map(|rank| self.places.oldest_first(rank as usize));
         let stored: Vec<_> = stored.map(|(name, e)| (name, &e.state, e.events, e.worst)).collect();
         rmp_serde::to_vec_named(&stored).ok()
     }
@@ -167,11 +154,16 @@ impl<State: Default> Keys<State> {
         let stored: Vec<(String, State, u32, f32)> =
             rmp_serde::from_slice(snapshot).map_err(|e| format!("keys of another form: {e}"))?;
         for (name, state, events, worst) in stored {
-            if self.find(&name).is_none() {
-                self.make_room();
-            }
             let entry = Entry { state, events, worst };
-            self.ranked(entry.rank()).put(name, entry);
+            match self.places.find(&name) {
+                Some(place) => {
+                    self.change(place, |known| *known = entry);
+                }
+                None => {
+                    self.make_room();
+                    self.put(&name, entry);
+                }
+            }
         }
         Ok(())
     }
@@ -180,43 +172,41 @@ impl<State: Default> Keys<State> {
     /// that no shard goes blind.
     fn make_room(&mut self) {
         let full = self.budget.used.load(Ordering::Relaxed) >= self.budget.max;
-        let lowest = [&mut self.strangers, &mut self.known, &mut self.suspicious];
-        if full && lowest.into_iter().find_map(LruCache::pop_lru).is_some() {
+        if full && RANKS.into_iter().any(|rank| self.places.forget_oldest(rank as usize)) {
             self.evicted += 1;
         } else {
             self.budget.used.fetch_add(1, Ordering::Relaxed);
         }
     }
+
+    /// Keeps a key that is not kept yet, and says where.
+    #[expect(clippy::expect_used, reason = "a budget ends far below four thousand million keys")]
+    fn put(&mut self, key: &str, entry: Entry<State>) -> u32 {
+        let rank = entry.rank();
+        self.places.keep(key, entry, rank as usize).expect("a place")
+    }
+
+    /// Changes a key's entry, which is then the newest of its rank.
+    #[expect(clippy::expect_used, reason = "it was found or made just before")]
+    fn change(&mut self, place: u32, change: impl FnOnce(&mut Entry<State>)) -> &mut Entry<State> {
+        let entry = self.places.get_mut(place).expect("a key");
+        let from = entry.rank();
+        change(entry);
+        let to = entry.rank();
+        self.places.renew(place, from as usize, to as usize);
+        self.places.get_mut(place).expect("a key")
+    }
 }
 
 impl<State> Keys<State> {
-    /// Lowest first.
-    fn ranks(&self) -> [(Rank, &Ranked<State>); 3] {
-        [
-            (Rank::Stranger, &self.strangers),
-            (Rank::Known, &self.known),
-            (Rank::Suspicious, &self.suspicious),
-        ]
-    }
-
-    /// A key's entry, and the rank under which it is kept.
-    fn find(&self, key: &str) -> Option<(Rank, &Entry<State>)> {
-        self.ranks().into_iter().find_map(|(rank, ranked)| Some((rank, ranked.peek(key)?)))
-    }
-
-    fn ranked(&mut self, rank: Rank) -> &mut Ranked<State> {
-        match rank {
-            Rank::Stranger => &mut self.strangers,
-            Rank::Known => &mut self.known,
-            Rank::Suspicious => &mut self.suspicious,
-        }
+    fn find(&self, key: &str) -> Option<&Entry<State>> {
+        self.places.get(self.places.find(key)?)
     }
 }
 
 impl<State> Drop for Keys<State> {
     fn drop(&mut self) {
-        let keys: usize = self.ranks().map(|(_, ranked)| ranked.len()).iter().sum();
-        self.budget.used.fetch_sub(keys, Ordering::Relaxed);
+        self.budget.used.fetch_sub(self.places.len(), Ordering::Relaxed);
     }
 }
 

@@ -10,7 +10,7 @@
 //! Counts alone suffice where nobody was ever let in from an address and it failed, within a day,
 //! four times for accounts that it does not know: with names that do not exist or that every list
 //! holds, with three names or more, or so often that the server hung up twice; and where a known
-//! account opens to a network and a device that both are new, within a day of three failures of
+//! account opens to a network and a device that both are new, within a day of four failures of
 //! strangers. The success of an account that its address let in before is not held against it when
 //! others guess beside it.
 //!

@@ -28,8 +28,9 @@ const AUTOMATED: &[&str] = &["T1078", "T1110"];
 const MANY: f32 = 4.0;
 
 /// Failures of strangers within a day that make the first login from new surroundings a takeover:
-/// three, of which the first has faded a little.
-const STRANGERS: f32 = 2.5;
+/// four, of which the first has faded a little. Three are what an owner needs who comes with a new
+/// telephone and has forgotten the password.
+const STRANGERS: f32 = 3.5;
 
 /// What is unusual in a row.
 pub(super) struct StandsOut<'a> {
@@ -95,7 +96,7 @@ impl<'a> StandsOut<'a> {
             techniques: GUESSED,
             reason: format!(
                 "let in from a network and a device new to this account within a day of \
-                 {strangers:.0} failures of strangers, remarkable from 3 on"
+                 {strangers:.0} failures of strangers, remarkable from 4 on"
             ),
         })
     }
