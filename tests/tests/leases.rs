@@ -8,13 +8,19 @@
     reason = "a test reports by panicking"
 )]
 
+use magsentinel_analyzer::router;
 use magsentinel_bus_schema::{Assessment, Lease, Stream, Token, subject};
 use magsentinel_runtime::{
     bus::Bus,
     ledger,
     stage::{Delivery, Publish},
 };
-use magsentinel_tests::{Mesh, held, keyed::injection, proxy::Proxy, wait_for};
+use magsentinel_tests::{
+    Mesh, held,
+    keyed::{injection, unrouted},
+    proxy::Proxy,
+    wait_for,
+};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -231,4 +237,45 @@ async fn what_an_owner_publishes_that_slept_since_it_decided_is_refused_by_the_s
     let ids: BTreeSet<_> = after.iter().map(|a| a.id).collect();
     assert_eq!((ids.len(), after.len()), (before.len(), before.len()));
     assert!(!mesh.log(second).contains("lost the shard"));
+}
+
+/// The process that routes, by the lease of the router.
+async fn routes(bus: &Bus) -> Option<String> {
+    let filter = subject::leases_of(bus.tenant(), &router::NAME.parse().unwrap());
+    held::<Lease>(bus, Stream::Decisions, filter).await.pop()?.owner
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_router_had_not_passed_on_another_passes_on_in_its_place() {
+    let mut mesh = Mesh::with(&["analyzer"]).await;
+    let bus = mesh.bus().await;
+    let first = routes(&bus).await.unwrap();
+    mesh.start("analyzer", &[]);
+    wait_for("an even share", async || {
+        (owners(&bus).await.into_values().collect::<Vec<_>>() == [32, 32]).then_some(())
+    })
+    .await;
+    assert_eq!(routes(&bus).await.as_ref(), Some(&first), "one routes, and goes on");
+    let publish = async |users: Range<u32>| {
+        let name = |n| format!("user-{n}");
+        let all: Vec<Publish> = users.map(|n| unrouted(&name(n), &name(n))).collect();
+        bus.publish_all(&all).await.unwrap();
+    };
+    publish(0..200).await;
+    incidents(&bus, 200).await;
+    mesh.signal(0, "STOP");
+    publish(200..400).await;
+    // It has not been heard of: what it was sent is nobody's until it ends.
+    mesh.signal(0, "KILL");
+    mesh.wait(0);
+    publish(400..600).await;
+    incidents(&bus, 600).await;
+    assert_ne!(routes(&bus).await, Some(first));
+    let (name, filters) = (router::NAME.parse().unwrap(), router::filters(bus.tenant()));
+    let row = wait_for("the ledger to settle", async || {
+        let row = ledger::whole_row(&bus, &name, Stream::Scored, filters.clone()).await.ok()??;
+        row.is_settled().then_some(row)
+    })
+    .await;
+    assert_eq!((row.received, row.handled), (600, 600), "{row:?}");
 }
