@@ -50,6 +50,28 @@ struct Way<'a> {
     out: &'a mut Output,
     /// Where an event for a key is written, again and again.
     space: &'a mut Vec<u8>,
+    subjects: &'a mut Subjects,
+}
+
+/// The subject that was read last: most events of a batch came on the same.
+#[derive(Debug, Default)]
+struct Subjects {
+    text: String,
+    says: Option<(Tenant, Token, Level)>,
+}
+
+impl Subjects {
+    /// What a subject says: tenant, patrol and level.
+    fn read(&mut self, text: &str) -> Option<(&Tenant, &Token, Level)> {
+        if self.text != text {
+            text.clone_into(&mut self.text);
+            self.says = match Subject::parse(text) {
+                Ok((tenant, Subject::Scored(patrol, level))) => Some((tenant, patrol, level)),
+                _ => None,
+            };
+        }
+        self.says.as_ref().map(|(tenant, patrol, level)| (tenant, patrol, *level))
+    }
 }
 
 impl Router {
@@ -76,7 +98,7 @@ impl Router {
         view: &ScoredView<'_>,
         way: &mut Way<'_>,
     ) -> Result<u64, Failed> {
-        check_subject(delivery, (&view.tenant, &view.patrol, view.level))?;
+        check_subject(delivery, way.subjects, (&view.tenant, &view.patrol, view.level))?;
         let of = |class: &Class| view.entity(*class).filter(|e| !e.value.trim().is_empty());
         let keys = || self.classes.iter().filter_map(of).map(|e| (e.class, e.value));
         // None of them goes on where one cannot.
@@ -100,7 +122,7 @@ impl Router {
     fn write_anew(&self, delivery: &Delivery, way: &mut Way<'_>) -> Result<u64, Failed> {
         let poison = |e: CodecError| Failed::Poison(e.to_string());
         let scored: Scored = delivery.decode(Limits::default()).map_err(poison)?;
-        check_subject(delivery, (&scored.tenant, &scored.patrol, scored.level))?;
+        check_subject(delivery, way.subjects, (&scored.tenant, &scored.patrol, scored.level))?;
         let trace = scored.trace.as_deref().or(delivery.trace.as_deref());
         let keyed = route(&self.classes, &scored, delivery.seq);
         let written = keyed.map(|keyed| Ok((keyed, encode(&keyed).map_err(poison)?)));
@@ -132,18 +154,19 @@ fn check_length(length: usize) -> Result<(), Failed> {
 
 /// A message must be of the tenant, patrol and level that its subject says, because permissions
 /// are given by subject.
-fn check_subject(delivery: &Delivery, says: (&Tenant, &Token, Level)) -> Result<(), Failed> {
-    let (tenant, patrol, level): (Tenant, Token, Level) = match Subject::parse(&delivery.subject) {
-        Ok((tenant, Subject::Scored(patrol, level))) => (tenant, patrol, level),
-        _ => return Err(Failed::Poison(format!("{:?} is no scored subject", delivery.subject))),
-    };
-    if (&tenant, &patrol, level) == says {
-        return Ok(());
+fn check_subject(
+    delivery: &Delivery,
+    subjects: &mut Subjects,
+    says: (&Tenant, &Token, Level),
+) -> Result<(), Failed> {
+    match subjects.read(&delivery.subject) {
+        Some(subject) if subject == says => Ok(()),
+        Some(_) => Err(Failed::Poison(format!(
+            "published on {}, but says tenant {}, patrol {}, level {}",
+            delivery.subject, says.0, says.1, says.2
+        ))),
+        None => Err(Failed::Poison(format!("{:?} is no scored subject", delivery.subject))),
     }
-    Err(Failed::Poison(format!(
-        "published on {}, but says tenant {}, patrol {}, level {}",
-        delivery.subject, says.0, says.1, says.2
-    )))
 }
 
 impl Stage for Router {
@@ -153,8 +176,10 @@ impl Stage for Router {
             return;
         }
         let (mut parcels, mut space) = (Parcels::default(), Vec::new());
+        let mut subjects = Subjects::default();
         for (index, delivery) in batch.deliveries.iter().enumerate() {
-            let mut way = Way { parcels: &mut parcels, out, space: &mut space };
+            let (parcels, space) = (&mut parcels, &mut space);
+            let mut way = Way { parcels, out, space, subjects: &mut subjects };
             match self.route(delivery, &mut way) {
                 Ok(keys) => {
                     self.routed += 1;

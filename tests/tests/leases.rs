@@ -9,9 +9,12 @@
 )]
 
 use magsentinel_analyzer::router;
-use magsentinel_bus_schema::{Assessment, Lease, Stream, Token, subject};
+use magsentinel_bus_schema::{
+    Assessment, Gap, GapState, Id, Lease, SCHEMA_VERSION, Stream, Subject, Tenant, Timestamp,
+    Token, subject,
+};
 use magsentinel_runtime::{
-    bus::Bus,
+    bus::{Bus, Error, Fence},
     ledger,
     stage::{Delivery, Publish},
 };
@@ -25,6 +28,7 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
+    time::Instant,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -278,4 +282,60 @@ async fn what_a_killed_router_had_not_passed_on_another_passes_on_in_its_place()
     })
     .await;
     assert_eq!((row.received, row.handled), (600, 600), "{row:?}");
+}
+
+/// Any decision, told from others by its number.
+fn numbered(from_seq: u64) -> Publish {
+    let patrol: Token = "test".parse().unwrap();
+    let gap = Gap {
+        v: SCHEMA_VERSION,
+        id: Id::derived(&["numbered", &from_seq.to_string()]),
+        tenant: Tenant::default(),
+        patrol: patrol.clone(),
+        kind: None,
+        from_seq,
+        to_seq: from_seq,
+        count: 1,
+        reason: String::new(),
+        noticed: Timestamp::default(),
+        state: GapState::Lost,
+        from: None,
+        to: None,
+        scored_after: 0,
+    };
+    Publish::new(Subject::Gap(patrol), gap.id, &gap).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_stores_what_is_published_under_one_lease_in_its_order() {
+    let mesh = Mesh::clustered();
+    let bus = wait_for("a cluster", async || mesh.try_bus("default").await.ok()).await;
+    // A cluster has one message at a time under way for a lease.
+    let js = async_nats::jetstream::new(mesh.client().await);
+    let leased = async |n: u64| {
+        let lease = format!("mag.default.lease.test.{n}");
+        let stored = js.publish(lease.clone(), "a lease".into()).await.unwrap().await.unwrap();
+        Fence { subject: lease, seq: stored.sequence }
+    };
+    let fences = [leased(0).await, leased(1).await];
+    let all: Vec<Publish> = (0..60).map(numbered).collect();
+    let of = |n: usize| fences.get(n % 3).cloned();
+    let under: Vec<Option<Fence>> = (0..60).map(of).collect();
+    let begun = Instant::now();
+    bus.publish_fenced(&all, &under).await.unwrap();
+    println!("60 decisions, 20 under each of two leases: {:?}", begun.elapsed());
+    let filter = subject::all_of(bus.tenant(), "gap");
+    let mut stored = BTreeMap::<Option<String>, Vec<u64>>::new();
+    for Gap { from_seq, .. } in held(&bus, Stream::Decisions, filter).await {
+        let fence = of(usize::try_from(from_seq).unwrap());
+        stored.entry(fence.map(|fence| fence.subject)).or_default().push(from_seq);
+    }
+    assert_eq!(stored.values().map(Vec::len).collect::<Vec<_>>(), [20, 20, 20]);
+    for (lease, numbers) in stored.into_iter().filter(|(lease, _)| lease.is_some()) {
+        assert!(numbers.is_sorted(), "{lease:?}: {numbers:?}");
+    }
+    // And nothing of a former owner.
+    js.publish(fences[0].subject.clone(), "the next".into()).await.unwrap().await.unwrap();
+    let late = bus.publish_fenced(&[numbered(60)], &[Some(fences[0].clone())]).await;
+    assert!(matches!(late, Err(Error::Fenced { .. })), "{late:?}");
 }
