@@ -4,7 +4,8 @@
 use super::Side;
 use crate::chain::named;
 use magsentinel_bus_schema::{Class, Id, Keyed, Timestamp};
-use std::collections::{HashMap, VecDeque};
+use smallvec::SmallVec;
+use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 /// Share of all that one key may have: a flood of one must not push out all others.
 const OF_ONE: usize = 4;
@@ -22,8 +23,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    fn of(number: u64, keyed: &Keyed) -> Option<Self> {
-        let packed = rmp_serde::to_vec(keyed);
+    /// Packs an event by way of a buffer that is used again and again.
+    fn of(number: u64, keyed: &Keyed, buffer: &mut Vec<u8>) -> Option<Self> {
+        buffer.clear();
+        // With names: without them a field that is left out would move the others.
+        let packed = rmp_serde::encode::write_named(buffer, keyed);
         let packed = packed.inspect_err(|error| tracing::error!(%error, "an event is not kept"));
         let classes = Class::ALL.iter().filter(|class| named(&keyed.scored, **class).is_some());
         Some(Self {
@@ -31,7 +35,7 @@ impl Kept {
             scored: keyed.scored.id,
             ts: keyed.scored.ts,
             classes: classes.fold(0, |classes, class| classes | bit(*class)),
-            packed: packed.ok()?.into_boxed_slice(),
+            packed: packed.ok().map(|()| buffer.as_slice().into())?,
         })
     }
 
@@ -64,11 +68,13 @@ fn bit(class: Class) -> u16 {
 /// The newest events of the keys of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    of: HashMap<Side, VecDeque<Kept>>,
+    /// Most have one.
+    of: HashMap<Side, SmallVec<[Kept; 1]>>,
     /// Whose the events are, in the order in which they came; some are kept no longer.
     order: VecDeque<(u64, Side)>,
     kept: usize,
     next: u64,
+    buffer: Vec<u8>,
 }
 
 impl Recent {
@@ -81,11 +87,12 @@ impl Recent {
         if of_side.iter().any(|known| known.scored == keyed.scored.id) {
             return;
         }
-        let Some(one) = Kept::of(self.next, keyed) else { return };
-        of_side.push_back(one);
-        self.kept += 1;
-        if of_side.len() > most.div_ceil(OF_ONE) && of_side.pop_front().is_some() {
-            self.kept -= 1;
+        let Some(one) = Kept::of(self.next, keyed, &mut self.buffer) else { return };
+        of_side.push(one);
+        if of_side.len() > most.div_ceil(OF_ONE) {
+            of_side.remove(0);
+        } else {
+            self.kept += 1;
         }
         self.order.push_back((self.next, side));
         self.next += 1;
@@ -100,13 +107,14 @@ impl Recent {
     fn forget_oldest(&mut self) -> bool {
         let Some((number, side)) = self.order.pop_front() else { return false };
         // The oldest of all is the oldest of its key.
-        if let Some(of_side) = self.of.get_mut(&side)
-            && of_side.front().is_some_and(|oldest| oldest.number == number)
+        if let Entry::Occupied(mut of_side) = self.of.entry(side)
+            && of_side.get().first().is_some_and(|oldest| oldest.number == number)
         {
-            of_side.pop_front();
             self.kept -= 1;
-            if of_side.is_empty() {
-                self.of.remove(&side);
+            if of_side.get().len() > 1 {
+                of_side.get_mut().remove(0);
+            } else {
+                of_side.remove();
             }
         }
         true
@@ -137,8 +145,8 @@ impl Recent {
     }
 }
 
-fn is_kept(of: &HashMap<Side, VecDeque<Kept>>, number: u64, side: &Side) -> bool {
-    of.get(side).is_some_and(|kept| kept.front().is_some_and(|oldest| oldest.number <= number))
+fn is_kept(of: &HashMap<Side, SmallVec<[Kept; 1]>>, number: u64, side: &Side) -> bool {
+    of.get(side).is_some_and(|kept| kept.first().is_some_and(|oldest| oldest.number <= number))
 }
 
 #[cfg(test)]
