@@ -113,8 +113,8 @@ pub fn sharded(
     Ok(vec![router, analyzer])
 }
 
-/// The router, under one lease: the server is told every few seconds how far it is, and not of every
-/// event that it is done. Nothing that it publishes can be fenced; one that was paused and wakes
+/// The router, under one lease: the server is told every few seconds how far it is, and not of
+/// every event that it is done. Nothing that it publishes can be fenced; one that was paused and wakes
 /// publishes again what the owner of a key drops by its id.
 fn routing(config: &Config, book: &Arc<Book>) -> Sharded {
     let (made, book) = (config.clone(), Arc::clone(book));

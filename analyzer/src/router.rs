@@ -147,8 +147,8 @@ fn check_length(length: usize) -> Result<(), Failed> {
         return Ok(());
     }
     Err(Failed::Poison(format!(
-        "keyed it is {length} bytes long, over the limit of {most}: its patrol must cut excerpt and \
-         reasons"
+        "keyed it is {length} bytes long, over the limit of {most}: its patrol must cut excerpt \
+         and reasons"
     )))
 }
 

@@ -72,8 +72,8 @@ fn failed(why: impl std::fmt::Display) -> Error {
     Error::Request { what: "the ledger", why: why.to_string() }
 }
 
-/// The ledger of every durable. Those of services that own shards are [`sharded_row`]s, and of those
-/// that read a stream as a whole [`whole_row`]s.
+/// The ledger of every durable. Those of services that own shards are [`sharded_row`]s, and of
+/// those that read a stream as a whole [`whole_row`]s.
 pub async fn rows(bus: &Bus) -> Result<Vec<Row>, Error> {
     let dead = dead_letters(bus).await?;
     let abandoned = Abandoned::read(bus).await?;
@@ -266,8 +266,8 @@ pub async fn sharded_row(
     Ok(Some(row))
 }
 
-/// The ledger of a service that reads its stream as a whole, from its one lease; `None` where it has
-/// never run.
+/// The ledger of a service that reads its stream as a whole, from its one lease; `None` where it
+/// has never run.
 pub async fn whole_row(
     bus: &Bus,
     service: &Token,

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 /// and must not be too deep by it.
 const DEPTH_SPARED: usize = 8;
 
-/// [`Scored`](super::Scored) in MessagePack, read where it lies. It has the same fields and refuses the same bytes
-/// (a test holds the two together), so that who reads the event from the bytes later will find it.
+/// [`Scored`](super::Scored) in MessagePack, read where it lies. It has the same fields and refuses
+/// the same bytes (a test holds the two together), so that who reads the event from the bytes later
+/// will find it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ScoredView<'a> {
     #[serde(default = "current_version")]
@@ -109,7 +110,8 @@ impl<'a> ScoredView<'a> {
         self.entities.iter().find(|e| e.class == class)
     }
 
-    /// Writes [`Keyed`](super::Keyed) behind what `into` holds, with the bytes of the event as they are.
+    /// Writes [`Keyed`](super::Keyed) behind what `into` holds, with the bytes of the event as
+    /// they are.
     ///
     /// # Errors
     /// Where it cannot be written.
