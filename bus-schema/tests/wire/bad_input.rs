@@ -87,7 +87,7 @@ fn several<T: Message + PartialEq + Debug>(name: &str, message: &T) {
         assert!(matches!(found, Err(CodecError::TooLarge { .. })), "{name}: {found:?}");
         assert!(is_malformed(&read::<T>(three)), "{name}");
     }
-    for alone in [joined(&[packed.clone()]), text.into_bytes()] {
+    for alone in [joined(std::slice::from_ref(&packed)), text.into_bytes()] {
         assert_eq!(each(&alone).unwrap(), std::slice::from_ref(message), "{name}");
     }
     let [newer, _] = changed(message, |value| value["v"] = (SCHEMA_VERSION + 1).into());
