@@ -83,8 +83,8 @@ pub struct Config {
     /// How often the state of a shard that changed is stored for its next owner, which reads the
     /// stream from there on. A duration, default 1m.
     pub snapshot_every: Span,
-    /// Most scored events that the router takes at once; 1..=4096, default 1024. Those of one
-    /// shard among them travel as one message.
+    /// Most scored events that the router takes at once; 1..=16384, default 4096. Those of one
+    /// shard among them travel as one message, up to 64 KiB.
     pub router_batch_max: usize,
 }
 
@@ -131,7 +131,7 @@ impl Default for Config {
             suppressions: Vec::new(),
             batch_max: 256,
             snapshot_every: Span::s(60),
-            router_batch_max: 1024,
+            router_batch_max: 4096,
         }
     }
 }
@@ -168,7 +168,7 @@ impl Section for Config {
         number("sources_max", self.sources_max, 1, 4096);
         number("affected_max", self.affected_max, 1, 64);
         number("batch_max", self.batch_max, 1, 4096);
-        number("router_batch_max", self.router_batch_max, 1, 4096);
+        number("router_batch_max", self.router_batch_max, 1, 16_384);
         number("join.most", self.join.most, 0, 16);
         number("join.recent_max", self.join.recent_max, 0, 65_536);
         number("join.keys_max", self.join.keys_max, 1, 16 << 20);

@@ -183,7 +183,7 @@ impl Core {
         let key = Key { tenant: scored.tenant.clone(), class, value: keyed.key.as_str().into() };
         self.joined.extend(self.joiner.take(&self.config.join, &self.classes, &key, &keyed));
         let given = self.give_to_lane(key.clone(), scored, stored, arrived)?;
-        self.joiner.keep(&self.config.join, &self.classes, key, keyed);
+        self.joiner.keep(&self.config.join, &self.classes, key, &keyed);
         Ok(given)
     }
 

@@ -28,7 +28,7 @@ use magsentinel_bus_schema::{
     Class, Entity, Id, Keyed, Kind, SCHEMA_VERSION, Scored, Timestamp, Trust,
 };
 use magsentinel_runtime::settings::Span;
-use recent::Recent;
+use recent::{Kept, Recent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -175,13 +175,26 @@ impl Joiner {
     }
 
     /// Keeps an event that was taken, for links that show up after it.
-    pub fn keep(&mut self, config: &Config, classes: &[Class], key: Key, keyed: Keyed) {
+    pub fn keep(&mut self, config: &Config, classes: &[Class], key: Key, keyed: &Keyed) {
         let scored = &keyed.scored;
         let lacks = |class: &Class| named(scored, *class).is_none();
         if config.most > 0 && is_observed(scored, key.class) && classes.iter().any(lacks) {
             let side = (key, scored.replayed);
             self.recent.keep(side, keyed, config.recent_max);
         }
+    }
+
+    /// The links by which an event of a key counts for others: to classes by which it names nobody.
+    fn reached(
+        &self,
+        (config, classes): (&Config, &[Class]),
+        side: &Side,
+        ts: Timestamp,
+        names: impl Fn(Class) -> bool,
+    ) -> Vec<&Link> {
+        let Some(linked) = self.keys.get(side) else { return Vec::new() };
+        let absent = classes.iter().filter(|class| !names(**class));
+        absent.flat_map(|class| linked.current(config, *class, ts)).collect()
     }
 
     /// An event of a key, for the owner of each other that it counts for.
@@ -192,10 +205,17 @@ impl Joiner {
         side: &Side,
         keyed: &Keyed,
     ) -> Vec<Keyed> {
-        let Some(linked) = self.keys.get(side) else { return Vec::new() };
-        let absent = classes.iter().filter(|class| named(&keyed.scored, **class).is_none());
-        let current = absent.flat_map(|class| linked.current(config, *class, keyed.scored.ts));
-        current.map(|link| sent_on(keyed, &side.0, link)).collect()
+        let scored = &keyed.scored;
+        let names = |class| named(scored, class).is_some();
+        let reached = self.reached((config, classes), side, scored.ts, names);
+        reached.into_iter().map(|link| sent_on(keyed, &side.0, link)).collect()
+    }
+
+    /// What came lately for a key, with each link by which it counts for another.
+    fn counted_lately(&self, by: (&Config, &[Class]), side: &Side) -> Vec<(&Kept, &Link)> {
+        let reached = |kept: &'_ Kept| self.reached(by, side, kept.ts(), |class| kept.names(class));
+        let recent = self.recent.of(side);
+        recent.flat_map(|kept| reached(kept).into_iter().map(move |link| (kept, link))).collect()
     }
 
     /// Learns the links that an event shows; what came before and counts for others by them.
@@ -214,11 +234,10 @@ impl Joiner {
         if seen.is_empty() {
             return Vec::new();
         }
-        let counted = |joiner: &Self| -> Vec<Keyed> {
-            let recent = joiner.recent.of(side);
-            recent.flat_map(|keyed| joiner.counted(config, classes, side, keyed)).collect()
-        };
-        let known: BTreeSet<Id> = counted(self).iter().map(message_id).collect();
+        let by = (config, classes);
+        let name = |(kept, link): &(&Kept, &Link)| (kept.number(), link.class, link.value.clone());
+        let known: BTreeSet<(u64, Class, String)> =
+            self.counted_lately(by, side).iter().map(name).collect();
         let linked = self.keys.entry(side.clone()).or_default();
         self.by_age.remove(&(linked.newest, side.clone()));
         linked.newest = linked.newest.max(scored.ts);
@@ -230,9 +249,9 @@ impl Joiner {
             let Some((_, oldest)) = self.by_age.pop_first() else { break };
             self.keys.remove(&oldest);
         }
-        let mut counted = counted(self);
-        counted.retain(|keyed| !known.contains(&message_id(keyed)));
-        counted
+        let counted = self.counted_lately(by, side).into_iter();
+        let new = counted.filter(|found| !known.contains(&name(found)));
+        new.filter_map(|(kept, link)| Some(sent_on(&kept.keyed()?, &side.0, link))).collect()
     }
 }
 

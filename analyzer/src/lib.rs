@@ -60,7 +60,7 @@ use magsentinel_bus_schema::{
 use magsentinel_inference as inference;
 use magsentinel_runtime::{
     policy,
-    service::{Endpoint, Pool, Sharded, Task},
+    service::{Endpoint, Sharded, Task},
     settings::Span,
 };
 use std::{sync::Arc, time::Duration};
@@ -68,24 +68,6 @@ use suppression::live::{Live, PREFIX};
 
 /// Attempts before a message becomes a dead letter.
 const MAX_DELIVER: u64 = 5;
-
-/// The stateless consumers: the router.
-pub fn pools(config: &Config) -> Result<Vec<Pool>, Error> {
-    let book = Arc::new(Book::load(config)?);
-    let made = config.clone();
-    Ok(vec![Pool {
-        durable: Token::sanitised(router::NAME),
-        stream: Stream::Scored,
-        filters: router::filters,
-        batch_max: config.router_batch_max,
-        // One at a time: two batches on their way at once would arrive out of order.
-        batches_in_flight: 1,
-        slow: false,
-        max_deliver: MAX_DELIVER,
-        ack_wait: ack_wait(config),
-        make: Arc::new(move || Ok(Box::new(router::Router::new(&made, &book)))),
-    }])
-}
 
 /// The suppressions that are set while the mesh runs: shared by all that decide in a process.
 #[must_use]
@@ -104,18 +86,20 @@ pub fn tasks(live: &Arc<Live>, tenant: Tenant) -> (Task, Task) {
     (loading, policy::following(part, PREFIX, "suppression", take))
 }
 
-/// The stateful consumers: the analyzer of each shard.
+/// The consumers: the router, and the analyzer of each shard.
 pub fn sharded(
     config: &Config,
     inference: &inference::Config,
     live: &Arc<Live>,
 ) -> Result<Vec<Sharded>, Error> {
     let book = Arc::new(Book::rated(config, inference)?);
+    let router = routing(config, &book);
     let (made, live) = (Arc::new(config.clone()), Arc::clone(live));
-    Ok(vec![Sharded {
+    let analyzer = Sharded {
         name: Token::sanitised(stage::NAME),
         stream: Stream::Keyed,
         filters: Arc::new(|tenant, shard| vec![keyed_at(tenant, shard)]),
+        whole: false,
         batch_max: config.batch_max,
         max_deliver: MAX_DELIVER,
         rebuild: rebuild(config, book.window_max()),
@@ -125,7 +109,28 @@ pub fn sharded(
             let analyzer = stage::Analyzer::new(made.clone(), book.clone(), shard);
             Ok(Box::new(analyzer.following(Arc::clone(&live))))
         }),
-    }])
+    };
+    Ok(vec![router, analyzer])
+}
+
+/// The router, under one lease: the server is told every few seconds how far it is, and not of
+/// every event that it is done. Nothing that it publishes can be fenced; one that was paused and wakes
+/// publishes again what the owner of a key drops by its id.
+fn routing(config: &Config, book: &Arc<Book>) -> Sharded {
+    let (made, book) = (config.clone(), Arc::clone(book));
+    Sharded {
+        name: Token::sanitised(router::NAME),
+        stream: Stream::Scored,
+        filters: Arc::new(|tenant, _| router::filters(tenant)),
+        whole: true,
+        batch_max: config.router_batch_max,
+        max_deliver: MAX_DELIVER,
+        // It keeps nothing.
+        rebuild: Span::ms(0),
+        snapshot_every: config.snapshot_every,
+        fenced: false,
+        make: Arc::new(move |_| Ok(Box::new(router::Router::new(&made, &book)))),
+    }
 }
 
 /// What others may ask: [`Analyze`], answered in the encoding of the request, with no effect.
@@ -146,14 +151,6 @@ pub fn endpoints(
         written.map_err(|e| e.to_string())
     };
     Ok(vec![Endpoint { name: "analyze", subject: Subject::Analyze, answer: Arc::new(answer) }])
-}
-
-/// When the server sends the router again what it has not acknowledged: well within the allowed
-/// lateness, so that what one router left behind is not late for it. Sent twice in vain it is
-/// dropped by its id.
-fn ack_wait(config: &Config) -> Span {
-    let third = u64::try_from(config.lateness.get().as_millis() / 3).unwrap_or(u64::MAX);
-    Span::ms(third.clamp(1000, 10_000))
 }
 
 /// How far back a new owner reads where there is no snapshot that it can use. An incident is open

@@ -5,7 +5,7 @@
 //! A batch that is delivered again may be cut into other parcels, under other ids than the first
 //! time; the owner of a key drops a second event of one id.
 
-use magsentinel_bus_schema::{Class, Id, Shard, Subject, codec};
+use magsentinel_bus_schema::{Class, Id, Shard, Subject, codec::Joined};
 use magsentinel_runtime::stage::{Output, Publish};
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use std::collections::BTreeMap;
 const BYTES_MAX: usize = 64 * 1024;
 
 /// One encoded event on its way to the owner of a key.
-pub(crate) struct Part {
+pub(crate) struct Part<'a> {
     /// Class of the key.
     pub(crate) class: Class,
     /// Id of the scored event.
     pub(crate) scored: Id,
     /// MessagePack bytes of the keyed event.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: &'a [u8],
     /// W3C trace context.
-    pub(crate) trace: Option<String>,
+    pub(crate) trace: Option<&'a str>,
 }
 
 /// What is gathered for each shard.
@@ -31,19 +31,24 @@ pub(crate) struct Parcels(BTreeMap<Shard, Parcel>);
 
 #[derive(Default)]
 struct Parcel {
-    parts: Vec<Part>,
-    bytes: usize,
+    joined: Joined,
+    causes: Vec<(Id, Class)>,
+    /// That of the first event.
+    trace: Option<String>,
 }
 
 impl Parcels {
     /// Adds an event for a key of a shard; what it no longer fits beside is sent.
-    pub(crate) fn add(&mut self, shard: Shard, part: Part, out: &mut Output) {
+    pub(crate) fn add(&mut self, shard: Shard, part: &Part<'_>, out: &mut Output) {
         let parcel = self.0.entry(shard).or_default();
-        if parcel.bytes + part.bytes.len() > BYTES_MAX {
+        if parcel.joined.len() + part.bytes.len() > BYTES_MAX {
             std::mem::take(parcel).send(shard, out);
         }
-        parcel.bytes += part.bytes.len();
-        parcel.parts.push(part);
+        if parcel.causes.is_empty() {
+            parcel.trace = part.trace.map(str::to_owned);
+        }
+        parcel.joined.add(part.bytes);
+        parcel.causes.push((part.scored, part.class));
     }
 
     /// Sends the rest.
@@ -53,22 +58,23 @@ impl Parcels {
 }
 
 impl Parcel {
-    fn send(mut self, shard: Shard, out: &mut Output) {
-        if self.parts.len() < 2 {
-            let Some(Part { class, scored, bytes, trace }) = self.parts.pop() else { return };
-            let id = alone(scored, class);
-            let subject = Subject::Keyed(class, shard);
-            return out.publish(Publish { subject, id, payload: bytes.into(), trace });
-        }
-        let causes = self.parts.iter();
-        let causes =
-            causes.flat_map(|p| [p.scored.as_bytes().as_slice(), p.class.token().as_bytes()]);
-        let causes: Vec<&[u8]> = std::iter::once(b"parcel".as_slice()).chain(causes).collect();
-        let id = Id::derived(&causes);
-        let payload = codec::join(self.parts.into_iter().map(|part| part.bytes).collect()).into();
-        // Each event of several carries its own trace context.
-        out.publish(Publish { subject: Subject::Parcel(shard), id, payload, trace: None });
+    fn send(self, shard: Shard, out: &mut Output) {
+        let Self { joined, causes, trace } = self;
+        let (subject, id, trace) = match causes.as_slice() {
+            [] => return,
+            [(scored, class)] => (Subject::Keyed(*class, shard), alone(*scored, *class), trace),
+            // Each event of several carries its own trace context.
+            several => (Subject::Parcel(shard), together(several), None),
+        };
+        out.publish(Publish { subject, id, payload: joined.into_bytes().into(), trace });
     }
+}
+
+/// The id of the message that holds several events.
+fn together(causes: &[(Id, Class)]) -> Id {
+    let parts =
+        causes.iter().flat_map(|(id, class)| [&id.as_bytes()[..], class.token().as_bytes()]);
+    Id::derived(&std::iter::once(b"parcel".as_slice()).chain(parts).collect::<Vec<&[u8]>>())
 }
 
 /// The id of the message that holds one event.
@@ -80,16 +86,18 @@ fn alone(scored: Id, class: Class) -> Id {
 mod tests {
     use super::*;
 
-    fn part(name: &str, bytes: usize) -> Part {
-        let (scored, trace) = (Id::derived(&[name]), Some("t".to_owned()));
-        Part { class: Class::User, scored, bytes: vec![0xc0; bytes], trace }
+    const NILS: &[u8] = &[0xc0; 2 * BYTES_MAX];
+
+    fn part(name: &str, bytes: usize) -> Part<'static> {
+        let (scored, trace) = (Id::derived(&[name]), Some("t"));
+        Part { class: Class::User, scored, bytes: &NILS[..bytes], trace }
     }
 
     #[test]
     fn each_shard_gets_one_message_in_order_and_a_lone_event_stays_as_it_is() {
         let (mut parcels, mut out) = (Parcels::default(), Output::default());
         for (shard, name, bytes) in [(2, "a", 1), (1, "b", 1), (2, "c", 2)] {
-            parcels.add(Shard(shard), part(name, bytes), &mut out);
+            parcels.add(Shard(shard), &part(name, bytes), &mut out);
         }
         parcels.send(&mut out);
         let [one, two] = out.published() else { panic!("{out:?}") };
@@ -104,9 +112,9 @@ mod tests {
     fn a_parcel_is_bounded_and_no_event_is_lost_at_the_bound() {
         let (mut parcels, mut out) = (Parcels::default(), Output::default());
         for name in ["a", "b", "c"] {
-            parcels.add(Shard(0), part(name, BYTES_MAX / 2), &mut out);
+            parcels.add(Shard(0), &part(name, BYTES_MAX / 2), &mut out);
         }
-        parcels.add(Shard(0), part("d", 2 * BYTES_MAX), &mut out);
+        parcels.add(Shard(0), &part("d", 2 * BYTES_MAX), &mut out);
         parcels.send(&mut out);
         let lengths: Vec<usize> = out.published().iter().map(|p| p.payload.len()).collect();
         assert_eq!(lengths, [BYTES_MAX + 5, BYTES_MAX / 2, 2 * BYTES_MAX]);

@@ -8,12 +8,13 @@ use crate::{
 };
 use magsentinel_bus_schema::{
     Action, Alert, Assessment, Class, Effect, Id, Keyed, Level, Limits, Message, Response, Scored,
-    Shard, Status, Subject, Tenant, Timestamp, Trust, codec, decode, encode,
+    Shard, Status, Subject, Tenant, Timestamp, Trust, codec, decode, encode, encode_json,
 };
 use magsentinel_runtime::{
     settings::Span,
     stage::{Batch, Delivery, Failed, Output, Publish, Stage},
 };
+use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc};
 
 fn config() -> Config {
@@ -293,12 +294,29 @@ fn while_an_attack_goes_on_its_actions_are_asked_for_again_before_they_end() {
 }
 
 #[test]
-fn the_router_is_sent_again_what_it_left_behind_well_within_the_lateness() {
-    for lateness in [Span::s(30), Span::s(9), Span::s(3600)] {
-        let config = Config { lateness, ..config() };
-        let [router] = crate::pools(&config).unwrap().try_into().ok().unwrap();
-        assert!(router.ack_wait.get() * 3 <= lateness.get(), "{lateness}");
-    }
+fn the_router_passes_on_what_it_would_write_and_writes_what_it_cannot_pass_on() {
+    let events = intrusion();
+    let packed: Vec<Delivery> = events.iter().map(scored_delivery).collect();
+    let json = |event: &Scored| Delivery {
+        payload: encode_json(event).unwrap().into(),
+        content_type: Some(codec::JSON.to_owned()),
+        ..scored_delivery(event)
+    };
+    // So deep that nothing could read it within a parcel.
+    let mut deep: serde_json::Value = rmp_serde::from_slice(&packed[0].payload).unwrap();
+    deep["more"] = (0..124).fold(json!(1), |inner, _| json!([inner]));
+    let deep =
+        Delivery { payload: rmp_serde::to_vec_named(&deep).unwrap().into(), ..packed[0].clone() };
+    let sent = |deliveries: &[Delivery]| {
+        let out = handle(&mut Router::new(&config(), &shipped()), deliveries, at(0.0), false);
+        assert!(out.failures().is_empty(), "{:?}", out.failures());
+        let published = out.published().iter();
+        published.map(|p| (p.subject.clone(), p.id, p.payload.clone())).collect::<Vec<_>>()
+    };
+    let expected = sent(&packed);
+    assert_eq!(sent(&events.iter().map(json).collect::<Vec<_>>()), expected);
+    let anew = sent(&[&[deep], &packed[1..]].concat());
+    assert_eq!(anew, expected, "what nobody knows is left out where an event is written anew");
 }
 
 #[test]
@@ -384,7 +402,9 @@ fn one_wrong_event_of_a_message_is_told_and_the_others_are_taken() {
     let mut together = parcels(&intrusion());
     let mut all: Vec<Keyed> = together[0].decode_each(Limits::default()).unwrap();
     all.insert(1, Keyed { key: "x".to_owned(), ..all[0].clone() });
-    together[0].payload = codec::join(all.iter().map(|k| encode(k).unwrap()).collect()).into();
+    let mut joined = codec::Joined::default();
+    all.iter().for_each(|keyed| joined.add(&encode(keyed).unwrap()));
+    together[0].payload = joined.into_bytes().into();
     let out = handle(&mut analyzer(config()), &together, at(61.0), false);
     let [wrong] = out.failures() else { panic!("{:?}", out.failures()) };
     assert_eq!(wrong.element, Some(1));

@@ -96,6 +96,14 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CodecError> {
     rmp_serde::to_vec_named(message).map_err(|e| CodecError::Write(e.to_string()))
 }
 
+/// The same behind what is there.
+pub(crate) fn encode_behind<T: Serialize>(
+    message: &T,
+    into: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    rmp_serde::encode::write_named(into, message).map_err(|e| CodecError::Write(e.to_string()))
+}
+
 /// Writes a message as JSON.
 pub fn encode_json<T: Serialize>(message: &T) -> Result<Vec<u8>, CodecError> {
     serde_json::to_vec(message).map_err(|e| CodecError::Write(e.to_string()))
@@ -118,7 +126,7 @@ pub fn decode<T: Message>(
     known_version(version).and(read)
 }
 
-/// Reads what [`join`] wrote: one message, or an array of them.
+/// Reads what was [`Joined`]: one message, or an array of them.
 pub fn decode_each<T: Message>(
     bytes: &[u8],
     content_type: Option<&str>,
@@ -143,18 +151,54 @@ pub fn decode_each<T: Message>(
     known_version(newest).and(read)
 }
 
-/// Joins encoded messages ([`encode`]) to one MessagePack array; a lone one stays as it is.
-#[must_use]
-pub fn join(mut messages: Vec<Vec<u8>>) -> Vec<u8> {
-    if messages.len() == 1 {
-        return messages.pop().unwrap_or_default();
+/// Encoded messages ([`encode`]) joined to one MessagePack array, one after the other; a lone one
+/// stays as it is.
+#[derive(Debug)]
+pub struct Joined {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Default for Joined {
+    fn default() -> Self {
+        Self { bytes: vec![ARRAY_32, 0, 0, 0, 0], count: 0 }
     }
-    // An array of 32 bits' length, of the MessagePack specification.
-    let length = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-    let mut joined = vec![0xdd];
-    joined.extend_from_slice(&length.to_be_bytes());
-    messages.iter().for_each(|message| joined.extend_from_slice(message));
-    joined
+}
+
+/// An array of 32 bits' length, of the MessagePack specification.
+const ARRAY_32: u8 = 0xdd;
+/// Bytes before the first message.
+const ARRAY_HEAD: usize = 5;
+
+impl Joined {
+    /// Adds a message.
+    pub fn add(&mut self, message: &[u8]) {
+        self.bytes.extend_from_slice(message);
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Bytes of the messages that were added.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(ARRAY_HEAD)
+    }
+
+    /// Whether none was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// What [`decode_each`] reads.
+    #[must_use]
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        if self.count == 1 {
+            return self.bytes.split_off(ARRAY_HEAD);
+        }
+        let length = self.count.to_be_bytes();
+        self.bytes.iter_mut().skip(1).zip(length).for_each(|(place, byte)| *place = byte);
+        self.bytes
+    }
 }
 
 /// Just the version.
@@ -190,6 +234,7 @@ pub(crate) fn check_size(bytes: &[u8], limits: Limits) -> Result<(), CodecError>
 #[must_use]
 pub fn is_json(bytes: &[u8], content_type: Option<&str>) -> bool {
     match content_type.map(|c| c.split(';').next().unwrap_or(c).trim()) {
+        Some(MESSAGEPACK) => false,
         Some(c) if c.eq_ignore_ascii_case(JSON) || c.ends_with("+json") => true,
         Some("application/x-ndjson" | "application/jsonl") => true,
         Some(c) if c.to_ascii_lowercase().contains("msgpack") => false,
@@ -205,8 +250,17 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if rest.is_empty() { Ok(message) } else { Err(CodecError::TrailingBytes(rest.len())) }
 }
 
-pub(crate) fn from_messagepack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+pub(crate) fn from_messagepack<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+    from_messagepack_within(bytes, 0)
+}
+
+/// The same of a message that is nested by so much less deep than any may be.
+pub(crate) fn from_messagepack_within<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    spared: usize,
+) -> Result<T, CodecError> {
     let mut reader = messagepack(bytes);
+    reader.set_max_depth(DEPTH_MAX.saturating_sub(spared));
     let message = T::deserialize(&mut reader).map_err(|e| malformed("MessagePack", &e))?;
     // The reader does not say where it is; only at the end no value begins.
     match IgnoredAny::deserialize(&mut reader) {

@@ -45,7 +45,7 @@ pub use ops::{DeadLetter, Failure, Gap, GapState, Lease, Snapshot};
 pub use order::{Ask, Order, OrderVerb};
 pub use pattern::{Pattern, PatternChange};
 pub use rated::Rated;
-pub use scored::{Fact, Keyed, KeyedRef, Level, Receipt, Scored, Thresholds};
+pub use scored::{Fact, Keyed, KeyedRef, Level, Receipt, Scored, ScoredView, Thresholds};
 pub use subject::{Shard, Stream, Subject, SubjectError, Tenant, Token};
 pub use suppression::{Suppressed, SuppressionChange};
 pub use time::Timestamp;

@@ -1,5 +1,9 @@
 //! What patrols say about events, and how it travels to the owner of a correlation key.
 
+mod view;
+
+pub use view::{EntityView, ScoredView};
+
 use crate::{Class, Entity, Event, Id, Kind, Tenant, Timestamp, Token, current_version, is_false};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

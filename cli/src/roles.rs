@@ -46,7 +46,6 @@ fn made(role: &str, settings: &Settings) -> Result<Service> {
             service.tasks = tails(settings);
         }
         "analyzer" => {
-            service.pools = magsentinel_analyzer::pools(&settings.analyzer)?;
             let live = magsentinel_analyzer::suppressions(&settings.analyzer);
             let (config, inference) = (&settings.analyzer, &settings.inference);
             service.sharded = magsentinel_analyzer::sharded(config, inference, &live)?;

@@ -9,6 +9,7 @@ use crate::{
     settings::Settings,
 };
 use anyhow::Result;
+use magsentinel_analyzer::router;
 use magsentinel_bus_schema::{Gap, GapState, Stream, Timestamp, Token, subject};
 use magsentinel_patrol::{patrols::TABLE, stage::consumer_of};
 use magsentinel_runtime::{
@@ -82,6 +83,9 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
     let keyed = [subject::all_of(tenant, "keyed")];
     let analyzer: Token = "analyzer".parse()?;
     rows.extend(ledger::sharded_row(bus, &analyzer, Stream::Keyed, &keyed).await?);
+    let router: Token = router::NAME.parse()?;
+    let filters = router::filters(tenant);
+    rows.extend(ledger::whole_row(bus, &router, Stream::Scored, filters).await?);
     let scored = TABLE.iter().filter(|e| rows.iter().any(|row| row.consumer == e.spec.name));
     let read: Vec<String> =
         scored.map(|entry| subject::events_of(tenant, entry.spec.kind)).collect();

@@ -14,15 +14,15 @@ use std::time::Duration;
 /// Longest wait for a message that the server has and has not sent: some of its round trips.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// The message after another, if it is there or on its way.
+/// The message after another, with which the server said how many more wait, if it is there or on
+/// its way.
 pub(crate) async fn after(
-    before: &Message,
+    waiting: u64,
     messages: &mut pull::Stream,
 ) -> Option<Result<Message, MessagesError>> {
     if let Some(ready) = messages.next().now_or_never() {
         return ready;
     }
-    let waiting = before.info().is_ok_and(|info| info.pending > 0);
     let next = async { tokio::time::timeout(MOMENT, messages.next()).await.ok().flatten() };
-    if waiting { next.await } else { None }
+    if waiting > 0 { next.await } else { None }
 }

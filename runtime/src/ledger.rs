@@ -72,8 +72,8 @@ fn failed(why: impl std::fmt::Display) -> Error {
     Error::Request { what: "the ledger", why: why.to_string() }
 }
 
-/// The ledger of every durable. Those of services that own shards are
-/// [`sharded_row`]s.
+/// The ledger of every durable. Those of services that own shards are [`sharded_row`]s, and of
+/// those that read a stream as a whole [`whole_row`]s.
 pub async fn rows(bus: &Bus) -> Result<Vec<Row>, Error> {
     let dead = dead_letters(bus).await?;
     let abandoned = Abandoned::read(bus).await?;
@@ -264,6 +264,47 @@ pub async fn sharded_row(
     row.shed = gap::lost(bus, service.as_str()).await?;
     row.received += row.shed;
     Ok(Some(row))
+}
+
+/// The ledger of a service that reads its stream as a whole, from its one lease; `None` where it
+/// has never run.
+pub async fn whole_row(
+    bus: &Bus,
+    service: &Token,
+    stream: Stream,
+    filters: Vec<String>,
+) -> Result<Option<Row>, Error> {
+    let mut newest: Option<Lease> = None;
+    let filter = vec![subject::leases_of(bus.tenant(), service)];
+    bus.read_all(Stream::Decisions, filter, |d| {
+        newest = d.decode(bus.limits()).ok().or(newest.take())
+    })
+    .await?;
+    let Some(Lease { position, .. }) = newest else { return Ok(None) };
+    let held = bus.stream(stream).await?;
+    let first = held.cached_info().state.first_sequence;
+    let here = count(&held, &filters).await?;
+    let waiting = bus.count_after(stream, filters.clone(), position).await?;
+    let waiting_since = match waiting {
+        0 => None,
+        _ => handled::oldest(&held, &filters, position + 1).await?,
+    };
+    let name = stream.name(bus.tenant());
+    let letters = dead_letters(bus).await?.into_iter();
+    let dead = letters.filter(|d| d.0 == name && d.1 == service.as_str() && d.2 >= first);
+    let dead_lettered = dead.count() as u64;
+    let shed = gap::lost(bus, service.as_str()).await?;
+    Ok(Some(Row {
+        stream: stream.token(),
+        consumer: service.to_string(),
+        received: here + shed,
+        handled: here.saturating_sub(waiting + dead_lettered),
+        dead_lettered,
+        waiting,
+        waiting_since,
+        shed,
+        ..Row::default()
+    }))
 }
 
 /// Distinct (stream, consumer, sequence) of all dead letters.

@@ -59,6 +59,9 @@ pub struct Sharded {
     pub stream: Stream,
     /// Subject filters of one shard.
     pub filters: ShardFilters,
+    /// What the filters take names no shard: all of it is of the first, so that one process at a
+    /// time reads it, in order.
+    pub whole: bool,
     /// Most messages a batch.
     pub batch_max: usize,
     /// Attempts before a message is given up.
@@ -288,11 +291,12 @@ fn plans(
         plans.push(Plan::Pool(args));
     }
     for sharded in service.sharded {
+        let shards = if sharded.whole { 1 } else { service.shards };
         plans.push(Plan::Sharded(ShardedWorkerArgs {
             context: context.clone(),
             service: Arc::new(sharded),
             process: service.name.clone(),
-            shards: service.shards,
+            shards,
             trouble: Arc::default(),
         }));
     }

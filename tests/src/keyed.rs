@@ -23,13 +23,29 @@ pub fn injection(name: &str, user: &str) -> Publish {
 /// The same, seen to come from an address.
 #[must_use]
 pub fn injection_from(name: &str, user: &str, client: Option<&str>) -> Publish {
+    let scored = found(name, user, client);
+    let (class, key) = (Class::User, user.to_owned());
+    let keyed = Keyed { v: SCHEMA_VERSION, class, key, seq: 1, scored };
+    let id = Id::derived(&["keyed", name]);
+    Publish::new(Subject::Keyed(class, shard_of(user)), id, &keyed).expect("it can be written")
+}
+
+/// An injection as its patrol publishes it, before it is routed.
+#[must_use]
+pub fn unrouted(name: &str, user: &str) -> Publish {
+    let scored = found(name, user, None);
+    let subject = Subject::Scored(scored.patrol.clone(), scored.level);
+    Publish::new(subject, scored.id, &scored).expect("it can be written")
+}
+
+fn found(name: &str, user: &str, client: Option<&str>) -> Scored {
     let observed = |class, value: &str| {
         let value = value.to_owned();
         Entity { class, value, trust: Trust::Observed }
     };
     let user_too = [observed(Class::User, user)].into_iter();
     let entities = user_too.chain(client.map(|client| observed(Class::Client, client))).collect();
-    let scored = Scored {
+    Scored {
         v: SCHEMA_VERSION,
         id: Id::derived(&["scored", name]),
         event: Id::derived(&["event", name]),
@@ -53,9 +69,5 @@ pub fn injection_from(name: &str, user: &str, client: Option<&str>) -> Publish {
         model: String::new(),
         patterns: String::new(),
         trace: None,
-    };
-    let (class, key) = (Class::User, user.to_owned());
-    let keyed = Keyed { v: SCHEMA_VERSION, class, key, seq: 1, scored };
-    let id = Id::derived(&["keyed", name]);
-    Publish::new(Subject::Keyed(class, shard_of(user)), id, &keyed).expect("it can be written")
+    }
 }

@@ -21,6 +21,7 @@ pub mod server;
 pub mod up;
 
 use futures::StreamExt;
+use magsentinel_analyzer::router;
 use magsentinel_bus_schema::{Limits, Message, Stream};
 use magsentinel_runtime::{
     bus::{Bus, BusConfig},
@@ -164,7 +165,8 @@ impl Mesh {
                 let owned = |part: &String| {
                     parts.iter().filter_map(|p| p[part]["shards"].as_u64()).sum::<u64>()
                 };
-                !parts.is_empty() && sharded_parts(name).iter().all(|part| owned(part) == 64)
+                !parts.is_empty()
+                    && sharded_parts(name).iter().all(|(part, all)| owned(part) == *all)
             });
             ready.then_some(())
         })
@@ -204,13 +206,7 @@ impl Mesh {
     /// Time that a role has run on any core, in seconds.
     #[must_use]
     pub fn cpu_seconds(&self, role: usize) -> f64 {
-        let path = format!("/proc/{}/task", self.roles[role].child.id());
-        let tasks = std::fs::read_dir(path).into_iter().flatten().flatten();
-        let of_one = |task: std::fs::DirEntry| {
-            let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            stat.split(' ').next()?.parse::<f64>().ok()
-        };
-        tasks.filter_map(of_one).sum::<f64>() / 1e9
+        cpu_seconds(self.roles[role].child.id())
     }
 
     /// What a role has logged.
@@ -293,6 +289,18 @@ impl Drop for Mesh {
     }
 }
 
+/// Time that the threads of a process have run on any core, in seconds.
+#[must_use]
+pub fn cpu_seconds(process: u32) -> f64 {
+    let path = format!("/proc/{process}/task");
+    let tasks = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let of_one = |task: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<f64>().ok()
+    };
+    tasks.filter_map(of_one).sum::<f64>() / 1e9
+}
+
 /// Whether the last thing that a role's log says is that it has drained; what the NATS client says
 /// of its connection may come after it.
 #[must_use]
@@ -347,14 +355,14 @@ pub fn magsentinel() -> PathBuf {
     program
 }
 
-/// Under which names a role owns shards.
-fn sharded_parts(role: &str) -> Vec<String> {
+/// Under which names a role owns shards, and how many there are of each.
+fn sharded_parts(role: &str) -> Vec<(String, u64)> {
     match magsentinel_patrol::patrols::find(role) {
         Some(entry) => {
             let of = |class| magsentinel_patrol::stage::consumer_of(entry.spec, class).to_string();
-            entry.spec.keys.iter().copied().map(of).collect()
+            entry.spec.keys.iter().map(|class| (of(*class), 64)).collect()
         }
-        None if role == "analyzer" => vec![role.to_owned()],
+        None if role == "analyzer" => vec![(role.to_owned(), 64), (router::NAME.to_owned(), 1)],
         None => Vec::new(),
     }
 }

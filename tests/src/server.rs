@@ -70,6 +70,12 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Time that it has run on any core, in seconds.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> f64 {
+        crate::cpu_seconds(self.child.id())
+    }
+
     /// SIGSTOP: connections stay, and nothing is answered.
     pub fn freeze(&self) {
         kill_process(Pid::from_child(&self.child), Signal::STOP).expect("a running server");

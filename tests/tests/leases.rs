@@ -8,17 +8,27 @@
     reason = "a test reports by panicking"
 )]
 
-use magsentinel_bus_schema::{Assessment, Lease, Stream, Token, subject};
+use magsentinel_analyzer::router;
+use magsentinel_bus_schema::{
+    Assessment, Gap, GapState, Id, Lease, SCHEMA_VERSION, Stream, Subject, Tenant, Timestamp,
+    Token, subject,
+};
 use magsentinel_runtime::{
-    bus::Bus,
+    bus::{Bus, Error, Fence},
     ledger,
     stage::{Delivery, Publish},
 };
-use magsentinel_tests::{Mesh, held, keyed::injection, proxy::Proxy, wait_for};
+use magsentinel_tests::{
+    Mesh, held,
+    keyed::{injection, unrouted},
+    proxy::Proxy,
+    wait_for,
+};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
+    time::Instant,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -231,4 +241,95 @@ async fn what_an_owner_publishes_that_slept_since_it_decided_is_refused_by_the_s
     let ids: BTreeSet<_> = after.iter().map(|a| a.id).collect();
     assert_eq!((ids.len(), after.len()), (before.len(), before.len()));
     assert!(!mesh.log(second).contains("lost the shard"));
+}
+
+/// The process that routes, by the lease of the router.
+async fn routes(bus: &Bus) -> Option<String> {
+    let filter = subject::leases_of(bus.tenant(), &router::NAME.parse().unwrap());
+    held::<Lease>(bus, Stream::Decisions, filter).await.pop()?.owner
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_router_had_not_passed_on_another_passes_on_in_its_place() {
+    let mut mesh = Mesh::with(&["analyzer"]).await;
+    let bus = mesh.bus().await;
+    let first = routes(&bus).await.unwrap();
+    mesh.start("analyzer", &[]);
+    wait_for("an even share", async || {
+        (owners(&bus).await.into_values().collect::<Vec<_>>() == [32, 32]).then_some(())
+    })
+    .await;
+    assert_eq!(routes(&bus).await.as_ref(), Some(&first), "one routes, and goes on");
+    let publish = async |users: Range<u32>| {
+        let name = |n| format!("user-{n}");
+        let all: Vec<Publish> = users.map(|n| unrouted(&name(n), &name(n))).collect();
+        bus.publish_all(&all).await.unwrap();
+    };
+    publish(0..200).await;
+    incidents(&bus, 200).await;
+    mesh.signal(0, "STOP");
+    publish(200..400).await;
+    // It has not been heard of: what it was sent is nobody's until it ends.
+    mesh.signal(0, "KILL");
+    mesh.wait(0);
+    publish(400..600).await;
+    incidents(&bus, 600).await;
+    assert_ne!(routes(&bus).await, Some(first));
+    let (name, filters) = (router::NAME.parse().unwrap(), router::filters(bus.tenant()));
+    let row = wait_for("the ledger to settle", async || {
+        let row = ledger::whole_row(&bus, &name, Stream::Scored, filters.clone()).await.ok()??;
+        row.is_settled().then_some(row)
+    })
+    .await;
+    assert_eq!((row.received, row.handled), (600, 600), "{row:?}");
+}
+
+/// Any decision, told from others by its number.
+fn numbered(from_seq: u64) -> Publish {
+    let patrol: Token = "test".parse().unwrap();
+    let gap = Gap {
+        v: SCHEMA_VERSION,
+        id: Id::derived(&["numbered", &from_seq.to_string()]),
+        tenant: Tenant::default(),
+        patrol: patrol.clone(),
+        kind: None,
+        from_seq,
+        to_seq: from_seq,
+        count: 1,
+        reason: String::new(),
+        noticed: Timestamp::default(),
+        state: GapState::Lost,
+        from: None,
+        to: None,
+        scored_after: 0,
+    };
+    Publish::new(Subject::Gap(patrol), gap.id, &gap).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_stores_all_that_is_published_under_one_lease_and_nothing_under_a_former() {
+    let mesh = Mesh::clustered();
+    let bus = wait_for("a cluster", async || mesh.try_bus("default").await.ok()).await;
+    // A cluster has one message at a time under way for a lease.
+    let js = async_nats::jetstream::new(mesh.client().await);
+    let leased = async |n: u64| {
+        let lease = format!("mag.default.lease.test.{n}");
+        let stored = js.publish(lease.clone(), "a lease".into()).await.unwrap().await.unwrap();
+        Fence { subject: lease, seq: stored.sequence }
+    };
+    let fences = [leased(0).await, leased(1).await];
+    let all: Vec<Publish> = (0..60).map(numbered).collect();
+    let of = |n: usize| fences.get(n % 3).cloned();
+    let under: Vec<Option<Fence>> = (0..60).map(of).collect();
+    let begun = Instant::now();
+    bus.publish_fenced(&all, &under).await.unwrap();
+    println!("60 decisions, 20 under each of two leases: {:?}", begun.elapsed());
+    let filter = subject::all_of(bus.tenant(), "gap");
+    let stored: Vec<Gap> = held(&bus, Stream::Decisions, filter).await;
+    let numbers: BTreeSet<u64> = stored.iter().map(|gap| gap.from_seq).collect();
+    assert_eq!((stored.len(), numbers.len()), (60, 60));
+    // And nothing of a former owner.
+    js.publish(fences[0].subject.clone(), "the next".into()).await.unwrap().await.unwrap();
+    let late = bus.publish_fenced(&[numbered(60)], &[Some(fences[0].clone())]).await;
+    assert!(matches!(late, Err(Error::Fenced { .. })), "{late:?}");
 }

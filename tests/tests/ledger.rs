@@ -10,6 +10,7 @@
 )]
 
 use flate2::read::GzDecoder;
+use magsentinel_analyzer::router;
 use magsentinel_bus_schema::{
     Alert, Analysis, Event, Id, Kind, Level, Outcome, Receipt, SCHEMA_VERSION, Stream, Subject,
     Tenant, Token, subject,
@@ -128,6 +129,8 @@ async fn settled(bus: &Bus, durables: &[&str]) -> Vec<Row> {
             let (name, filter) = (name.parse().unwrap(), std::slice::from_ref(filter));
             rows.push(ledger::sharded_row(bus, &name, *stream, filter).await.ok()??);
         }
+        let (name, filters) = (router::NAME.parse().unwrap(), router::filters(bus.tenant()));
+        rows.push(ledger::whole_row(bus, &name, Stream::Scored, filters).await.ok()??);
         rows.iter().all(Row::is_settled).then_some(rows)
     })
     .await
@@ -194,7 +197,7 @@ async fn every_recorded_event_is_answered_for_once_although_patrols_are_killed()
         assert_eq!(audit.received, events[&kind], "{name}: what replay published");
         println!("{name}: {} events, {} dead letters", audit.received, audit.dead_lettered);
     }
-    let rows = settled(&bus, &["ingest", "sql-guard", "analyzer-router", "logbook"]).await;
+    let rows = settled(&bus, &["ingest", "sql-guard", "logbook"]).await;
     rows.iter().for_each(|row| println!("{row:?}"));
 }
 
@@ -319,7 +322,7 @@ async fn a_server_killed_under_load_comes_back_and_nothing_is_missing() {
     let ids: BTreeSet<Id> = found.iter().map(|(_, id)| *id).collect();
     assert_eq!(ids.len(), 600, "a line has two ids");
     alerted_and_answered(&mesh, &bus).await;
-    let durables = ["ingest", "sql-guard", "analyzer-router", "commander", "responder", "logbook"];
+    let durables = ["ingest", "sql-guard", "commander", "responder", "logbook"];
     let rows = settled(&bus, &durables).await;
     assert!(rows.iter().all(|row| row.dead_lettered == 0), "{rows:?}");
 }

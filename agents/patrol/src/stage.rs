@@ -114,6 +114,7 @@ fn shard_owners(
             name: consumer_of(entry.spec, *class),
             stream,
             filters,
+            whole: false,
             batch_max: (entry.shared)(config).batch_max,
             max_deliver: MAX_DELIVER,
             rebuild: keyed.rebuild,

@@ -1,8 +1,9 @@
 //! What a chain asks of the events of one window.
 
 use super::named;
+use compact_str::CompactString;
 use magsentinel_bus_schema::{Class, Id, Level, Scored};
-use std::{cmp::Ordering, fmt, ops::Bound};
+use std::{cell::RefCell, cmp::Ordering, collections::HashMap, fmt, ops::Bound};
 
 /// Which events are the members of a chain's windows. A window of length `T` is closed at both
 /// ends: two events exactly `T` apart are inside the same window.
@@ -137,7 +138,12 @@ impl ValueField {
     /// [`NO_VALUE`].
     #[must_use]
     pub fn of(self, scored: &Scored) -> Option<u64> {
-        self.text(scored).map(|text| ((Id::derived(&[text]).as_u128() >> 64) as u64).max(1))
+        let text = self.text(scored)?;
+        Some(match self {
+            // There are few of them, and they are not an attacker's to choose.
+            Self::Patrol | Self::Category | Self::Kind => remembered(text),
+            Self::Entity(_) => digest(text),
+        })
     }
 
     fn text(self, scored: &Scored) -> Option<&str> {
@@ -148,6 +154,33 @@ impl ValueField {
             Self::Entity(class) => named(scored, class).map(|e| e.value.as_str()),
         }
     }
+}
+
+/// The first 64 bits of a digest. A quick hash would not do: who may choose names could choose such
+/// as are counted as one.
+fn digest(text: &str) -> u64 {
+    ((Id::derived(&[text]).as_u128() >> 64) as u64).max(1)
+}
+
+/// Digests that a thread remembers; beyond them it begins anew.
+const REMEMBERED_MAX: usize = 1024;
+
+thread_local! {
+    static REMEMBERED: RefCell<HashMap<CompactString, u64>> = RefCell::default();
+}
+
+fn remembered(text: &str) -> u64 {
+    REMEMBERED.with_borrow_mut(|known| {
+        if let Some(digest) = known.get(text) {
+            return *digest;
+        }
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        let digest = digest(text);
+        known.insert(text.into(), digest);
+        digest
+    })
 }
 
 /// A field that counts for the events of one rule.
@@ -319,5 +352,18 @@ impl fmt::Display for Range {
         let except = self.except.map(|n| format!("not {n}"));
         let all: Vec<_> = [least, most, except].into_iter().flatten().collect();
         f.write_str(&all.join(" and "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_remembered_is_the_same_as_one_that_is_not() {
+        let names = (0..REMEMBERED_MAX * 2).map(|n| format!("category_{n}"));
+        for name in names.chain(["category_0".to_owned(), "category_0".to_owned()]) {
+            assert_eq!(remembered(&name), digest(&name), "{name}");
+        }
     }
 }

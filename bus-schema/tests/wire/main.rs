@@ -12,3 +12,4 @@ mod examples;
 mod golden;
 mod round_trip;
 mod tolerance;
+mod view;

@@ -176,10 +176,9 @@ impl Bus {
             let before = read;
             while let Some(message) = fetched.next().await {
                 let message = message.map_err(|e| unread(e.to_string()))?;
-                left = message.info().map_or(0, |i| i.pending);
-                if let Some(delivery) = delivery::of(&message) {
-                    read += 1;
-                    if show(&delivery).is_break() {
+                if let Some(pulled) = delivery::of(&message) {
+                    (read, left) = (read + 1, pulled.waits);
+                    if show(&pulled.delivery).is_break() {
                         break 'reading;
                     }
                 }
@@ -222,7 +221,7 @@ impl Bus {
     ) -> Result<impl Items<Item = Delivery> + Send + Unpin + use<>, Error> {
         let messages = self.reader(stream, filters, policy).await?;
         let read = |message: Result<Message, _>| async move {
-            message.ok().as_ref().and_then(delivery::of)
+            message.ok().as_ref().and_then(delivery::of).map(|pulled| pulled.delivery)
         };
         Ok(Box::pin(messages.filter_map(read)))
     }

@@ -5,9 +5,9 @@ use crate::stage::Publish;
 use async_nats::jetstream::context::{
     PublishAckFuture, PublishError, PublishErrorKind, traits::TimeoutProvider,
 };
-use async_nats::jetstream::{message::PublishMessage, publish::PublishAck};
+use async_nats::jetstream::{self, ErrorCode, message::PublishMessage, publish::PublishAck};
 use magsentinel_bus_schema::{Stream, codec::MESSAGEPACK};
-use std::time::Duration;
+use std::{collections::BTreeSet, error::Error as _, time::Duration};
 
 /// The lease under which a shard's owner publishes.
 #[derive(Clone, Debug)]
@@ -21,8 +21,33 @@ pub struct Fence {
 /// What was handed to the connection, or why it could not be.
 pub(crate) type Sent = Result<PublishAckFuture, PublishError>;
 
+/// What an attempt to publish left.
+struct Left {
+    /// To be tried again.
+    open: Vec<usize>,
+    /// Something was refused because another message under its lease was on its way.
+    busy: bool,
+}
+
+/// Whether a server refused a message without looking at its lease. The leader of a stream of
+/// several servers has one message under way for each subject that a sequence is expected of, until
+/// all that came before is stored and told; it answers any other with this.
+fn is_busy(error: &PublishError) -> bool {
+    let said = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    said.is_some_and(|e| e.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}
+
+/// The first of the open messages under each lease, with all that have none; and the others.
+fn one_of_each(open: Vec<usize>, fences: &[Option<Fence>]) -> (Vec<usize>, Vec<usize>) {
+    let mut leases = BTreeSet::new();
+    open.into_iter().partition(|index| match fences.get(*index).and_then(Option::as_ref) {
+        Some(fence) => leases.insert(fence.subject.as_str()),
+        None => true,
+    })
+}
+
 /// Pause between two attempts to publish where the one before stored something.
-const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MIN: Duration = Duration::from_millis(2);
 /// Longest pause between two attempts to publish.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -49,16 +74,22 @@ impl Bus {
         fences: &[Option<Fence>],
     ) -> Result<(), Error> {
         let mut open: Vec<usize> = (0..messages.len()).collect();
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut one_each) = (PAUSE_MIN, false);
         while !open.is_empty() {
-            let before = open.len();
-            open = self.attempt(messages, fences, open).await?;
-            if open.len() < before {
-                // It takes some of them at a time: of those under one lease a cluster takes few,
-                // while others are on their way.
+            let (now, later) =
+                if one_each { one_of_each(open, fences) } else { (open, Vec::new()) };
+            let sent = now.len();
+            let left = self.attempt(messages, fences, now).await?;
+            let stored = left.open.len() < sent;
+            one_each |= left.busy;
+            open = left.open;
+            open.extend(later);
+            open.sort_unstable();
+            if stored {
                 pause = PAUSE_MIN;
             }
-            if !open.is_empty() {
+            // One after the other under a lease, each as soon as the one before is stored.
+            if !(open.is_empty() || stored && one_each) {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }
@@ -73,7 +104,7 @@ impl Bus {
         messages: &[Publish],
         fences: &[Option<Fence>],
         open: Vec<usize>,
-    ) -> Result<Vec<usize>, Error> {
+    ) -> Result<Left, Error> {
         let (mut sent, mut acks) = (Vec::with_capacity(open.len()), Vec::new());
         let mut open = open.into_iter();
         for index in open.by_ref() {
@@ -88,7 +119,8 @@ impl Bus {
                 break;
             }
         }
-        let mut again: Vec<usize> = open.collect();
+        let mut left = Left { open: open.collect(), busy: false };
+        let mut busy = 0;
         for ((index, message, fence), stored) in sent.into_iter().zip(self.confirmed(acks).await) {
             let Err(error) = stored else { continue };
             match (error.kind(), fence) {
@@ -101,14 +133,17 @@ impl Bus {
                 }
                 _ => {
                     tracing::debug!(%error, "publish is tried again");
-                    again.push(index);
+                    busy += usize::from(is_busy(&error));
+                    left.open.push(index);
                 }
             }
         }
-        if !again.is_empty() {
-            tracing::warn!(messages = again.len(), "server did not confirm; trying again");
+        left.busy = busy > 0;
+        if left.open.len() > busy {
+            let messages = left.open.len() - busy;
+            tracing::warn!(messages, "server did not confirm; trying again");
         }
-        Ok(again)
+        Ok(left)
     }
 
     /// The server's word on each of what was sent together. All of them have one span for it.
@@ -146,5 +181,21 @@ impl Bus {
                 .header("Nats-Expected-Last-Subject-Sequence-Subject", fence.subject.as_str());
         }
         self.js.send_publish(message.subject.of(&self.tenant), out).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn under_each_lease_the_first_goes_and_what_has_none_goes_at_once() {
+        let under = |subject: &str| Some(Fence { subject: subject.to_owned(), seq: 1 });
+        let fences = [under("a"), None, under("b"), under("a"), None, under("b"), under("c")];
+        assert_eq!(
+            one_of_each(vec![0, 1, 2, 3, 4, 5, 6], &fences),
+            (vec![0, 1, 2, 4, 6], vec![3, 5])
+        );
+        assert_eq!(one_of_each(vec![3, 5], &fences), (vec![3, 5], vec![]));
     }
 }

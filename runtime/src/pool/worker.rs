@@ -89,7 +89,7 @@ pub(crate) struct PoolWorkerArgs {
 pub(crate) struct Inbox {
     messages: Option<pull::Stream>,
     /// Redelivered messages wait here: each is tried alone.
-    alone: VecDeque<Message>,
+    alone: VecDeque<Held>,
 }
 
 /// State of the actor.
@@ -167,14 +167,14 @@ impl PoolState {
     async fn pull(&mut self) -> Vec<Held> {
         let inbox = Arc::clone(&self.args.inbox);
         let mut inbox = inbox.lock().await;
-        if let Some(message) = inbox.alone.pop_front() {
-            return hold(vec![message]);
+        if let Some(one) = inbox.alone.pop_front() {
+            return vec![one];
         }
         if inbox.messages.is_none() {
             inbox.messages = self.reopen().await;
             return Vec::new();
         }
-        hold(inbox.fresh(&self.args.context, &self.args.pool).await)
+        inbox.fresh(&self.args.context, &self.args.pool).await
     }
 
     async fn reopen(&mut self) -> Option<pull::Stream> {
@@ -237,7 +237,7 @@ impl PoolState {
 
 impl Inbox {
     /// Waits for a message and takes those that come with it; redelivered ones are put aside.
-    async fn fresh(&mut self, context: &Context, pool: &Pool) -> Vec<Message> {
+    async fn fresh(&mut self, context: &Context, pool: &Pool) -> Vec<Held> {
         let mut batch = Vec::with_capacity(pool.batch_max);
         let Some(messages) = self.messages.as_mut() else { return batch };
         let first = tokio::select! {
@@ -250,15 +250,17 @@ impl Inbox {
         let mut next = first;
         while let (Some(pulled), Some(messages)) = (next.take(), self.messages.as_mut()) {
             match pulled {
-                Ok(message) if message.info().is_ok_and(|i| i.delivered > 1) => {
-                    next = gather::after(&message, messages).await;
-                    self.alone.push_back(message);
-                }
                 Ok(message) => {
-                    if batch.len() + 1 < pool.batch_max {
-                        next = gather::after(&message, messages).await;
+                    let (held, waits) = hold(message).unzip();
+                    let again = held.as_ref().is_some_and(|one| one.delivery.attempt > 1);
+                    if again {
+                        self.alone.extend(held);
+                    } else {
+                        batch.extend(held);
                     }
-                    batch.push(message);
+                    if batch.len() < pool.batch_max {
+                        next = gather::after(waits.unwrap_or(0), messages).await;
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(consumer = %pool.durable, %error, "pull failed");
@@ -277,14 +279,12 @@ pub(crate) fn span(consumer: &Token, deliveries: &[Delivery]) -> tracing::Span {
     tracing::info_span!("batch", %consumer, messages, trace)
 }
 
-fn hold(messages: Vec<Message>) -> Vec<Held> {
-    let read = |message: Message| {
-        let delivery = delivery::of(&message)?;
-        let reply = message.reply.clone()?;
-        let (_, acker) = message.split();
-        Some(Held { delivery, acker, reply })
-    };
-    messages.into_iter().filter_map(read).collect()
+/// A message to work on, and how many more wait behind it.
+fn hold(message: Message) -> Option<(Held, u64)> {
+    let pulled = delivery::of(&message)?;
+    let reply = message.reply.clone()?;
+    let (_, acker) = message.split();
+    Some((Held { delivery: pulled.delivery, acker, reply }, pulled.waits))
 }
 
 pub(crate) fn lock(flight: &Flight) -> std::sync::MutexGuard<'_, Flown> {

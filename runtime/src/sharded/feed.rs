@@ -15,7 +15,7 @@ use async_nats::jetstream::{
 };
 use futures::StreamExt;
 use magsentinel_bus_schema::{Shard, Subject};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// From where to read.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +41,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    fn take(&mut self, delivery: Delivery) {
-        match shard_of(&delivery) {
+    fn take(&mut self, shard: Option<Shard>, delivery: Delivery) {
+        match shard {
             Some(shard) => self.messages.push((shard, delivery)),
             None => self.astray.push(delivery),
         }
@@ -63,6 +63,8 @@ pub(crate) struct Feed {
     consumer: PullConsumer,
     messages: pull::Stream,
     stream: String,
+    /// Everything is of the first shard.
+    whole: bool,
     order: Order,
     /// How often the connection had been made when the feed was opened.
     connects: u64,
@@ -98,11 +100,11 @@ impl Order {
 
 impl Feed {
     /// Opens a consumer of this process alone. Nothing is acknowledged: how far a shard is
-    /// handled stands in its lease.
+    /// handled stands in its lease. `shards` are those that this process owns `of` all.
     pub(crate) async fn open(
         bus: &Bus,
         service: &Sharded,
-        shards: &[Shard],
+        (shards, of): (&[Shard], u16),
         from: From,
     ) -> Result<Self, Error> {
         let connects = bus.connects();
@@ -122,9 +124,10 @@ impl Feed {
                 DeliverPolicy::ByStartTime { start_time }
             }
         };
-        let filters = shards.iter().flat_map(|s| (service.filters)(bus.tenant(), *s));
+        let filters = shards.iter().flat_map(|s| (service.filters)(bus.tenant(), *s)).collect();
+        let all = !service.whole && shards.len() == usize::from(of);
         let config = pull::Config {
-            filter_subjects: filters.collect(),
+            filter_subjects: if all { of_all(filters) } else { filters },
             deliver_policy,
             ack_policy: AckPolicy::None,
             inactive_threshold: Duration::from_secs(30),
@@ -142,7 +145,7 @@ impl Feed {
             .await
             .map_err(|e| fail(e.to_string()))?;
         let (stream, order) = (service.stream.name(bus.tenant()), Order::default());
-        Ok(Self { consumer, messages, stream, order, connects })
+        Ok(Self { consumer, messages, stream, whole: service.whole, order, connects })
     }
 
     /// Waits for a message. Nothing is lost when the wait is given up.
@@ -157,13 +160,17 @@ impl Feed {
         let mut next = Some(first?);
         while let Some(pulled) = next.take() {
             match pulled {
-                Ok(message) if self.follows(&message) => {
-                    delivery::of(&message).into_iter().for_each(|one| batch.take(one));
+                Ok(message) => {
+                    let Some(pulled) = self.following(&message) else {
+                        batch.broken = true;
+                        break;
+                    };
+                    let waits = pulled.waits;
+                    batch.take(self.shard_of(&pulled.delivery), pulled.delivery);
                     if batch.len() < max {
-                        next = gather::after(&message, &mut self.messages).await;
+                        next = gather::after(waits, &mut self.messages).await;
                     }
                 }
-                Ok(_) => batch.broken = true,
                 Err(error) => {
                     tracing::warn!(stream = self.stream, %error, "feed broke");
                     batch.broken = true;
@@ -173,15 +180,24 @@ impl Feed {
         (batch.len() > 0 || !batch.broken).then_some(batch)
     }
 
-    fn follows(&mut self, message: &Message) -> bool {
-        let number = message.info().map_or(0, |info| info.consumer_sequence);
+    /// A message that follows the one before; none where one is missing in between.
+    fn following(&mut self, message: &Message) -> Option<delivery::Pulled> {
+        let pulled = delivery::of(message);
+        let number = pulled.as_ref().map_or(0, |pulled| pulled.number);
         let last = self.order.last;
-        let follows = self.order.follows(number);
-        if !follows {
+        if !self.order.follows(number) {
             let stream = self.stream.as_str();
             tracing::warn!(stream, last, number, "deliveries are missing: they are read again");
+            return None;
         }
-        follows
+        pulled
+    }
+
+    fn shard_of(&self, delivery: &Delivery) -> Option<Shard> {
+        if self.whole {
+            return Some(Shard(0));
+        }
+        Subject::parse(&delivery.subject).ok()?.1.shard()
     }
 
     /// Whether everything has come that the server had delivered when it was asked last.
@@ -213,8 +229,14 @@ impl Feed {
 #[derive(Debug)]
 pub(crate) struct Lost;
 
-fn shard_of(delivery: &Delivery) -> Option<Shard> {
-    Subject::parse(&delivery.subject).ok()?.1.shard()
+/// The filters of all shards as few: the shard is the last token of a subject. The server looks for
+/// the next message of each filter, so that 64 of them cost it most of what a message costs it.
+fn of_all(filters: Vec<String>) -> Vec<String> {
+    let any = |filter: &String| match filter.rsplit_once('.') {
+        Some((subject, _)) => format!("{subject}.*"),
+        None => filter.clone(),
+    };
+    filters.iter().map(any).collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 #[cfg(test)]
@@ -234,5 +256,12 @@ mod tests {
         assert!(!order.holds(4));
         let mut quiet = Order::default();
         assert!(quiet.holds(0) && quiet.holds(0));
+    }
+
+    #[test]
+    fn one_filter_takes_what_those_of_all_shards_take() {
+        let each =
+            (0..64).flat_map(|n| [format!("mag.a.keyed.*.{n}"), format!("mag.a.fact.b.c.{n}")]);
+        assert_eq!(of_all(each.collect()), ["mag.a.fact.b.c.*", "mag.a.keyed.*.*"]);
     }
 }

@@ -198,7 +198,8 @@ impl ShardedState {
         let shards: Vec<Shard> = self.owned.keys().copied().collect();
         let seen = self.owned.values().map(|o| o.seen).min().unwrap_or(0);
         let from = self.start.unwrap_or(From::Sequence(seen + 1));
-        match Feed::open(&self.args.context.bus, &self.args.service, &shards, from).await {
+        let shards = (shards.as_slice(), self.args.shards);
+        match Feed::open(&self.args.context.bus, &self.args.service, shards, from).await {
             Ok(feed) => {
                 self.feed = Some(feed);
                 self.quiet = None;

@@ -241,6 +241,12 @@ async fn unsettled(bus: &Bus, events: &BTreeMap<Kind, u64>) -> Vec<String> {
         Ok(row) => found.push(format!("{row:?}")),
         Err(e) => found.push(e.to_string()),
     }
+    let (name, filters) = (router::NAME.parse().unwrap(), router::filters(bus.tenant()));
+    match ledger::whole_row(bus, &name, Stream::Scored, filters).await {
+        Ok(Some(row)) if row.is_settled() => {}
+        Ok(row) => found.push(format!("{row:?}")),
+        Err(e) => found.push(e.to_string()),
+    }
     found
 }
 

@@ -27,6 +27,8 @@ const BATCH: usize = 256;
 const CHUNK: u64 = 8 * BATCH as u64;
 /// Event time between two events of a key: three of them lie in a window of five minutes.
 const TURN_US: u64 = 100_000_000;
+/// The window of most chains.
+const WINDOW_US: u64 = 300_000_000;
 const START_US: i64 = 1_750_000_000_000_000;
 
 /// Live keys at which the engines are compared.
@@ -38,7 +40,7 @@ pub fn run() {
     println!("{figure:<58} {:>11.0} MB", memory(1_000_000) / 1e6);
     for keys in [1000, 10_000, KEYS, 1_000_000] {
         let figure = format!("analyzer, scored events/s/core, {keys} live keys");
-        let ours = rate(&book(CHAINS), keys);
+        let ours = rate(&book(CHAINS), Load::of(keys)).0;
         if keys == KEYS {
             let theirs = rival(keys);
             println!("{figure:<58} {ours:>14.0} {theirs:>14.0} rsigma-eval");
@@ -50,8 +52,30 @@ pub fn run() {
     let inference = inference::Config { onnxruntime, ..inference::Config::default() };
     let shipped = Book::rated(&Config::default(), &inference).expect("the shipped chains");
     let shipped = Arc::new(shipped);
-    let figure = format!("analyzer with the shipped chains, {KEYS} live keys");
-    println!("{figure:<58} {:>14.0}", rate(&shipped, KEYS));
+    for (whom, weak) in [("one in 1000", true), ("all", false)] {
+        let figure = format!("analyzer with the shipped chains, {KEYS} live keys, {whom} attacked");
+        let (rate, told) = rate(&shipped, Load { weak, ..Load::of(KEYS) });
+        println!("{figure:<58} {rate:>14.0}   ({told:.3} revisions an event)");
+    }
+    populations();
+}
+
+/// What an event costs by how many others of its key lie in the window: where no chain is complete,
+/// and where a quarter of the keys have an incident once there are fifty.
+fn populations() {
+    const FEW: u64 = 256;
+    for held in [10, 100, 1000, 4000] {
+        let load = Load { turn_us: WINDOW_US / held, weak: true, ..Load::of(FEW) };
+        let cost = |book: &Arc<Book>| 1e9 / rate_after(book, load, FEW * held).0;
+        let (open, met) = (cost(&book(&never())), cost(&book(CHAINS)));
+        let figure = format!("time an event, {held} of its key in the window | a quarter met");
+        println!("{figure:<58} {open:>11.0} ns {met:>11.0} ns");
+    }
+}
+
+/// The chains, so that nothing ever completes one.
+fn never() -> String {
+    CHAINS.replace("condition: {gte: 50}", "condition: {gte: 30000}")
 }
 
 fn book(chains: &str) -> Arc<Book> {
@@ -59,15 +83,39 @@ fn book(chains: &str) -> Arc<Book> {
 }
 
 fn core(book: &Arc<Book>) -> Core {
-    let config = Config { keys_max: 2_000_000, ..Config::default() };
+    let config = Config { keys_max: 2_000_000, events_per_key_max: 65_536, ..Config::default() };
     Core::new(Arc::new(config), Arc::clone(book))
+}
+
+/// What events an engine is shown.
+#[derive(Clone, Copy)]
+struct Load {
+    keys: u64,
+    /// Event time between two events of a key.
+    turn_us: u64,
+    /// All but those of one key in a thousand are weak.
+    weak: bool,
+}
+
+impl Load {
+    fn of(keys: u64) -> Self {
+        Self { keys, turn_us: TURN_US, weak: false }
+    }
+
+    fn at(self, n: u64) -> Timestamp {
+        let us = i64::try_from(n * self.turn_us / self.keys).expect("within centuries");
+        Timestamp::from_micros(START_US + us)
+    }
 }
 
 /// The `n`-th event. Every key has its turn, each time with the same patrol; but for one key in a
 /// thousand, at which the patrols take turns, so that chains are found.
-fn event(n: u64, keys: u64) -> Keyed {
+fn event(n: u64, load: Load) -> Keyed {
+    let keys = load.keys;
     let (user, round) = (n % keys, n / keys);
-    let patrol = if user.is_multiple_of(1000) { round % 4 } else { user % 4 };
+    let attacked = keys >= 1000 && user.is_multiple_of(1000);
+    let level = if load.weak && !attacked { Level::Low } else { Level::Medium };
+    let patrol = if attacked { round % 4 } else { user % 4 };
     let key = format!("user-{user}");
     let of = |class, value: &str| Entity { class, value: value.to_owned(), trust: Trust::Observed };
     let scored = Scored {
@@ -77,13 +125,13 @@ fn event(n: u64, keys: u64) -> Keyed {
         seq: n,
         tenant: Tenant::default(),
         kind: Kind::Sql,
-        ts: at(n, keys),
+        ts: load.at(n),
         replayed: false,
         backfilled: false,
         patrol: Token::sanitised(PATROLS.get(patrol as usize).expect("one of four")),
         by_key: None,
         source: None,
-        level: Level::Medium,
+        level,
         score: 0.6,
         confidence: 0.7,
         category: Token::sanitised(if n.is_multiple_of(2) { "tautology" } else { "bulk_export" }),
@@ -98,26 +146,29 @@ fn event(n: u64, keys: u64) -> Keyed {
     Keyed { v: SCHEMA_VERSION, class: Class::User, key, seq: n, scored }
 }
 
-fn at(n: u64, keys: u64) -> Timestamp {
-    let us = i64::try_from(n * TURN_US / keys).expect("within centuries");
-    Timestamp::from_micros(START_US + us)
+/// Events a second of this core after every key has been met, and how many revisions each brought.
+fn rate(book: &Arc<Book>, load: Load) -> (f64, f64) {
+    rate_after(book, load, load.keys)
 }
 
-/// Events a second of this core, after every key has been met.
-fn rate(book: &Arc<Book>, keys: u64) -> f64 {
+/// The same after so many events.
+fn rate_after(book: &Arc<Book>, load: Load, before: u64) -> (f64, f64) {
     let mut core = core(book);
-    measured(
-        keys,
+    let (mut told, mut shown) = (0, 0);
+    let rate = measured(
+        (load, before),
         |keyed| keyed,
         |batch| {
-            let end = batch.last().map_or(at(0, keys), |keyed| keyed.scored.ts);
+            let end = batch.last().map_or(load.at(0), |keyed| keyed.scored.ts);
+            shown += batch.len();
             for keyed in batch.drain(..) {
                 let ts = keyed.scored.ts;
                 core.give(keyed, ts, ts).expect("accepted");
             }
-            black_box(core.settle(end));
+            told += black_box(core.settle(end)).len();
         },
-    )
+    );
+    (rate, told as f64 / shown as f64)
 }
 
 /// The same of the rival, whose events are JSON. Its clock has whole seconds.
@@ -131,7 +182,7 @@ fn rival(keys: u64) -> f64 {
     engine.add_collection(&chains).expect("what it can express");
     let mut fired = 0;
     let rate = measured(
-        keys,
+        (Load::of(keys), keys),
         |keyed| (keyed.scored.ts, plain(&keyed)),
         |batch| {
             for (ts, value) in batch.drain(..) {
@@ -145,18 +196,23 @@ fn rival(keys: u64) -> f64 {
     rate
 }
 
-/// Shows an engine events in batches; events a second of this core, without making them.
-fn measured<T>(keys: u64, make: impl Fn(Keyed) -> T, mut show: impl FnMut(&mut Vec<T>)) -> f64 {
+/// Shows an engine events in batches; events a second of this core after the first ones, without
+/// making them.
+fn measured<T>(
+    (load, before): (Load, u64),
+    make: impl Fn(Keyed) -> T,
+    mut show: impl FnMut(&mut Vec<T>),
+) -> f64 {
     let (mut spent, mut counted) = (0.0, 0);
-    for first in (0..keys + EVENTS).step_by(CHUNK as usize) {
+    for first in (0..before + EVENTS).step_by(CHUNK as usize) {
         let mut batches: Vec<Vec<T>> = Vec::new();
-        let mut made = (first..first + CHUNK).map(|n| make(event(n, keys))).peekable();
+        let mut made = (first..first + CHUNK).map(|n| make(event(n, load))).peekable();
         while made.peek().is_some() {
             batches.push(made.by_ref().take(BATCH).collect());
         }
         let begun = cpu_seconds();
         batches.iter_mut().for_each(&mut show);
-        if first >= keys {
+        if first >= before {
             spent += cpu_seconds() - begun;
             counted += CHUNK;
         }
@@ -171,18 +227,18 @@ fn plain(keyed: &Keyed) -> serde_json::Value {
 
 /// Bytes that the core takes for keys which had one event each, beside the events.
 fn memory(keys: u64) -> f64 {
-    let book = book(ONE_CHAIN);
+    let (book, load) = (book(ONE_CHAIN), Load::of(keys));
     let mut core = core(&book);
     let own = || resident_bytes(std::process::id()).unwrap_or(0);
     let before = own();
     for first in (0..keys).step_by(BATCH) {
         for n in first..(first + BATCH as u64).min(keys) {
-            let keyed = event(n, keys);
+            let keyed = event(n, load);
             // All at once, so that none is forgotten.
-            let scored = Scored { ts: at(0, keys), ..keyed.scored };
-            core.give(Keyed { scored, ..keyed }, at(0, keys), at(0, keys)).expect("accepted");
+            let scored = Scored { ts: load.at(0), ..keyed.scored };
+            core.give(Keyed { scored, ..keyed }, load.at(0), load.at(0)).expect("accepted");
         }
-        black_box(core.settle(at(0, keys)));
+        black_box(core.settle(load.at(0)));
     }
     own().saturating_sub(before) as f64
 }

@@ -94,8 +94,25 @@ async fn publish(mesh: &Mesh, events: impl Iterator<Item = Scored>) {
     }
 }
 
-/// Events a second of one consumer that pulls and acknowledges, and does nothing else.
-async fn bare(mesh: &Mesh, bus: &Bus) -> f64 {
+/// Time on any core: of a client, and of the server.
+#[derive(Clone, Copy)]
+struct Spent(f64, f64);
+
+impl Spent {
+    fn now(mesh: &Mesh, client: u32) -> Self {
+        Self(magsentinel_tests::cpu_seconds(client), mesh.server.cpu_seconds())
+    }
+
+    /// In microseconds for each event, since an earlier time.
+    fn since(self, before: Self) -> Self {
+        let each = |now: f64, before: f64| (now - before) * 1e6 / EVENTS as f64;
+        Self(each(self.0, before.0), each(self.1, before.1))
+    }
+}
+
+/// Events a second of one consumer that pulls and acknowledges, and does nothing else; and what
+/// time an event took.
+async fn bare(mesh: &Mesh, bus: &Bus) -> (f64, Spent) {
     let js = jetstream::new(mesh.client().await);
     let stream = js.get_stream(Stream::Scored.name(bus.tenant())).await.expect("the stream");
     let config = pull::Config {
@@ -104,6 +121,7 @@ async fn bare(mesh: &Mesh, bus: &Bus) -> f64 {
         ..pull::Config::default()
     };
     let consumer = stream.create_consumer(config).await.expect("a consumer");
+    let before = Spent::now(mesh, std::process::id());
     let begun = Instant::now();
     let messages = consumer.stream().max_messages_per_batch(BATCH * 4).messages().await;
     let mut messages = messages.expect("messages");
@@ -112,8 +130,9 @@ async fn bare(mesh: &Mesh, bus: &Bus) -> f64 {
         message.ack().await.expect("acknowledged");
     }
     let rate = EVENTS as f64 / begun.elapsed().as_secs_f64();
+    let spent = Spent::now(mesh, std::process::id()).since(before);
     stream.delete_consumer("bare").await.expect("deleted");
-    rate
+    (rate, spent)
 }
 
 /// When messages were stored, first to last.
@@ -136,21 +155,26 @@ async fn drain() {
     let more = ["--set", KEYS_MAX, "--set", &native];
     let first = mesh.start("analyzer", &more);
     mesh.ready().await;
+    let idle = mesh.cpu_seconds(first);
     mesh.stop(first);
     let sentinels: Vec<String> = (0..SHARDS).map(|shard| user_of(shard, 1)).collect();
     let mixed = (0..EVENTS - 3 * u64::from(SHARDS))
         .map(|n| scored(&n.to_string(), &format!("user-{}", n % KEYS), Level::Medium));
     publish(&mesh, mixed.chain(sentinels.iter().flat_map(|user| injections(user, "last")))).await;
     let bus = mesh.bus().await;
-    let bare = bare(&mesh, &bus).await;
+    let (bare, of_bare) = bare(&mesh, &bus).await;
     let mut alerts =
         mesh.client().await.subscribe("mag.default.alert.>").await.expect("subscribed");
-    mesh.start("analyzer", &more);
+    let before = mesh.server.cpu_seconds();
+    let role = mesh.start("analyzer", &more);
     let mut wanted: BTreeSet<String> = sentinels.into_iter().collect();
     while !wanted.is_empty() {
         let alert: Alert = magsentinel_tests::next(&mut alerts).await;
         wanted.remove(&alert.key);
     }
+    // But for what the process takes that has nothing to do.
+    let spent = Spent(mesh.cpu_seconds(role), mesh.server.cpu_seconds());
+    let spent = spent.since(Spent(idle, before));
     let mut times = (i64::MAX, i64::MIN);
     let mut span = |at: Timestamp| times = (times.0.min(at.micros()), times.1.max(at.micros()));
     let mut parcels = BTreeSet::new();
@@ -163,6 +187,14 @@ async fn drain() {
     let rate = EVENTS as f64 / ((times.1 - times.0) as f64 / 1e6);
     let label = "scored events/s through router and analyzer | bare drain";
     println!("{label:<58} {rate:>14.0} {bare:>14.0}  ({:.0} %)", 100.0 * rate / bare);
+    for (of, ours, bare) in [
+        ("the client", spent.0, of_bare.0),
+        ("nats-server", spent.1, of_bare.1),
+        ("both", spent.0 + spent.1, of_bare.0 + of_bare.1),
+    ] {
+        let label = format!("time on a core for each event, {of} | bare drain");
+        println!("{label:<58} {ours:>11.1} us {bare:>11.1} us");
+    }
     let label = "scored events a message between router and analyzer";
     println!("{label:<58} {:>14.1}", EVENTS as f64 / parcels.len() as f64);
 }
