@@ -11,7 +11,7 @@ use magsentinel_bus_schema::{
     Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source,
     Status, Suppressed, Tenant, Timestamp, Token, Trust,
     closure::Share,
-    decision::{Author, Claim, Evidence, Grounding, Removed},
+    decision::{Author, Claim, Evidence, Grounding, Removed, Suggestion},
     suppression,
 };
 use serde_json::{Map, Value};
@@ -349,10 +349,23 @@ impl Bytes<'_> {
             remediation: self.list(Self::claim),
             prevention: self.list(Self::claim),
             executive: self.text(),
+            executive_cites: self.list(Self::id),
             technical: self.text(),
+            technical_cites: self.list(Self::id),
+            suggested: self.list(Self::suggestion),
             omitted: self.number(),
             left_out: self.texts(),
             grounding: self.maybe(Self::grounding),
+        }
+    }
+
+    fn suggestion(&mut self) -> Suggestion {
+        Suggestion {
+            effect: self.effect(),
+            target: self.entity(),
+            mode: self.pick(&[Mode::DryRun, Mode::Ask, Mode::Enforce]),
+            reason: self.text(),
+            cites: self.list(Self::id),
         }
     }
 

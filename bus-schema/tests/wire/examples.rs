@@ -12,7 +12,7 @@ use magsentinel_bus_schema::{
     Message, Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Source, Status,
     Suppressed, SuppressionChange, Tenant, Timestamp, Token, Trust,
     closure::Share,
-    decision::{Author, Claim, Evidence, Grounding, Removed},
+    decision::{Author, Claim, Evidence, Grounding, Removed, Suggestion},
     suppression::{self, Changed, Rule},
 };
 use serde_json::json;
@@ -42,6 +42,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.visit("assessment", "assessment-rated", &with);
     visit.visit("analysis", "analysis", &analysis());
     visit.visit("analysis", "analysis_grounded", &analysis_grounded());
+    visit.visit("analysis", "analysis_suggesting", &analysis_suggesting());
     for effect in effects() {
         let name = format!("action-{}", effect.verb());
         visit.visit("action", &name, &action(effect));
@@ -330,7 +331,10 @@ pub(crate) fn analysis() -> Analysis {
         remediation: vec![claim("rotate the password")],
         prevention: vec![claim("bind parameters")],
         executive: "Somebody dumped the orders.".to_owned(),
+        executive_cites: vec![],
         technical: "A union read them.\nThen they left.".to_owned(),
+        technical_cites: vec![],
+        suggested: vec![],
         omitted: 3,
         left_out: vec![],
         grounding: None,
@@ -348,6 +352,23 @@ pub(crate) fn analysis_grounded() -> Analysis {
         left_out: vec!["3 of 5 mitigations of T1190".to_owned()],
         grounding: Some(Grounding { score: 0.75, statements: 4, removed: vec![removed] }),
         ..analysis()
+    }
+}
+
+/// An analysis whose summaries cite events, and that suggests an action.
+pub(crate) fn analysis_suggesting() -> Analysis {
+    let suggestion = Suggestion {
+        effect: Effect::BlockAddress { address: "203.0.113.9".parse().unwrap() },
+        target: entities().remove(0),
+        mode: Mode::Ask,
+        reason: "Every cited event comes from it.".to_owned(),
+        cites: vec![id("event")],
+    };
+    Analysis {
+        executive_cites: vec![id("event")],
+        technical_cites: vec![id("event"), id("other")],
+        suggested: vec![suggestion],
+        ..analysis_grounded()
     }
 }
 

@@ -6,13 +6,14 @@ use super::{
     words::{self, Hashed, Names, Runs, Wording},
 };
 use crate::{
-    draft::{DraftClaim, TEXT_CHARS_MIN},
+    actions,
+    draft::{DraftAction, DraftClaim, TEXT_CHARS_MIN},
     knowledge::{Known, is_technique_id},
     untrusted::{is_hidden, shown},
 };
 use magsentinel_bus_schema::{
     Assessment, Class, Entity, Id, Trust,
-    decision::{Claim, Evidence},
+    decision::{Claim, Evidence, Suggestion},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,6 +46,9 @@ pub(super) enum Role {
 
 pub(super) struct Check<'a> {
     labels: &'a [Id],
+    evidence: &'a [Evidence],
+    /// The actions that were offered.
+    offered: &'a [Suggestion],
     nonce: &'a str,
     known: &'a Known,
     /// Everything that the evidence names.
@@ -72,6 +76,8 @@ impl<'a> Check<'a> {
         let Grounds { assessment, known, briefing, .. } = *grounds;
         let mut check = Self {
             labels: &briefing.labels,
+            evidence: &assessment.evidence,
+            offered: &briefing.actions,
             nonce: &briefing.nonce,
             known,
             named: Names::default(),
@@ -97,6 +103,7 @@ impl<'a> Check<'a> {
             whole.push(' ');
         }
         untrusted.insert(&whole);
+        untrusted.extend(known.audit.iter().map(|entry| entry.quote.as_str()));
         untrusted.into_iter().for_each(|text| check.add_untrusted(text));
         check.observed.merge(&check.own);
         check.told.merge(&check.observed);
@@ -155,11 +162,26 @@ impl<'a> Check<'a> {
         Ok(Claim { text, cites })
     }
 
+    /// An action that was offered, with the draft's reason and events: each of these must have
+    /// observed its target.
+    pub(super) fn action(&self, action: &DraftAction) -> Result<Suggestion, Refusal> {
+        let offered = index('A', &action.action).and_then(|at| self.offered.get(at));
+        let offered = offered.ok_or_else(|| Refusal::NoAction(shown(&action.action, 40)))?;
+        let as_claim = DraftClaim { text: action.text.clone(), cites: action.cites.clone() };
+        let Claim { text, cites } = self.claim("actions", &as_claim, Role::Advice)?;
+        for id in &cites {
+            let observed = |e: &Evidence| e.event == *id && actions::names(e, &offered.target);
+            if !self.evidence.iter().any(observed) {
+                let at = self.labels.iter().position(|known| known == id).unwrap_or_default();
+                let (action, label) = (action.action.clone(), format!("E{}", at + 1));
+                return Err(Refusal::Untargeted { action, label });
+            }
+        }
+        Ok(Suggestion { reason: text, cites, ..offered.clone() })
+    }
+
     fn event(&self, label: &str) -> Option<Id> {
-        let number: usize = label.strip_prefix('E')?.parse().ok()?;
-        // Only the canonical form, so that an event has one label.
-        let canonical = label.get(1..) == Some(number.to_string().as_str());
-        self.labels.get(number.checked_sub(1)?).copied().filter(|_| canonical)
+        self.labels.get(index('E', label)?).copied()
     }
 
     /// The text with labels written out as event ids, if it is grounded.
@@ -295,6 +317,13 @@ impl<'a> Check<'a> {
         }
         Ok(())
     }
+}
+
+/// The place in a list of a label like `E1`. Only its canonical form, so that each has one label.
+fn index(of: char, label: &str) -> Option<usize> {
+    let number: usize = label.strip_prefix(of)?.parse().ok()?;
+    let canonical = label.get(1..) == Some(number.to_string().as_str());
+    number.checked_sub(1).filter(|_| canonical)
 }
 
 /// The name of an entity as a text may write it. Where names have parts, each part is one; where

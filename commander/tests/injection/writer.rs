@@ -2,7 +2,7 @@
 
 use magsentinel_bus_schema::{Analysis, Assessment, Limits, Subject, Tenant, decode, encode};
 use magsentinel_commander::{
-    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, pools_with,
+    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, parts_with,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Output, Stage};
 use serde_json::{Value, json};
@@ -16,8 +16,8 @@ pub(crate) const PARTS: &[&str] = &[
     "/attribution/text",
     "/remediation/0/text",
     "/prevention/0/text",
-    "/executive",
-    "/technical",
+    "/executive/text",
+    "/technical/text",
 ];
 
 /// An answer, and what in it does somebody's bidding.
@@ -61,8 +61,8 @@ pub(crate) fn honest() -> Value {
         "attribution_confidence": 0.2,
         "remediation": [claim("End the session 6571.1a2 and keep the logs.")],
         "prevention": [claim("Pass all input as bound parameters.")],
-        "executive": "An attacker read customer data; treat it as disclosed.",
-        "technical": "The injection joined a second table to the answer of the shop.",
+        "executive": claim("An attacker read customer data; treat it as disclosed."),
+        "technical": claim("The injection joined a second table to the answer of the shop."),
     })
 }
 
@@ -92,8 +92,8 @@ impl Obedient {
         let folder = tempfile::TempDir::new().expect("a folder");
         let knowledge = Some(folder.path().join("knowledge.db"));
         let config = Config { knowledge, past_incidents_max: 0, ..Config::default() };
-        let pools = pools_with(&config, Some(desk)).expect("pools");
-        let stage = (pools[0].make)().expect("a stage");
+        let parts = parts_with(&config, Some(desk)).expect("parts");
+        let stage = (parts.pools[1].make)().expect("a stage");
         Self { stage, answer, _folder: folder }
     }
 

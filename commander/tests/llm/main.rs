@@ -76,7 +76,7 @@ fn analysis(config: &Config) -> Analysis {
         trace: None,
         payload: Bytes::from(encode(&a).expect("encoded")),
     };
-    let mut stage = (parts(config).expect("parts").pools[0].make)().expect("a stage");
+    let mut stage = (parts(config).expect("parts").pools[1].make)().expect("a stage");
     let mut out = Output::default();
     let batch = Batch { shard: None, deliveries: &[delivery], now: a.last, rebuilding: false };
     stage.handle(&batch, &mut out);
