@@ -289,7 +289,7 @@ fn fence(edge: &str, of: &str, nonce: &str) -> String {
 }
 
 /// The instructions. Whatever differs from prompt to prompt stands in the user's part.
-const SYSTEM: &str = "\
+pub(crate) const SYSTEM: &str = "\
 You are a forensic analyst. You write one analysis of one security incident, in English, as one \
 JSON object of the given schema, for an operator and for those who decide. The user's message \
 begins with the nonce of its fences, called N below.

@@ -17,6 +17,7 @@ mod check;
 mod decode;
 mod language;
 mod lists;
+mod vocabulary;
 mod words;
 
 use crate::{

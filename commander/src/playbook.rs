@@ -28,7 +28,7 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: &[(&str, &str)] = templates![
+pub(crate) const TEMPLATES: &[(&str, &str)] = templates![
     "generic",
     "sql_injection",
     "sql_injection_exfiltration",

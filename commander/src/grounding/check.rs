@@ -3,6 +3,7 @@
 use super::{
     Grounds, Refusal, decode, language,
     lists::ACTING,
+    vocabulary,
     words::{self, Hashed, Names, Runs, Wording},
 };
 use crate::{
@@ -53,6 +54,8 @@ pub(super) struct Check<'a> {
     known: &'a Known,
     /// Everything that the evidence names.
     named: Names,
+    /// The words of its free text, as they stand and decoded.
+    free: Names,
     /// What sensors observed as entities, and the mesh's own words.
     observed: Names,
     /// The same with what patrols gave as reasons.
@@ -81,6 +84,7 @@ impl<'a> Check<'a> {
             nonce: &briefing.nonce,
             known,
             named: Names::default(),
+            free: Names::default(),
             observed: Names::default(),
             told: Names::default(),
             own: own_words(assessment, known),
@@ -134,6 +138,7 @@ impl<'a> Check<'a> {
 
     fn add_untrusted(&mut self, text: &str) {
         for reading in decode::readings(text).iter().map(String::as_str).chain([text]) {
+            self.free.add(reading);
             let hashed = Hashed::of(reading);
             self.copied.iter_mut().chain([&mut self.pairs]).for_each(|runs| runs.add(&hashed));
         }
@@ -265,6 +270,11 @@ impl<'a> Check<'a> {
                 && self.named.has(word)
         };
         let known = |word: &str| self.event(word).is_some() || amount(word);
+        if role != Role::Account
+            && let Some(word) = self.hidden_name(wording, names)
+        {
+            return Err(untrusted(part, word));
+        }
         match wording.first_unknown(names, known, role == Role::Advice) {
             Some(word) if self.named.has(word) => Err(untrusted(part, word)),
             Some(word) => Err(Refusal::Ungrounded { part, word: shown(word, 60) }),
@@ -272,10 +282,21 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// A plain word that only free text holds: where people are pointed at, it may be somebody's name.
+    fn hidden_name<'t>(&self, wording: &Wording<'t>, names: &Names) -> Option<&'t str> {
+        wording.texts().find(|word| {
+            let lower = word.to_lowercase();
+            let plain = lower.chars().count() > 2 && lower.chars().all(char::is_alphabetic);
+            let told = || names.has(word) || self.own.has(word);
+            plain && self.free.has(word) && !told() && !vocabulary::is_language(&lower)
+        })
+    }
+
     /// Where people are told to act against somebody, every name is one that a sensor observed.
     fn only_observed(&self, part: &'static str, sentence: &Wording<'_>) -> Result<(), Refusal> {
         let is_label = |word: &str| self.event(word).is_some();
-        match sentence.first_unknown(&self.observed, is_label, true) {
+        let hidden = || self.hidden_name(sentence, &self.observed);
+        match sentence.first_unknown(&self.observed, is_label, true).or_else(hidden) {
             Some(word) => Err(untrusted(part, word)),
             None => self.as_typed(part, sentence, Role::Advice),
         }
