@@ -16,6 +16,7 @@
 
 pub mod actions;
 pub mod briefing;
+pub mod chain;
 pub mod config;
 pub mod desk;
 pub mod draft;

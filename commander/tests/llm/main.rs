@@ -149,6 +149,17 @@ fn short(config: &Config, level: Level) -> briefing::Briefing {
     briefing::Briefing { schema, system, user, level, ..briefing_of(config) }
 }
 
+/// A question that takes a while to answer: so many characters, one token each.
+fn long(config: &Config) -> briefing::Briefing {
+    let schema = json!({
+        "type": "object",
+        "properties": {"text": {"type": "string", "minLength": 400, "maxLength": 400}},
+        "required": ["text"], "additionalProperties": false,
+        "x-guidance": {"whitespace_flexible": false},
+    });
+    briefing::Briefing { schema, ..short(config, Level::High) }
+}
+
 fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is() {
@@ -169,8 +180,8 @@ fn a_full_queue_refuses_the_next_and_makes_room_for_a_graver_one() {
     let ask = |level: Level| desk.ask(short(&config, level), PATIENCE);
     ask(Level::High).expect("loaded");
     let answers: Vec<Result<String, WriteError>> = std::thread::scope(|scope| {
-        let long = scope.spawn(|| desk.ask(briefing_of(&config), PATIENCE));
-        // It is taken up at once, and takes seconds.
+        let long = scope.spawn(|| desk.ask(long(&config), PATIENCE));
+        // It is taken up at once.
         wait_for("the long one", || desk.load().asked == 2 && desk.load().waiting == 0);
         let waiting: Vec<_> = (0..WAITING).map(|_| scope.spawn(|| ask(Level::High))).collect();
         wait_for("a full queue", || desk.load().waiting == WAITING);
