@@ -1,6 +1,6 @@
 //! What a model is asked to write: its JSON schema, and how its answer is read.
 
-use crate::{actions::ACTIONS_MAX, pattern::WORDS_MAX};
+use crate::pattern::WORDS_MAX;
 use magsentinel_bus_schema::Level;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ pub(crate) const TEXT_CHARS_MIN: usize = 16;
 const CHAIN_MAX: usize = 8;
 const BLAST_MAX: usize = 4;
 const STEPS_MAX: usize = 5;
+/// Most actions that it suggests, each with a reason of half a claim's length.
+const ACTIONS_MAX: usize = 4;
 /// Most labels that one claim cites.
 const CITES_MAX: usize = 8;
 
@@ -160,9 +162,10 @@ pub fn with_actions(mut schema: Value, offered: usize) -> Value {
     let claim = schema.pointer("/properties/attack_vector/properties").cloned();
     let (1.., Some(Value::Object(claim))) = (offered, claim) else { return schema };
     let of = |name: &str| claim.get(name).cloned().unwrap_or_default();
+    let max = of("text").get("maxLength").and_then(Value::as_u64).unwrap_or_default();
+    let why = json!({"type": "string", "minLength": TEXT_CHARS_MIN, "maxLength": max / 2});
     let labels: Vec<String> = (1..=offered).map(|n| format!("A{n}")).collect();
-    let fields =
-        [("action", json!({"enum": labels})), ("text", of("text")), ("cites", of("cites"))];
+    let fields = [("action", json!({"enum": labels})), ("text", why), ("cites", of("cites"))];
     let action = object(&fields);
     let actions = json!({"type": "array", "minItems": 0, "maxItems": ACTIONS_MAX, "items": action});
     add(&mut schema, "actions", actions);
@@ -221,7 +224,7 @@ fn check_bounds(draft: &Draft, chars: Chars) -> Result<(), Error> {
     within("pattern_words", draft.pattern_words.len(), WORDS_MAX)?;
     within("actions", draft.actions.len(), ACTIONS_MAX)?;
     for action in &draft.actions {
-        within("actions", action.text.chars().count(), chars.claim)?;
+        within("actions", action.text.chars().count(), chars.claim / 2)?;
         within("actions", action.cites.len(), CITES_MAX)?;
     }
     check_claim("attack_vector", &draft.attack_vector, chars.claim)?;
