@@ -1,6 +1,6 @@
 //! What the commander writes.
 
-use crate::{Id, Level, Tenant, Token, current_version};
+use crate::{Effect, Entity, Id, Level, Mode, Tenant, Token, current_version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,23 @@ pub struct Claim {
     /// The statement.
     pub text: String,
     /// Ids of the events it rests on.
+    #[serde(default)]
+    pub cites: Vec<Id>,
+}
+
+/// An action that an analysis suggests. It is a text for people, as far as the mesh is concerned:
+/// no service reads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Suggestion {
+    /// What would be changed.
+    pub effect: Effect,
+    /// The typed entity that is the target: one that a sensor observed or verified.
+    pub target: Entity,
+    /// How far it may go: always `ask`.
+    pub mode: Mode,
+    /// Why, for a reader.
+    pub reason: String,
+    /// Ids of the events it rests on: each names the target.
     #[serde(default)]
     pub cites: Vec<Id>,
 }
@@ -71,8 +88,17 @@ pub struct Analysis {
     pub prevention: Vec<Claim>,
     /// For those who decide.
     pub executive: String,
+    /// Ids of the events that the text for those who decide rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub executive_cites: Vec<Id>,
     /// For those who repair.
     pub technical: String,
+    /// Ids of the events that the text for those who repair rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub technical_cites: Vec<Id>,
+    /// What could be done about whom, as types. Nobody acts on it: each waits for an operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suggested: Vec<Suggestion>,
     /// Evidence that did not fit and was left out, in events.
     #[serde(default)]
     pub omitted: u64,

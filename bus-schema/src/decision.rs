@@ -6,7 +6,7 @@ use crate::{
     is_false,
 };
 pub use crate::{
-    analysis::{Analysis, Author, Claim, Grounding, Removed},
+    analysis::{Analysis, Author, Claim, Grounding, Removed, Suggestion},
     effect::{Effect, Verb},
     response::Response,
 };

@@ -443,6 +443,11 @@ pub struct BacktestArgs {
     /// chains are tried. Thresholds are changed by `--set analyzer.decision.block_high=0.8`
     #[arg(long, value_name = "FILE")]
     pub chains: Option<PathBuf>,
+    /// Try the chain or threshold that an incident suggests: it must find the incident's own events,
+    /// and alert on nothing that nothing else explains, within `patterns.false_positives_max`.
+    /// Printed is what to put into a file of `analyzer.chains_dir`
+    #[arg(long, value_name = "INCIDENT", conflicts_with = "chains")]
+    pub propose: Option<String>,
     /// Scored events stored from this time on: RFC 3339, or seconds since 1970 [default: all]
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,

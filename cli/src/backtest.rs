@@ -1,7 +1,10 @@
 //! `backtest`: changed chains or thresholds over the retained stream of scored events.
 
+mod propose;
+
 use crate::{
     args::{BacktestArgs, Global, moment},
+    explain,
     output::table,
     progress,
     settings::Settings,
@@ -28,11 +31,6 @@ const LISTED_MAX: usize = 20;
 /// Runs chains over what was scored, and sets what they find beside what was alerted.
 pub async fn run(global: &Global, args: BacktestArgs) -> Result<()> {
     let mut settings = Settings::load(global)?;
-    let book = Arc::new(Book::rated_with(
-        &settings.analyzer,
-        &settings.inference,
-        args.chains.as_deref(),
-    )?);
     let of = |option: &str, text: &Option<String>| {
         text.as_deref().map(|text| moment(option, text)).transpose()
     };
@@ -40,6 +38,13 @@ pub async fn run(global: &Global, args: BacktestArgs) -> Result<()> {
     let to = of("--to", &args.to)?.unwrap_or_else(clock::now);
     let bus = magsentinel_runtime::bus::connect(&settings.bus, "backtest").await?;
     suppress::with_stored(&bus, &mut settings.analyzer).await?;
+    let proposed = match &args.propose {
+        Some(id) => Some(propose::Proposed::from(&explain::incident(&bus, id).await?)?),
+        None => None,
+    };
+    let more = proposed.as_ref().map(propose::Proposed::file).or(args.chains);
+    let book = Book::rated_with(&settings.analyzer, &settings.inference, more.as_deref())?;
+    let book = Arc::new(book);
     let levels = [Level::Low, Level::Medium, Level::High, Level::Critical];
     let filters = scored_at(bus.tenant(), &levels);
     let bar = progress::counter(global, "messages read");
@@ -54,6 +59,12 @@ pub async fn run(global: &Global, args: BacktestArgs) -> Result<()> {
     // What began before the events that were read cannot be found again.
     did.retain(|a| first.is_some_and(|first| first <= a.first));
     let told = compare(&did, &would);
+    if let Some(proposed) = proposed {
+        let share_max = settings.patterns.budget().share_max;
+        let verdict = proposed.judge(&would, &told, events, share_max);
+        global.output.print(&verdict, || propose::text(&verdict));
+        return Ok(());
+    }
     global.output.print(&told, || text(&told, events));
     Ok(())
 }

@@ -92,7 +92,7 @@ fn class(token: &str) -> Result<Class> {
 }
 
 /// The newest assessment of an incident.
-async fn incident(bus: &Bus, id: &str) -> Result<Assessment> {
+pub async fn incident(bus: &Bus, id: &str) -> Result<Assessment> {
     let mut newest: Vec<Assessment> = Vec::new();
     let mut unreadable = Unreadable::default();
     let show = |delivery: &Delivery| {

@@ -57,7 +57,8 @@ fn made(role: &str, settings: &Settings) -> Result<Service> {
         "commander" => {
             let all = magsentinel_commander::parts(&settings.commander)?;
             (service.pools, service.endpoints) = (all.pools, all.endpoints);
-            service.tasks = magsentinel_commander::tasks(&settings.patterns)?;
+            service.tasks = all.tasks;
+            service.tasks.extend(magsentinel_commander::tasks(&settings.patterns)?);
         }
         "responder" => {
             let parts = magsentinel_responder::parts(&settings.responder)?;

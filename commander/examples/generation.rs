@@ -2,7 +2,8 @@
 //! takes beside that.
 //!
 //! `cargo run --release -p magsentinel-commander --features llm --example generation -- [MODEL]`
-//! with a model's directory; without one, a model of two layers with random weights is made.
+//! with a model's directory; without one, a model of two layers with random weights is made. With
+//! the feature `cuda` or `metal` it computes on the accelerator.
 #![expect(clippy::print_stdout, reason = "a table for a terminal")]
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made ends")]
 
@@ -83,9 +84,10 @@ async fn main() {
 async fn load(place: &std::path::Path) -> Model {
     let builder = TextModelBuilder::new(place.to_string_lossy())
         .with_token_source(TokenSource::None)
-        .with_max_num_seqs(1)
-        .with_force_cpu()
-        .with_dtype(ModelDType::F32);
+        .with_max_num_seqs(1);
+    let accelerated = cfg!(any(feature = "cuda", feature = "metal"));
+    let builder =
+        if accelerated { builder } else { builder.with_force_cpu().with_dtype(ModelDType::F32) };
     builder.build().await.expect("a model")
 }
 
@@ -115,7 +117,8 @@ fn draft_of(of: &Analysis) -> Value {
         "level": of.level, "attack_vector": claim(&of.attack_vector), "chain": claims(&of.chain),
         "blast_radius": claims(&of.blast_radius), "attribution": claim(&of.attribution),
         "attribution_confidence": 0.1, "remediation": claims(&of.remediation),
-        "prevention": claims(&of.prevention), "executive": of.executive, "technical": of.technical,
+        "prevention": claims(&of.prevention), "executive": {"text": of.executive, "cites": ["E1"]},
+        "technical": {"text": of.technical, "cites": ["E1"]},
     })
 }
 

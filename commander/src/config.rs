@@ -17,6 +17,36 @@ pub enum Device {
     Auto,
 }
 
+/// How the weights of a model are rounded when it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantisation {
+    /// 8 bits a weight, for every device.
+    Q8_0,
+    /// 6 bits a weight, in blocks of two scales.
+    Q6k,
+    /// 5 bits a weight, in blocks of two scales.
+    Q5k,
+    /// 4 bits a weight, in blocks of two scales: what is usual.
+    Q4k,
+    /// 3 bits a weight, in blocks of two scales.
+    Q3k,
+    /// 2 bits a weight, in blocks of two scales.
+    Q2k,
+    /// 5 bits a weight.
+    Q5_0,
+    /// 4 bits a weight.
+    Q4_0,
+    /// 8 bits a weight, half-quadratic.
+    Hqq8,
+    /// 4 bits a weight, half-quadratic.
+    Hqq4,
+    /// 8 bits a weight, for Metal.
+    Afq8,
+    /// 4 bits a weight, for Metal.
+    Afq4,
+}
+
 /// How incidents are analysed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -29,6 +59,11 @@ pub struct Config {
     /// Where the model computes: `cpu`, or `auto` for an accelerator where there is one.
     /// Default: `cpu`.
     pub device: Device,
+    /// Rounds the weights of a directory's model while it is loaded, so that it takes less memory and
+    /// answers faster, and worse: `q8_0`, `q6k`, `q5k`, `q4k`, `q3k`, `q2k`, `q5_0`, `q4_0`, `hqq8`,
+    /// `hqq4`, or on Metal `afq8`, `afq4`. A `.gguf` file is rounded already and is refused with it.
+    /// Default: none, as the files have them.
+    pub quantisation: Option<Quantisation>,
     /// How long an incident waits for the model, loading included; then the playbook writes and
     /// the analysis says so. 1ms to 1h. Default: 60s.
     pub deadline: Span,
@@ -41,9 +76,9 @@ pub struct Config {
     pub idle_unload: Span,
     /// Most tokens that the model writes for one analysis. 64 to 32768. Default: 2048.
     pub tokens_max: usize,
-    /// Most tokens of a prompt, estimated at three bytes a token. Evidence that does not fit is
-    /// left out, oldest of the mildest first, and counted as `omitted`. 1024 to 1048576.
-    /// Default: 8192.
+    /// Most tokens of a prompt, counted by the model's own tokenizer before it is asked. Evidence
+    /// that does not fit is left out, oldest of the mildest first, and counted as `omitted`. 1024
+    /// to 1048576. Default: 8192.
     pub context_tokens: usize,
     /// Most events of an incident that an analysis rests on; those left out are counted as
     /// `omitted`. 1 to 1000. Default: 64.
@@ -66,10 +101,13 @@ pub struct Config {
     pub knowledge: Option<PathBuf>,
     /// Most mitigations told of a technique; more are counted as left out. 0 to 20. Default: 2.
     pub mitigations_max: usize,
+    /// Most entries of the logbook told of an incident: what was decided, done and said of it before.
+    /// Older ones are counted as left out. 0 to 256. Default: 12.
+    pub audit_max: usize,
     /// Most incidents of the past told as alike. 0 to 20. Default: 3.
     pub similar_max: usize,
-    /// Incidents of the past that are remembered; beyond that the oldest is forgotten. Each takes
-    /// about 300 bytes of memory. 0 to 1000000. Default: 100000.
+    /// Incidents of the past that are remembered, each with what was decided, done and said of it;
+    /// beyond that the oldest is forgotten. Each takes about 300 bytes of memory. 0 to 1000000. Default: 100000.
     pub past_incidents_max: usize,
 }
 
@@ -78,6 +116,7 @@ impl Default for Config {
         Self {
             model: None,
             device: Device::Cpu,
+            quantisation: None,
             deadline: Span::s(60),
             queue_wait_max: Span::s(600),
             idle_unload: Span::s(600),
@@ -89,6 +128,7 @@ impl Default for Config {
             grounding_min: 0.7,
             knowledge: None,
             mitigations_max: 2,
+            audit_max: 12,
             similar_max: 3,
             past_incidents_max: 100_000,
         }
@@ -106,6 +146,7 @@ impl Section for Config {
             ("excerpt_chars", self.excerpt_chars, 0, 4000),
             ("incidents_max", self.incidents_max, 1, 1_000_000),
             ("mitigations_max", self.mitigations_max, 0, 20),
+            ("audit_max", self.audit_max, 0, 256),
             ("similar_max", self.similar_max, 0, 20),
             ("past_incidents_max", self.past_incidents_max, 0, 1_000_000),
         ];
@@ -127,7 +168,22 @@ impl Section for Config {
                     .then(|| format!("grounding_min: {} is not within 0 to 1", self.grounding_min)),
             )
             .chain(self.model.as_deref().and_then(model::problem))
+            .chain(self.quantisation.and_then(|_| self.not_quantised()))
             .collect()
+    }
+}
+
+impl Config {
+    /// Why nothing can be rounded, if so.
+    fn not_quantised(&self) -> Option<String> {
+        match self.model.as_deref() {
+            None => Some("quantisation: there is no model: set model, or leave it out".to_owned()),
+            Some(model) if model.to_ascii_lowercase().ends_with(".gguf") => Some(format!(
+                "quantisation: {model} is rounded already: leave it out, or name a directory of \
+                 *.safetensors"
+            )),
+            Some(_) => None,
+        }
     }
 }
 
@@ -147,6 +203,24 @@ mod tests {
         let told = wrong.problems();
         assert_eq!(told.len(), 3, "{told:?}");
         assert!(told[2].starts_with("deadline: 0"), "{told:?}");
+    }
+
+    #[test]
+    fn a_quantisation_is_one_that_exists_and_has_something_to_round() {
+        let of = |text: &str| serde_json::from_str::<Quantisation>(text);
+        assert_eq!(of("\"q4k\"").ok(), Some(Quantisation::Q4k));
+        assert_eq!(of("\"q8_0\"").ok(), Some(Quantisation::Q8_0));
+        let told = of("\"q7z\"").expect_err("unknown").to_string();
+        assert!(told.contains("q7z") && told.contains("`q4k`"), "{told}");
+        let with = |model: Option<&str>| {
+            let model = model.map(str::to_owned);
+            Config { model, quantisation: Some(Quantisation::Q4k), ..Config::default() }.problems()
+        };
+        let told = with(None).join(" ");
+        assert!(told.contains("quantisation: there is no model"), "{told}");
+        let told = with(Some("/models/m.GGUF")).join(" ");
+        assert!(told.contains("rounded already"), "{told}");
+        assert!(!with(Some("/models/m")).iter().any(|told| told.starts_with("quantisation")));
     }
 
     #[cfg(not(feature = "llm"))]

@@ -8,7 +8,7 @@
 
 mod queue;
 
-use crate::briefing::Briefing;
+use crate::briefing::{self, Briefing};
 use magsentinel_bus_schema::{Assessment, Id};
 use queue::{Pushed, Queue};
 use serde::Serialize;
@@ -72,6 +72,14 @@ pub enum WriteError {
     /// The deadline passed.
     #[error("the model did not finish within {0:?}")]
     Deadline(Duration),
+    /// The prompt is too long: counted by the model's tokenizer, before anything was written.
+    #[error("the prompt has {tokens} tokens, over commander.context_tokens ({max})")]
+    TooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// The limit.
+        max: usize,
+    },
     /// The token limit was reached before the draft was complete.
     #[error("the model did not finish within {0} tokens: raise commander.tokens_max")]
     Tokens(usize),
@@ -289,7 +297,44 @@ pub(crate) struct Clerk {
     pub(crate) secret: Id,
 }
 
+/// Tokens that a chat template adds to a prompt.
+const TEMPLATE_TOKENS: usize = 64;
+
 impl Clerk {
+    /// A draft and the briefing that it was written from, within `deadline`. `make` briefs within so
+    /// many bytes; where that is too many tokens for the model, it is asked for less. No token is
+    /// shorter than a byte, so there is always a prompt that fits.
+    pub(crate) fn draft<E: std::fmt::Display>(
+        &self,
+        limits: briefing::Limits,
+        deadline: Duration,
+        make: impl Fn(usize) -> Result<Briefing, E>,
+    ) -> Result<(Briefing, String), String> {
+        let begun = Instant::now();
+        let least = limits.context_tokens.saturating_sub(TEMPLATE_TOKENS);
+        let mut bytes_max = limits.prompt_bytes_max.max(least);
+        loop {
+            let briefing = make(bytes_max).map_err(|e| e.to_string())?;
+            let left = deadline.saturating_sub(begun.elapsed());
+            match self.desk.ask(briefing.clone(), left) {
+                Ok(answer) => return Ok((briefing, answer)),
+                Err(WriteError::TooLong { tokens, max }) if bytes_max > least => {
+                    let bytes = briefing.system.len() + briefing.user.len();
+                    // What is left out may have had longer tokens than what stays.
+                    let fitting = bytes.saturating_mul(max) / tokens.max(1) / 10 * 9;
+                    bytes_max = fitting.clamp(least, bytes_max - 1);
+                }
+                Err(WriteError::Deadline(_)) => {
+                    return Err(WriteError::Deadline(deadline).to_string());
+                }
+                Err(WriteError::Loading(_)) => {
+                    return Err(WriteError::Loading(deadline).to_string());
+                }
+                Err(e) => return Err(e.to_string()),
+            }
+        }
+    }
+
     /// The nonce of a prompt: differs for every assessment and attempt, and cannot be foretold by
     /// whoever writes the evidence.
     pub(crate) fn nonce(&self, assessment: &Assessment, attempt: u64) -> String {

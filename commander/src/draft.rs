@@ -11,6 +11,8 @@ pub(crate) const TEXT_CHARS_MIN: usize = 16;
 const CHAIN_MAX: usize = 8;
 const BLAST_MAX: usize = 4;
 const STEPS_MAX: usize = 5;
+/// Most actions that it suggests, each with a reason of half a claim's length.
+const ACTIONS_MAX: usize = 4;
 /// Most labels that one claim cites.
 const CITES_MAX: usize = 8;
 
@@ -51,9 +53,12 @@ pub struct Draft {
     /// What to change.
     pub prevention: Vec<DraftClaim>,
     /// For those who decide.
-    pub executive: String,
+    pub executive: DraftClaim,
     /// For those who repair.
-    pub technical: String,
+    pub technical: DraftClaim,
+    /// Which of the offered actions fit; none where none was offered.
+    #[serde(default)]
+    pub actions: Vec<DraftAction>,
     /// Words of a pattern that it proposes; none where it proposes none, or was offered none.
     #[serde(default)]
     pub pattern_words: Vec<String>,
@@ -64,6 +69,18 @@ pub struct Draft {
 #[serde(deny_unknown_fields)]
 pub struct DraftClaim {
     /// The statement.
+    pub text: String,
+    /// Labels of the events that it rests on.
+    pub cites: Vec<String>,
+}
+
+/// An action that a draft suggests: one of those that were offered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftAction {
+    /// The label of an offered action: `A1` is the first.
+    pub action: String,
+    /// Why.
     pub text: String,
     /// Labels of the events that it rests on.
     pub cites: Vec<String>,
@@ -102,7 +119,8 @@ pub fn schema(labels: usize, level: Level, tokens_max: usize) -> Value {
     let cites = json!({
         "type": "array", "minItems": 1, "maxItems": CITES_MAX, "items": {"enum": labels},
     });
-    let claim = object(&[("text", text(chars.claim)), ("cites", cites)]);
+    let summary = |max: usize| object(&[("text", text(max)), ("cites", cites.clone())]);
+    let claim = summary(chars.claim);
     let claims =
         |max: usize| json!({"type": "array", "minItems": 1, "maxItems": max, "items": claim});
     let levels: Vec<&str> = Level::ALL.iter().filter(|l| **l >= level).map(|l| l.token()).collect();
@@ -116,8 +134,8 @@ pub fn schema(labels: usize, level: Level, tokens_max: usize) -> Value {
         ("attribution_confidence", tenths),
         ("remediation", claims(STEPS_MAX)),
         ("prevention", claims(STEPS_MAX)),
-        ("executive", text(chars.executive)),
-        ("technical", text(chars.technical)),
+        ("executive", summary(chars.executive)),
+        ("technical", summary(chars.technical)),
     ]);
     if let Some(map) = schema.as_object_mut() {
         map.insert("x-guidance".to_owned(), json!({"whitespace_flexible": false}));
@@ -129,19 +147,38 @@ pub fn schema(labels: usize, level: Level, tokens_max: usize) -> Value {
 /// other. Nothing is added where none are offered.
 #[must_use]
 pub fn with_words(mut schema: Value, offered: &[String]) -> Value {
-    if offered.is_empty() {
-        return schema;
-    }
-    let words = json!({
-        "type": "array", "minItems": 0, "maxItems": WORDS_MAX, "items": {"enum": offered},
-    });
-    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("pattern_words".to_owned(), words);
-    }
-    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.push("pattern_words".into());
+    if !offered.is_empty() {
+        let words = json!({
+            "type": "array", "minItems": 0, "maxItems": WORDS_MAX, "items": {"enum": offered},
+        });
+        add(&mut schema, "pattern_words", words);
     }
     schema
+}
+
+/// The same where so many actions are offered, which it may suggest by their labels.
+#[must_use]
+pub fn with_actions(mut schema: Value, offered: usize) -> Value {
+    let claim = schema.pointer("/properties/attack_vector/properties").cloned();
+    let (1.., Some(Value::Object(claim))) = (offered, claim) else { return schema };
+    let of = |name: &str| claim.get(name).cloned().unwrap_or_default();
+    let max = of("text").get("maxLength").and_then(Value::as_u64).unwrap_or_default();
+    let why = json!({"type": "string", "minLength": TEXT_CHARS_MIN, "maxLength": max / 2});
+    let labels: Vec<String> = (1..=offered).map(|n| format!("A{n}")).collect();
+    let fields = [("action", json!({"enum": labels})), ("text", why), ("cites", of("cites"))];
+    let action = object(&fields);
+    let actions = json!({"type": "array", "minItems": 0, "maxItems": ACTIONS_MAX, "items": action});
+    add(&mut schema, "actions", actions);
+    schema
+}
+
+fn add(schema: &mut Value, name: &str, of: Value) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert(name.to_owned(), of);
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.push(name.into());
+    }
 }
 
 fn object(properties: &[(&str, Value)]) -> Value {
@@ -181,18 +218,23 @@ fn check_bounds(draft: &Draft, chars: Chars) -> Result<(), Error> {
     ] {
         within(what, claims.len(), max)?;
         for claim in claims {
-            check_claim(what, claim, chars)?;
+            check_claim(what, claim, chars.claim)?;
         }
     }
     within("pattern_words", draft.pattern_words.len(), WORDS_MAX)?;
-    check_claim("attack_vector", &draft.attack_vector, chars)?;
-    check_claim("attribution", &draft.attribution, chars)?;
-    within("executive", draft.executive.chars().count(), chars.executive)?;
-    within("technical", draft.technical.chars().count(), chars.technical)
+    within("actions", draft.actions.len(), ACTIONS_MAX)?;
+    for action in &draft.actions {
+        within("actions", action.text.chars().count(), chars.claim / 2)?;
+        within("actions", action.cites.len(), CITES_MAX)?;
+    }
+    check_claim("attack_vector", &draft.attack_vector, chars.claim)?;
+    check_claim("attribution", &draft.attribution, chars.claim)?;
+    check_claim("executive", &draft.executive, chars.executive)?;
+    check_claim("technical", &draft.technical, chars.technical)
 }
 
-fn check_claim(what: &'static str, claim: &DraftClaim, chars: Chars) -> Result<(), Error> {
-    within(what, claim.text.chars().count(), chars.claim)?;
+fn check_claim(what: &'static str, claim: &DraftClaim, chars_max: usize) -> Result<(), Error> {
+    within(what, claim.text.chars().count(), chars_max)?;
     within(what, claim.cites.len(), CITES_MAX)
 }
 
@@ -225,6 +267,13 @@ mod tests {
         let cites = &schema["properties"]["attack_vector"]["properties"]["cites"];
         assert_eq!(cites["items"]["enum"], json!(["E1", "E2", "E3"]));
         assert_eq!(with_words(schema.clone(), &[]), schema);
+        assert_eq!(with_actions(schema.clone(), 0), schema);
+        let acting = with_actions(schema.clone(), 2);
+        walk(&acting);
+        let action = &acting["properties"]["actions"]["items"]["properties"];
+        assert_eq!(action["action"]["enum"], json!(["A1", "A2"]));
+        assert_eq!(action["cites"]["items"]["enum"], json!(["E1", "E2", "E3"]));
+        assert_eq!(schema["properties"]["executive"]["properties"]["cites"], *cites);
         let offering = with_words(schema, &["procedure".to_owned()]);
         walk(&offering);
         let words = &offering["properties"]["pattern_words"];

@@ -17,17 +17,18 @@ mod check;
 mod decode;
 mod language;
 mod lists;
+mod vocabulary;
 mod words;
 
 use crate::{
     briefing::Briefing,
-    draft::{Draft, DraftClaim},
+    draft::{Draft, DraftAction, DraftClaim},
     knowledge::Known,
 };
 use check::{Check, Role};
 use magsentinel_bus_schema::{
-    Analysis, Assessment, SCHEMA_VERSION,
-    decision::{Author, Claim, Grounding, Removed},
+    Analysis, Assessment, Id, SCHEMA_VERSION,
+    decision::{Author, Claim, Grounding, Removed, Suggestion},
 };
 
 /// Highest confidence of an attribution: nothing that one mesh sees can make it surer.
@@ -89,6 +90,17 @@ pub enum Refusal {
         part: &'static str,
         /// The words.
         words: String,
+    },
+    /// A suggested action is none of those that were offered.
+    #[error("{0:?} is none of the actions that were offered")]
+    NoAction(String),
+    /// A suggested action rests on an event that observed no such target.
+    #[error("{action} rests on {label}, which observed no such target")]
+    Untargeted {
+        /// The action.
+        action: String,
+        /// The event's label.
+        label: String,
     },
     /// A text is empty, too short, or not readable.
     #[error("{0} is too short or not readable")]
@@ -167,7 +179,27 @@ pub fn ground(draft: &Draft, grounds: &Grounds<'_>, model: &str) -> Result<Analy
     if !(0.0..=1.0).contains(&draft.attribution_confidence) {
         return Err(Refusal::Confidence);
     }
+    let summary = |kept: Option<Claim>, text: &str, cites: &[Id]| match kept {
+        Some(claim) => (claim.text, claim.cites),
+        None => (text.to_owned(), cites.to_vec()),
+    };
     let mut sieve = Sieve { check: Check::new(grounds), statements: 0, removed: Vec::new() };
+    let attack_vector = sieve.claim("attack_vector", &draft.attack_vector, Role::Account)?;
+    let chain = sieve.claims("chain", &draft.chain, Role::Account, &playbook.chain)?;
+    let reached = &playbook.blast_radius;
+    let blast_radius = sieve.claims("blast_radius", &draft.blast_radius, Role::Account, reached)?;
+    let attribution = sieve.claim("attribution", &draft.attribution, Role::Summary)?;
+    let todo = &playbook.remediation;
+    let remediation = sieve.claims("remediation", &draft.remediation, Role::Advice, todo)?;
+    let after = &playbook.prevention;
+    let prevention = sieve.claims("prevention", &draft.prevention, Role::Advice, after)?;
+    let kept = sieve.claim("executive", &draft.executive, Role::Summary)?;
+    let (executive, executive_cites) =
+        summary(kept, &playbook.executive, &playbook.executive_cites);
+    let kept = sieve.claim("technical", &draft.technical, Role::Account)?;
+    let (technical, technical_cites) =
+        summary(kept, &playbook.technical, &playbook.technical_cites);
+    let suggested = sieve.actions(&draft.actions, &playbook.suggested)?;
     let analysis = Analysis {
         v: SCHEMA_VERSION,
         // The stage knows the edition and names the analysis.
@@ -180,38 +212,18 @@ pub fn ground(draft: &Draft, grounds: &Grounds<'_>, model: &str) -> Result<Analy
         model: Some(model.to_owned()),
         fallback_reason: None,
         level: draft.level,
-        attack_vector: sieve
-            .claim("attack_vector", &draft.attack_vector, Role::Account)?
-            .unwrap_or_else(|| playbook.attack_vector.clone()),
-        chain: sieve.claims("chain", &draft.chain, Role::Account, &playbook.chain)?,
-        blast_radius: sieve.claims(
-            "blast_radius",
-            &draft.blast_radius,
-            Role::Account,
-            &playbook.blast_radius,
-        )?,
-        attribution: sieve
-            .claim("attribution", &draft.attribution, Role::Summary)?
-            .unwrap_or_else(|| playbook.attribution.clone()),
+        attack_vector: attack_vector.unwrap_or_else(|| playbook.attack_vector.clone()),
+        chain,
+        blast_radius,
+        attribution: attribution.unwrap_or_else(|| playbook.attribution.clone()),
         attribution_confidence: draft.attribution_confidence.min(ATTRIBUTION_MAX),
-        remediation: sieve.claims(
-            "remediation",
-            &draft.remediation,
-            Role::Advice,
-            &playbook.remediation,
-        )?,
-        prevention: sieve.claims(
-            "prevention",
-            &draft.prevention,
-            Role::Advice,
-            &playbook.prevention,
-        )?,
-        executive: sieve
-            .text("executive", &draft.executive, Role::Summary)?
-            .unwrap_or_else(|| playbook.executive.clone()),
-        technical: sieve
-            .text("technical", &draft.technical, Role::Account)?
-            .unwrap_or_else(|| playbook.technical.clone()),
+        remediation,
+        prevention,
+        executive,
+        executive_cites,
+        technical,
+        technical_cites,
+        suggested,
         omitted: briefing.omitted,
         left_out: briefing.left_out.clone(),
         grounding: None,
@@ -255,14 +267,27 @@ impl Sieve<'_> {
         self.sift(part, checked)
     }
 
-    fn text(
+    /// The actions that stand; the playbook's where none does, or none was chosen: nobody who
+    /// writes into logs is to talk a writer out of all of them.
+    fn actions(
         &mut self,
-        part: &'static str,
-        text: &str,
-        role: Role,
-    ) -> Result<Option<String>, Refusal> {
-        let checked = self.check.text(part, text, role);
-        self.sift(part, checked)
+        actions: &[DraftAction],
+        playbook: &[Suggestion],
+    ) -> Result<Vec<Suggestion>, Refusal> {
+        let mut kept: Vec<Suggestion> = Vec::new();
+        for action in actions {
+            let checked = self.check.action(action);
+            let same = |known: &Suggestion, new: &Suggestion| known.effect == new.effect;
+            if let Some(new) = self.sift("actions", checked)?
+                && !kept.iter().any(|known| same(known, &new))
+            {
+                kept.push(new);
+            }
+        }
+        if kept.is_empty() {
+            kept.extend_from_slice(playbook);
+        }
+        Ok(kept)
     }
 
     /// The claims of a list that stand, or the playbook's where none does.

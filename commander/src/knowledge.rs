@@ -9,6 +9,7 @@
 //! a prompt like evidence.
 
 pub mod attack;
+pub mod audit;
 pub mod bm25;
 pub mod import;
 pub mod kev;
@@ -180,6 +181,8 @@ pub struct Known {
     pub exploited: Vec<Exploited>,
     /// Incidents like this one, the most alike first.
     pub past: Vec<Past>,
+    /// What was decided and done about this incident before, oldest first.
+    pub audit: Vec<audit::Entry>,
     /// What did not fit, for a reader.
     pub left_out: Vec<String>,
 }

@@ -31,14 +31,14 @@ pub(crate) fn problem(model: &str) -> Option<String> {
 #[must_use]
 pub fn factory(config: &Config) -> Option<(String, Factory)> {
     let name = config.model.clone()?;
-    let (model, device) = (name.clone(), config.device);
+    let (model, device, rounded) = (name.clone(), config.device, config.quantisation);
     let factory: Factory = std::sync::Arc::new(move || {
         let place = place::find(&model)?;
         // What is loaded onto an accelerator takes its memory, which the library looks after.
         if device == crate::Device::Cpu {
             place::fits(&place, magsentinel_runtime::memory::available_bytes())?;
         }
-        let writer = local::Local::load(&place, device)?;
+        let writer = local::Local::load(&place, device, rounded)?;
         Ok(Box::new(writer) as Box<dyn crate::Writer>)
     });
     Some((name, factory))

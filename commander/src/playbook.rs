@@ -10,7 +10,7 @@ mod reference;
 #[cfg(test)]
 pub(crate) mod samples;
 
-use crate::{briefing, knowledge::Known};
+use crate::{actions, briefing, knowledge::Known};
 use facts::Facts;
 use magsentinel_bus_schema::{
     Analysis, Assessment, Id, SCHEMA_VERSION,
@@ -21,11 +21,31 @@ use std::sync::OnceLock;
 
 /// Template of attack types that have none of their own.
 const GENERIC: &str = "generic";
-const TEMPLATES: &[(&str, &str)] = &[
-    (GENERIC, include_str!("../templates/generic.md.j2")),
-    ("sql_injection", include_str!("../templates/sql_injection.md.j2")),
-    ("sql_injection_exfiltration", include_str!("../templates/sql_injection_exfiltration.md.j2")),
-    ("bulk_exfiltration", include_str!("../templates/bulk_exfiltration.md.j2")),
+/// The name of a template is its attack type.
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../templates/", $name, ".md.j2")))),*]
+    };
+}
+
+pub(crate) const TEMPLATES: &[(&str, &str)] = templates![
+    "generic",
+    "sql_injection",
+    "sql_injection_exfiltration",
+    "bulk_exfiltration",
+    "account_takeover",
+    "beacon_upload",
+    "brute_force_takeover",
+    "distributed_login_attack",
+    "extension_exfiltration",
+    "intrusion",
+    "iot_botnet",
+    "key_abuse",
+    "login_attack",
+    "multi_vector",
+    "slow_drain",
+    "takeover_abuse",
+    "web_attack",
 ];
 
 /// A broken template: a bug of this build, found when it starts.
@@ -72,6 +92,8 @@ pub fn write(assessment: &Assessment, known: &Known, limits: Limits) -> Result<A
     let name = assessment.attack_type.as_str();
     let name = TEMPLATES.iter().map(|(n, _)| *n).find(|n| *n == name).unwrap_or(GENERIC);
     let told = Told::by(name, &facts, &chosen)?;
+    let rests_on: Vec<Id> =
+        briefing::distinct(chosen.iter().copied()).into_iter().take(facts::CITES_MAX).collect();
     Ok(Analysis {
         v: SCHEMA_VERSION,
         id: assessment.id,
@@ -91,7 +113,10 @@ pub fn write(assessment: &Assessment, known: &Known, limits: Limits) -> Result<A
         remediation: told.remediation,
         prevention: told.prevention,
         executive: told.executive,
+        executive_cites: rests_on.clone(),
         technical: told.technical,
+        technical_cites: rests_on,
+        suggested: actions::of(assessment, &chosen),
         omitted: facts.omitted,
         left_out: facts.left_out,
         grounding: None,

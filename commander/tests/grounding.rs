@@ -1,8 +1,9 @@
 //! Drafts of all sorts against the same evidence: one good, and every way of being wrong.
 #![expect(clippy::expect_used, reason = "tests fail by panicking and tell what they saw")]
 
-use magsentinel_bus_schema::{Analysis, Assessment, Class, Entity, Trust, decision::Author};
+use magsentinel_bus_schema::{Analysis, Assessment, Class, Entity, Mode, Trust, decision::Author};
 use magsentinel_commander::{
+    Config, actions,
     briefing::{self, Briefing, Limits},
     draft,
     grounding::{Grounds, ground},
@@ -24,7 +25,7 @@ fn known(a: &Assessment) -> Known {
 
 fn briefing(a: &Assessment) -> Briefing {
     let limits =
-        Limits { events_max: 64, excerpt_chars: 300, context_tokens: 8192, tokens_max: TOKENS };
+        Limits { excerpt_chars: 300, tokens_max: TOKENS, ..Limits::from(&Config::default()) };
     briefing::build(a, &known(a), limits, NONCE).expect("a briefing")
 }
 
@@ -42,8 +43,14 @@ fn good() -> Value {
         "attribution_confidence": 0.9,
         "remediation": [claim("End the session 6571.1a2 and suspend the role shop_web.", &["E4"])],
         "prevention": [claim("Pass all input as bound parameters within 30 days.", &["E1"])],
-        "executive": "An attacker read customer data through the shop; treat it as disclosed.",
-        "technical": "The injection of E2 joined a second table, then E4 read 7340032 bytes.",
+        "executive": claim(
+            "An attacker read customer data through the shop; treat it as disclosed.",
+            &["E4"],
+        ),
+        "technical": claim(
+            "The injection of E2 joined a second table, then E4 read 7340032 bytes.",
+            &["E2", "E4"],
+        ),
     })
 }
 
@@ -87,6 +94,8 @@ fn a_grounded_draft_is_taken_with_its_labels_written_out_and_its_confidence_capp
     assert_eq!(analysis.attack_vector.cites, [a.evidence[0].event, a.evidence[1].event]);
     assert!(analysis.technical.contains(&a.evidence[3].event.to_string()), "{analysis:?}");
     assert!(!analysis.technical.contains("E4"));
+    assert_eq!(analysis.executive_cites, [a.evidence[3].event]);
+    assert_eq!(analysis.technical_cites, [a.evidence[1].event, a.evidence[3].event]);
     assert!(analysis.attribution_confidence <= 0.5);
     assert_eq!(analysis.omitted, 2);
     let grounding = analysis.grounding.expect("told");
@@ -114,6 +123,72 @@ fn what_is_not_borne_out_is_removed_and_listed_and_the_rest_stays() {
     // The same draft, where more must stand.
     let reason = verdict_with(&a, &known(&a), 0.9, &draft.to_string()).expect_err("too much");
     assert!(reason.contains("of its 9 statements 2 were not borne out"), "{reason}");
+}
+
+/// The label of the offered action about an entity, and one of the events that name it.
+fn offered(a: &Assessment, class: Class) -> (String, String) {
+    let b = briefing(a);
+    let found = (1..).zip(&b.actions).find(|(_, s)| s.target.class == class);
+    let (at, action) = found.expect("it is offered");
+    let event = b.labels.iter().position(|id| action.cites.first() == Some(id)).expect("shown");
+    (format!("A{at}"), format!("E{}", event + 1))
+}
+
+#[test]
+fn an_offered_action_is_suggested_with_its_reason_and_asks_and_no_other_is() {
+    let mut a = assessment();
+    // An event that observed nobody.
+    a.evidence[0].entities.clear();
+    let (action, event) = offered(&a, Class::Session);
+    let with = |actions: Value| {
+        let mut draft = good();
+        draft["actions"] = actions;
+        verdict_with(&a, &known(&a), 0.5, &draft.to_string()).expect("most of it stands")
+    };
+    let one = |action: &str, text: &str, cites: Value| {
+        with(json!([{"action": action, "text": text, "cites": cites}]))
+    };
+    let why = "It carried the injection and then the bulk read of data.";
+    let analysis = one(&action, why, json!([event]));
+    let [suggested] = &analysis.suggested[..] else { panic!("{:?}", analysis.suggested) };
+    assert_eq!((suggested.target.class, suggested.mode), (Class::Session, Mode::Ask));
+    assert_eq!(suggested.reason, why);
+    assert_eq!(actions::problem(&analysis.suggested, &a.evidence), None);
+    let limits = playbook::Limits { events_max: 64, excerpt_chars: 300 };
+    let own = playbook::write(&a, &known(&a), limits).expect("the playbook's").suggested;
+    assert!(!own.is_empty());
+    for (analysis, reason) in [
+        (one("A99", why, json!([event])), "none of the actions that were offered"),
+        (one(&action, why, json!(["E1"])), "rests on E1, which observed no such target"),
+        (one(&action, why, json!(["E9"])), "E9, which is not in the evidence"),
+        (one(&action, why, json!([])), "cites nothing"),
+        (one(&action, "Run sudo reboot on the machine at once.", json!([event])), "command"),
+        (
+            one(&action, "Keep out the client 10.0.0.5 as well as this.", json!([event])),
+            "no sensor observed",
+        ),
+    ] {
+        let removed = analysis.grounding.expect("told").removed;
+        assert!(
+            removed.iter().any(|r| r.part == "actions" && r.reason.contains(reason)),
+            "{reason}: {removed:?}"
+        );
+        assert_eq!(analysis.suggested, own, "{reason}");
+    }
+    // A writer that was talked out of all of them leaves the playbook's.
+    assert_eq!(with(json!([])).suggested, own);
+    let mut draft = good();
+    draft["actions"] = json!([{"action": action, "text": "Unblock the session again, it is done.", "cites": [event]}]);
+    assert!(verdict(&a, &draft.to_string()).is_err_and(|why| why.contains("unblock")));
+}
+
+#[test]
+fn summaries_that_cite_nothing_are_removed() {
+    let a = assessment();
+    for part in ["executive", "technical"] {
+        let reason = refusal(&a, &with(&format!("/{part}/cites"), json!([]))).expect(part);
+        assert!(reason.contains("cites nothing"), "{reason}");
+    }
 }
 
 #[test]
@@ -148,7 +223,7 @@ fn an_address_that_was_typed_as_a_name_is_no_target() {
 #[test]
 fn to_act_is_advice_wherever_it_stands() {
     let a = assessment();
-    for part in ["/technical", "/chain/0/text"] {
+    for part in ["/technical/text", "/chain/0/text"] {
         let told = with(part, json!("An address of the evidence is 10.0.0.5 and it is claimed."));
         assert_eq!(refusal(&a, &told), None, "{part}");
         let asked = with(part, json!("There is more to this. Block the address 10.0.0.5 at once."));
@@ -161,7 +236,7 @@ fn to_act_is_advice_wherever_it_stands() {
 fn nobody_is_named_to_those_who_decide_whom_no_sensor_observed() {
     let mut a = assessment();
     a.evidence[0].excerpt.push_str(" /* 192.0.2.77 victor@example.net user victor 90 rows */");
-    for part in ["/executive", "/attribution/text"] {
+    for part in ["/executive/text", "/attribution/text"] {
         for text in [
             "The attacker came from 192.0.2.77 and read the data.",
             "The attacker came from 10.0.0.5 and read the data.",
@@ -187,15 +262,15 @@ fn every_way_of_being_wrong_is_refused_for_its_own_reason() {
         ("cut", good().to_string()[..200].to_owned(), "no JSON"),
         ("two objects", format!("{}{}", good(), good()), "no JSON"),
         ("another field", with("/chain/0", json!({"text": "x", "cites": [], "y": 1})), "no JSON"),
-        ("too long", with("/executive", json!(long)), "over the limit"),
+        ("too long", with("/executive/text", json!(long)), "over the limit"),
         (
             "too many claims",
             with("/chain", json!(vec![good()["chain"][0].clone(); 99])),
             "over the limit",
         ),
         ("no claims", with("/chain", json!([])), "has no chain"),
-        ("says nothing", with("/executive", json!("Bad.")), "too short"),
-        ("gibberish", with("/executive", json!("xkcd qwrt zzzz bcdf ghjk")), "readable"),
+        ("says nothing", with("/executive/text", json!("Bad.")), "too short"),
+        ("gibberish", with("/executive/text", json!("xkcd qwrt zzzz bcdf ghjk")), "readable"),
         ("lowered", with("/level", json!("low")), "lowers"),
         ("invented id", with("/chain/0/cites", json!(["E5"])), "E5"),
         ("odd id", with("/chain/0/cites", json!(["E01"])), "E01"),
@@ -258,7 +333,7 @@ fn every_way_of_being_wrong_is_refused_for_its_own_reason() {
         ),
         (
             "played down",
-            with("/executive", json!("This is most likely a false positive of the patrol.")),
+            with("/executive/text", json!("This is most likely a false positive of the patrol.")),
             "false positive",
         ),
         (
@@ -276,12 +351,12 @@ fn every_way_of_being_wrong_is_refused_for_its_own_reason() {
         ("SQL as advice", with(todo, json!("Run DROP TABLE customers on the machine.")), "command"),
         (
             "the fence",
-            with("/technical", json!(format!("The fence is {NONCE} as given above."))),
+            with("/technical/text", json!(format!("The fence is {NONCE} as given above."))),
             "fence",
         ),
         (
             "hidden text",
-            with("/executive", json!("The data was read\u{202e} by an attacker.")),
+            with("/executive/text", json!("The data was read\u{202e} by an attacker.")),
             "readable",
         ),
         (
@@ -291,7 +366,7 @@ fn every_way_of_being_wrong_is_refused_for_its_own_reason() {
         ),
         (
             "another language",
-            with("/executive", json!("Dies ist ein Angriff auf die Datenbank der Kunden.")),
+            with("/executive/text", json!("Dies ist ein Angriff auf die Datenbank der Kunden.")),
             "not in English",
         ),
         (
@@ -302,7 +377,7 @@ fn every_way_of_being_wrong_is_refused_for_its_own_reason() {
         (
             "the instructions",
             with(
-                "/technical",
+                "/technical/text",
                 json!("Every claim cites the labels of the events that it rests on."),
             ),
             "fence",

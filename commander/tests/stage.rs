@@ -6,14 +6,16 @@
     reason = "tests fail by panicking and tell what they saw"
 )]
 
+#[path = "stage/order.rs"]
+mod order;
+
 use bytes::Bytes;
 use magsentinel_bus_schema::{
     Analysis, Assessment, Level, Limits, Status, Subject, Tenant, Timestamp, decision::Author,
     decode, encode,
 };
 use magsentinel_commander::{
-    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, endpoints_with,
-    pools_with,
+    Cancel, Config, Desk, Factory, Parts, WriteError, Writer, briefing::Briefing, parts_with,
 };
 use magsentinel_runtime::{
     settings::Span,
@@ -68,8 +70,35 @@ fn config() -> Config {
     Config { knowledge: Some(FOLDER.path().join(name)), ..Config::default() }
 }
 
+/// The stage that remembers and one that analyses, of the same process.
+struct Both {
+    notary: Box<dyn Stage>,
+    analyst: Box<dyn Stage>,
+}
+
+impl Both {
+    fn of(parts: &Parts) -> Self {
+        let [notary, analyst] =
+            [0, 1].map(|pool: usize| (parts.pools[pool].make)().expect("a stage"));
+        Self { notary, analyst }
+    }
+}
+
+impl Stage for Both {
+    fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
+        let mut nothing = Output::default();
+        self.notary.handle(batch, &mut nothing);
+        assert!(nothing.published().is_empty());
+        self.analyst.handle(batch, out);
+    }
+
+    fn report(&self) -> serde_json::Value {
+        self.notary.report()
+    }
+}
+
 fn playbook() -> Box<dyn Stage> {
-    (pools_with(&config(), None).expect("pools")[0].make)().expect("a stage")
+    Box::new(Both::of(&parts_with(&config(), None).expect("parts")))
 }
 
 type Script = Box<dyn FnMut(&Briefing, &Cancel) -> Result<String, WriteError> + Send>;
@@ -94,8 +123,7 @@ fn with_model(
 fn desk(deadline: Span, factory: Factory) -> Box<dyn Stage> {
     let config = Config { deadline, ..config() };
     let desk = Arc::new(Desk::new(("scripted".to_owned(), factory)));
-    let pools = pools_with(&config, Some(desk)).expect("pools");
-    (pools[0].make)().expect("a stage")
+    Box::new(Both::of(&parts_with(&config, Some(desk)).expect("parts")))
 }
 
 fn good_draft() -> String {
@@ -109,8 +137,8 @@ fn good_draft() -> String {
         "attribution_confidence": 0.2,
         "remediation": [claim("End the session 6571.1a2 and keep the logs.")],
         "prevention": [claim("Pass all input as bound parameters.")],
-        "executive": "An attacker read customer data; treat it as disclosed.",
-        "technical": "The injection joined a second table to the answer of the shop.",
+        "executive": claim("An attacker read customer data; treat it as disclosed."),
+        "technical": claim("The injection joined a second table to the answer of the shop."),
     })
     .to_string()
 }
@@ -294,8 +322,8 @@ fn a_model_that_nobody_asks_for_is_let_go_of_and_loaded_again() {
     let factory: Factory = Arc::new(move || Ok(Box::new(Noted(Arc::clone(&noted)))));
     let desk = Desk::new(("noted".to_owned(), factory)).unloading_after(Span::ms(1).get());
     let desk = Arc::new(desk);
-    let pools = pools_with(&config(), Some(Arc::clone(&desk))).expect("pools");
-    let mut stage = (pools[0].make)().expect("a stage");
+    let parts = parts_with(&config(), Some(Arc::clone(&desk))).expect("parts");
+    let mut stage = (parts.pools[1].make)().expect("a stage");
     for n in 1..=20_usize {
         let a = Assessment {
             incident: magsentinel_bus_schema::Id::derived(&["idle", &n.to_string()]),
@@ -328,7 +356,8 @@ fn an_incident_that_waited_too_long_gets_the_playbook_without_asking() {
 fn whoever_asks_about_an_incident_has_the_analysis_that_would_be_published() {
     let a = assessment();
     let published = analyses(&handle(&mut *playbook(), &[delivery(&a)], a.last)).remove(0);
-    let [endpoint] = &endpoints_with(&config(), None)[..] else { panic!("one endpoint") };
+    let parts = parts_with(&config(), None).expect("parts");
+    let [endpoint] = &parts.endpoints[..] else { panic!("one endpoint") };
     assert_eq!((endpoint.name, &endpoint.subject), ("incident", &Subject::Incident));
     let asked = encode(&a).expect("encoded");
     let packed = (endpoint.answer)(&asked, None).expect("an answer");

@@ -7,7 +7,7 @@ use crate::{
 };
 use async_nats::service::{self, ServiceExt};
 use futures::StreamExt;
-use magsentinel_bus_schema::{Subject, Token};
+use magsentinel_bus_schema::{Limits, Message, Subject, Token, codec};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -108,6 +108,29 @@ fn status(context: &Context) -> Value {
         "resident_bytes": crate::memory::resident_bytes(std::process::id()),
         "parts": context.reports(),
     })
+}
+
+/// Asks whoever serves a subject, and waits for the answer.
+///
+/// # Errors
+/// When nobody serves it, nobody answered in time, or the answer is a refusal or cannot be read.
+pub async fn ask<Q: Message, A: Message>(
+    bus: &Bus,
+    subject: &Subject,
+    question: &Q,
+    patience: Duration,
+) -> Result<A, Error> {
+    let failed = |why: String| Error::Request { what: "the services", why };
+    let payload = codec::encode(question).map_err(|e| failed(e.to_string()))?;
+    let request = async_nats::Request::new().payload(payload.into()).timeout(Some(patience));
+    let subject = subject.of(bus.tenant());
+    let answer = bus.client().send_request(subject.clone(), request).await;
+    let answer = answer.map_err(|e| failed(format!("{subject}: {e}")))?;
+    let refused = answer.headers.as_ref().and_then(|h| h.get("Nats-Service-Error"));
+    if let Some(why) = refused {
+        return Err(failed(format!("{subject}: {why}")));
+    }
+    codec::decode(&answer.payload, None, Limits::default()).map_err(|e| failed(e.to_string()))
 }
 
 /// Asks all services on the bus for something (`PING`, `INFO`, `STATS`) and gathers answers of

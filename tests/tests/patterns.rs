@@ -12,14 +12,23 @@ use magsentinel_bus_schema::{
     pattern::{Origin, State},
     subject,
 };
+use magsentinel_commander::{Cancel, Desk, Factory, WriteError, Writer, briefing::Briefing};
 use magsentinel_pattern::{
     changes,
     record::{Draft, proposed},
 };
-use magsentinel_runtime::{bus::Bus, micro};
+use magsentinel_runtime::{
+    bus::Bus,
+    health::HealthConfig,
+    micro,
+    service::{self, Service},
+};
 use magsentinel_tests::{Mesh, held, wait_for};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What no shipped pattern and no model takes for an attack.
 const ODD: &str = "SELECT name, kumquat FROM fruit WHERE id = 7";
@@ -263,6 +272,93 @@ async fn an_event_is_explained_and_an_incident_is_analysed_on_request() {
     let info = micro::ask_all(&bus, "INFO", Some("commander")).await.unwrap();
     let served = info[0]["endpoints"].as_array().unwrap();
     assert!(served.iter().any(|endpoint| endpoint["name"] == "incident"), "{served:?}");
+}
+
+/// Says something that the evidence bears out, whatever it is asked.
+struct Honest;
+
+impl Writer for Honest {
+    fn write(&mut self, _: &Briefing, _: &Cancel) -> Result<String, WriteError> {
+        let claim = |text: &str| json!({"text": text, "cites": ["E1"]});
+        let claims = |text: &str| json!([claim(text)]);
+        Ok(json!({
+            "level": "critical",
+            "attack_vector": claim("A statement joined a second table to its answer."),
+            "chain": claims("The statement was sent once and was read by a sensor."),
+            "blast_radius": claims("Nothing more than the statement is known here."),
+            "attribution": claim("Nothing beyond the statement is known of the sender."),
+            "attribution_confidence": 0.1,
+            "remediation": claims("Look at what the statement returned and to whom."),
+            "prevention": claims("Pass all input as bound parameters to the statement."),
+            "executive": claim("A statement tried to read more than it was made for."),
+            "technical": claim("The statement joined a second table to its own answer."),
+        })
+        .to_string())
+    }
+}
+
+/// A commander with a model in this process, on the mesh's server, until the sender is dropped.
+async fn with_model(
+    mesh: &Mesh,
+) -> (tokio::sync::watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+    let factory: Factory = Arc::new(|| Ok(Box::new(Honest) as Box<dyn Writer>));
+    let desk = Arc::new(Desk::new(("honest".to_owned(), factory)));
+    let config = magsentinel_commander::Config {
+        knowledge: Some(mesh.dir().join("model-knowledge.db")),
+        ..magsentinel_commander::Config::default()
+    };
+    let parts = magsentinel_commander::parts_with(&config, Some(desk)).unwrap();
+    let mut service = Service::new("commander".parse().unwrap(), 1);
+    (service.pools, service.endpoints, service.tasks) = (parts.pools, parts.endpoints, parts.tasks);
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let bus = mesh.bus().await;
+    let running = tokio::spawn(async move {
+        service::run(service, bus, &HealthConfig::default(), stopping).await.unwrap();
+    });
+    (stop, running)
+}
+
+/// The state of the model is told before anything was asked of it; and where there is one, an event is
+/// explained in its words too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_explained_in_a_models_words_where_one_is_configured() {
+    let mesh = Mesh::with(&["sensor", "sql-guard"]).await;
+    let bus = mesh.bus().await;
+    let attack = "SELECT a FROM p WHERE id = '1' UNION SELECT card, cvv FROM pay --'";
+    mesh.ingest("sql", json!({"text": attack, "user": "mallory", "id": "attack"}).to_string())
+        .await;
+    let found = wait_for("the attack to be scored", async || {
+        let all: Vec<Scored> =
+            held(&bus, Stream::Scored, subject::all_of(bus.tenant(), "scored")).await;
+        all.into_iter().find(|scored| scored.excerpt == attack)
+    })
+    .await;
+    let explain = || -> Value {
+        let id = found.event.to_string();
+        let out = mesh.output(&["--output", "json", "explain", "event", &id]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    assert!(explain().get("by_model").is_none());
+    let (stop, running) = with_model(&mesh).await;
+    let state = async || {
+        let services = micro::ask_all(&bus, "STATS", Some("commander")).await.ok()?;
+        let part = services.first()?.pointer("/endpoints/0/data/parts/commander")?;
+        part["model"].as_str().map(str::to_owned)
+    };
+    let idle = wait_for("the state of the model", async || state().await).await;
+    assert_eq!(idle, "not loaded");
+    let told = explain();
+    assert_eq!(told["what"], "exploit-attempt");
+    let by = &told["by_model"];
+    assert_eq!(by["model"], "honest");
+    assert_eq!(by["text"][0], "A statement tried to read more than it was made for.", "{told:#}");
+    wait_for("the model to be ready", async || {
+        (state().await.as_deref() == Some("ready")).then_some(())
+    })
+    .await;
+    stop.send(true).unwrap();
+    running.await.unwrap();
 }
 
 /// What the commander proposes goes live without anybody's hand where an operator has given it a

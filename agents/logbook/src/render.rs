@@ -5,6 +5,7 @@ use crate::{
     Incident, IncidentRow,
     escape::{line, paragraph},
     incident::timeline::{author, outcome_status, status},
+    report::{rests_on, suggestions},
 };
 use magsentinel_bus_schema::{
     Analysis, Id, Mode, Timestamp,
@@ -174,6 +175,10 @@ fn analysis(analysis: &Analysis) -> String {
     }
     text.push_str(")\n");
     text.push_str(&paragraph(&analysis.executive, "  ", TEXT_CHARS_MAX));
+    if let Some(cites) = rests_on(&analysis.executive_cites) {
+        text.push_str(&format!("  {cites}\n"));
+    }
+    let suggested = suggestions(analysis);
     let attribution = [analysis.attribution.clone()];
     let vector = [analysis.attack_vector.clone()];
     for (title, claims) in [
@@ -183,12 +188,16 @@ fn analysis(analysis: &Analysis) -> String {
         ("Attribution", &attribution),
         ("Remediation", &analysis.remediation),
         ("Prevention", &analysis.prevention),
+        ("Suggested actions", &suggested),
     ] {
         text.push_str(&section(title, claims));
     }
     if !analysis.technical.trim().is_empty() {
         text.push_str("  Technical\n");
         text.push_str(&paragraph(&analysis.technical, "    ", TEXT_CHARS_MAX));
+        if let Some(cites) = rests_on(&analysis.technical_cites) {
+            text.push_str(&format!("    {cites}\n"));
+        }
     }
     if analysis.omitted > 0 {
         text.push_str(&format!("  {} events did not fit and were left out\n", analysis.omitted));

@@ -10,7 +10,10 @@ mod stix;
 mod timeline;
 
 use crate::Incident;
-use magsentinel_bus_schema::{Class, Entity, Id, Timestamp, Trust};
+use magsentinel_bus_schema::{
+    Analysis, Class, Entity, Id, Timestamp, Trust,
+    decision::{Claim, Suggestion},
+};
 use std::collections::BTreeMap;
 
 /// Most entities that a report lists; more are counted.
@@ -108,6 +111,28 @@ fn techniques(incident: &Incident) -> Vec<String> {
 fn plan(incident: &Incident) -> &[String] {
     let newest = incident.assessments.iter().max_by_key(|stored| stored.message.revision);
     newest.map_or(&[], |stored| stored.message.plan.as_slice())
+}
+
+/// What an analysis suggests, as its claims are told. Each of them only asks.
+pub(crate) fn suggestions(analysis: &Analysis) -> Vec<Claim> {
+    let told = |s: &Suggestion| Claim {
+        text: format!(
+            "{} of the {} {} ({}), if an operator approves. {}",
+            s.effect.verb(),
+            s.target.class,
+            s.target.value,
+            trust(s.target.trust),
+            s.reason
+        ),
+        cites: s.cites.clone(),
+    };
+    analysis.suggested.iter().map(told).collect()
+}
+
+/// The events that a text rests on, for a reader.
+pub(crate) fn rests_on(cites: &[Id]) -> Option<String> {
+    let cites: Vec<String> = cites.iter().map(|id| short(*id)).collect();
+    (!cites.is_empty()).then(|| format!("Rests on {}.", cites.join(" ")))
 }
 
 /// A title for a reader.

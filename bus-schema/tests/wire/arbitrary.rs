@@ -1,18 +1,16 @@
 //! Any message: made from a string of bytes, so that a counterexample shrinks with it.
 
+mod analysis;
 mod change;
 mod lease;
 mod pattern;
 
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
-    Entity, Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level,
-    Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source,
-    Status, Suppressed, Tenant, Timestamp, Token, Trust,
-    closure::Share,
-    decision::{Author, Claim, Evidence, Grounding, Removed},
-    suppression,
+    Action, Alert, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect, Entity,
+    Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level, Mode,
+    Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source, Status,
+    Suppressed, Tenant, Timestamp, Token, Trust, closure::Share, decision::Evidence, suppression,
 };
 use serde_json::{Map, Value};
 
@@ -323,42 +321,6 @@ impl Bytes<'_> {
             suppressed: self.list(Self::suppressed),
             decided: self.at(),
         }
-    }
-
-    fn claim(&mut self) -> Claim {
-        Claim { text: self.text(), cites: self.list(Self::id) }
-    }
-
-    fn analysis(&mut self) -> Analysis {
-        Analysis {
-            v: 1,
-            id: self.id(),
-            incident: self.id(),
-            assessment: self.id(),
-            tenant: self.tenant(),
-            attack_type: self.token(),
-            author: self.pick(&[Author::Playbook, Author::Model]),
-            model: self.maybe(Self::text),
-            fallback_reason: self.maybe(Self::text),
-            level: self.pick(Level::ALL),
-            attack_vector: self.claim(),
-            chain: self.list(Self::claim),
-            blast_radius: self.list(Self::claim),
-            attribution: self.claim(),
-            attribution_confidence: self.share(),
-            remediation: self.list(Self::claim),
-            prevention: self.list(Self::claim),
-            executive: self.text(),
-            technical: self.text(),
-            omitted: self.number(),
-            left_out: self.texts(),
-            grounding: self.maybe(Self::grounding),
-        }
-    }
-
-    fn grounding(&mut self) -> Grounding {
-        let removed = |s: &mut Self| Removed { part: s.text(), reason: s.text() };
-        Grounding { score: self.share(), statements: self.u32(), removed: self.list(removed) }
     }
 
     fn effect(&mut self) -> Effect {

@@ -2,17 +2,19 @@
 //!
 //! A message that changes its fields gets an example of its own beside the old one.
 
+mod analysis;
 mod lease;
 mod pattern;
 
+pub(crate) use analysis::{analysis, analysis_grounded, analysis_suggesting};
 pub(crate) use lease::{asks, effects};
 use magsentinel_bus_schema::{
-    Action, Alert, Analysis, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect,
-    Entity, Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level,
-    Message, Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Source, Status,
+    Action, Alert, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect, Entity,
+    Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level, Message,
+    Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Source, Status,
     Suppressed, SuppressionChange, Tenant, Timestamp, Token, Trust,
     closure::Share,
-    decision::{Author, Claim, Evidence, Grounding, Removed},
+    decision::Evidence,
     suppression::{self, Changed, Rule},
 };
 use serde_json::json;
@@ -42,6 +44,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.visit("assessment", "assessment-rated", &with);
     visit.visit("analysis", "analysis", &analysis());
     visit.visit("analysis", "analysis_grounded", &analysis_grounded());
+    visit.visit("analysis", "analysis_suggesting", &analysis_suggesting());
     for effect in effects() {
         let name = format!("action-{}", effect.verb());
         visit.visit("action", &name, &action(effect));
@@ -306,48 +309,6 @@ pub(crate) fn alert() -> Alert {
         events: vec![id("event")],
         suppressed: vec![],
         decided: at(2_001_234),
-    }
-}
-
-pub(crate) fn analysis() -> Analysis {
-    let claim = |text: &str| Claim { text: text.to_owned(), cites: vec![id("event")] };
-    Analysis {
-        v: 1,
-        id: id("analysis"),
-        incident: id("incident"),
-        assessment: id("assessment"),
-        tenant: Tenant::default(),
-        attack_type: token("sql_injection_exfiltration"),
-        author: Author::Model,
-        model: Some("small".to_owned()),
-        fallback_reason: Some("cited an unknown event".to_owned()),
-        level: Level::Critical,
-        attack_vector: claim("the search field"),
-        chain: vec![claim("injected"), claim("dumped")],
-        blast_radius: vec![claim("every order")],
-        attribution: claim("one address"),
-        attribution_confidence: 0.25,
-        remediation: vec![claim("rotate the password")],
-        prevention: vec![claim("bind parameters")],
-        executive: "Somebody dumped the orders.".to_owned(),
-        technical: "A union read them.\nThen they left.".to_owned(),
-        omitted: 3,
-        left_out: vec![],
-        grounding: None,
-    }
-}
-
-/// An analysis of which some was removed.
-pub(crate) fn analysis_grounded() -> Analysis {
-    let removed = Removed {
-        part: "remediation".to_owned(),
-        reason: "it names \"mallory\", which is not in the evidence".to_owned(),
-    };
-    Analysis {
-        fallback_reason: None,
-        left_out: vec!["3 of 5 mitigations of T1190".to_owned()],
-        grounding: Some(Grounding { score: 0.75, statements: 4, removed: vec![removed] }),
-        ..analysis()
     }
 }
 

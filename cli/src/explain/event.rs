@@ -1,8 +1,9 @@
-//! `explain event`: what one event is, by whom, and how common it is for them. Without a model;
-//! the same streams give the same words.
+//! `explain event`: what one event is, by whom, and how common it is for them. The same streams give
+//! the same words; where the commander runs a language model, what that adds stands beside them.
 
 mod shape;
 mod told;
+mod told_by_model;
 
 use crate::{
     exit::{BadData, BadUsage},
@@ -85,6 +86,9 @@ pub struct Account {
     pub said: Vec<Said>,
     /// Incidents that cite it.
     pub incidents: Vec<Id>,
+    /// What a language model adds, where the commander runs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_model: Option<ByModel>,
 }
 
 /// Explains an event from what the streams retain.
@@ -131,7 +135,9 @@ pub async fn explain(bus: &Bus, id: &str) -> Result<Account> {
     };
     bus.read_all(Stream::Decisions, vec![all_of(bus.tenant(), "closure")], show).await?;
     unreadable.tell();
-    Ok(told::account(&event, watched.habit(), said, &incidents, &closures))
+    let mut account = told::account(&event, watched.habit(), said, &incidents, &closures);
+    account.by_model = told_by_model::ask(bus, &event, &account).await;
+    Ok(account)
 }
 
 /// The one retained event whose id begins so.
@@ -234,6 +240,7 @@ impl Watched {
 }
 
 pub use told::text;
+use told_by_model::ByModel;
 
 #[cfg(test)]
 mod tests;

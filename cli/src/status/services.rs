@@ -54,6 +54,7 @@ fn owner(consumer: &str) -> &str {
     match consumer {
         "ingest" => "sensor",
         "analyzer-router" => "analyzer",
+        "commander-critical" | "commander-high" | "commander-medium" => "commander",
         "evidence" => "responder",
         "logbook-deadletter" => "logbook",
         other => other,

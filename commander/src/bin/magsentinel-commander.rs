@@ -62,7 +62,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut service = Service::new(name, 1);
     let all = magsentinel_commander::parts(&commander)?;
     (service.pools, service.endpoints) = (all.pools, all.endpoints);
-    service.tasks = magsentinel_commander::tasks(&patterns)?;
+    service.tasks = all.tasks;
+    service.tasks.extend(magsentinel_commander::tasks(&patterns)?);
     let signals = shutdown::on_signals()?;
     let stopping = if args.with_parent { shutdown::with_parent(signals) } else { signals };
     let bus = bus::connect(&bus, "commander").await?;

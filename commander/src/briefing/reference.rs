@@ -1,28 +1,31 @@
 //! What is known beyond the evidence, for a prompt: one JSON object a line.
 
 use crate::{
-    knowledge::{Exploited, Known, Past, Technique},
+    knowledge::{Exploited, Known, Past, Technique, audit::Entry},
     untrusted::quoted,
 };
 
 const NAME_CHARS: usize = 160;
 const TEXT_CHARS: usize = 400;
 
-/// The lines that fit into `budget` bytes, vulnerabilities first, then techniques, then incidents
-/// of the past; and what was left out, for a reader.
+/// The lines that fit into `budget` bytes: what was decided and done before, the newest first, then
+/// vulnerabilities, techniques, and incidents of the past; and what was left out, for a reader. What
+/// was done before takes at most half.
 pub(super) fn text(known: &Known, budget: usize) -> (String, Vec<String>) {
     let mut text = String::new();
     let mut left_out = known.left_out.clone();
-    let sorts: [(&str, Vec<String>); 3] = [
+    let sorts: [(&str, Vec<String>); 4] = [
+        ("entries of the logbook", known.audit.iter().rev().map(before).collect()),
         ("known exploited vulnerabilities", known.exploited.iter().map(exploited).collect()),
         ("techniques", known.techniques.iter().map(technique).collect()),
         ("incidents of the past", known.past.iter().map(past).collect()),
     ];
-    for (sort, lines) in sorts {
+    for (at, (sort, lines)) in sorts.into_iter().enumerate() {
         let all = lines.len();
+        let room = if at == 0 { budget / 2 } else { budget };
         let mut left = 0;
         for line in lines {
-            if text.len() + line.len() <= budget {
+            if text.len() + line.len() <= room {
                 text.push_str(&line);
             } else {
                 left += 1;
@@ -33,6 +36,15 @@ pub(super) fn text(known: &Known, budget: usize) -> (String, Vec<String>) {
         }
     }
     (text, left_out)
+}
+
+fn before(e: &Entry) -> String {
+    let quote = if e.quote.is_empty() {
+        String::new()
+    } else {
+        format!(",\"words\":{}", quoted(&e.quote, NAME_CHARS))
+    };
+    format!("{{\"before\":{},\"time\":\"{}\"{quote}}}\n", quoted(&e.text, TEXT_CHARS), e.at)
 }
 
 fn exploited(e: &Exploited) -> String {

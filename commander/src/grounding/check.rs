@@ -3,16 +3,18 @@
 use super::{
     Grounds, Refusal, decode, language,
     lists::ACTING,
+    vocabulary,
     words::{self, Hashed, Names, Runs, Wording},
 };
 use crate::{
-    draft::{DraftClaim, TEXT_CHARS_MIN},
+    actions,
+    draft::{DraftAction, DraftClaim, TEXT_CHARS_MIN},
     knowledge::{Known, is_technique_id},
     untrusted::{is_hidden, shown},
 };
 use magsentinel_bus_schema::{
     Assessment, Class, Entity, Id, Trust,
-    decision::{Claim, Evidence},
+    decision::{Claim, Evidence, Suggestion},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,10 +47,15 @@ pub(super) enum Role {
 
 pub(super) struct Check<'a> {
     labels: &'a [Id],
+    evidence: &'a [Evidence],
+    /// The actions that were offered.
+    offered: &'a [Suggestion],
     nonce: &'a str,
     known: &'a Known,
     /// Everything that the evidence names.
     named: Names,
+    /// The words of its free text, as they stand and decoded.
+    free: Names,
     /// What sensors observed as entities, and the mesh's own words.
     observed: Names,
     /// The same with what patrols gave as reasons.
@@ -72,9 +79,12 @@ impl<'a> Check<'a> {
         let Grounds { assessment, known, briefing, .. } = *grounds;
         let mut check = Self {
             labels: &briefing.labels,
+            evidence: &assessment.evidence,
+            offered: &briefing.actions,
             nonce: &briefing.nonce,
             known,
             named: Names::default(),
+            free: Names::default(),
             observed: Names::default(),
             told: Names::default(),
             own: own_words(assessment, known),
@@ -97,6 +107,7 @@ impl<'a> Check<'a> {
             whole.push(' ');
         }
         untrusted.insert(&whole);
+        untrusted.extend(known.audit.iter().map(|entry| entry.quote.as_str()));
         untrusted.into_iter().for_each(|text| check.add_untrusted(text));
         check.observed.merge(&check.own);
         check.told.merge(&check.observed);
@@ -127,6 +138,7 @@ impl<'a> Check<'a> {
 
     fn add_untrusted(&mut self, text: &str) {
         for reading in decode::readings(text).iter().map(String::as_str).chain([text]) {
+            self.free.add(reading);
             let hashed = Hashed::of(reading);
             self.copied.iter_mut().chain([&mut self.pairs]).for_each(|runs| runs.add(&hashed));
         }
@@ -155,11 +167,26 @@ impl<'a> Check<'a> {
         Ok(Claim { text, cites })
     }
 
+    /// An action that was offered, with the draft's reason and events: each of these must have
+    /// observed its target.
+    pub(super) fn action(&self, action: &DraftAction) -> Result<Suggestion, Refusal> {
+        let offered = index('A', &action.action).and_then(|at| self.offered.get(at));
+        let offered = offered.ok_or_else(|| Refusal::NoAction(shown(&action.action, 40)))?;
+        let as_claim = DraftClaim { text: action.text.clone(), cites: action.cites.clone() };
+        let Claim { text, cites } = self.claim("actions", &as_claim, Role::Advice)?;
+        for id in &cites {
+            let observed = |e: &Evidence| e.event == *id && actions::names(e, &offered.target);
+            if !self.evidence.iter().any(observed) {
+                let at = self.labels.iter().position(|known| known == id).unwrap_or_default();
+                let (action, label) = (action.action.clone(), format!("E{}", at + 1));
+                return Err(Refusal::Untargeted { action, label });
+            }
+        }
+        Ok(Suggestion { reason: text, cites, ..offered.clone() })
+    }
+
     fn event(&self, label: &str) -> Option<Id> {
-        let number: usize = label.strip_prefix('E')?.parse().ok()?;
-        // Only the canonical form, so that an event has one label.
-        let canonical = label.get(1..) == Some(number.to_string().as_str());
-        self.labels.get(number.checked_sub(1)?).copied().filter(|_| canonical)
+        self.labels.get(index('E', label)?).copied()
     }
 
     /// The text with labels written out as event ids, if it is grounded.
@@ -243,6 +270,11 @@ impl<'a> Check<'a> {
                 && self.named.has(word)
         };
         let known = |word: &str| self.event(word).is_some() || amount(word);
+        if role != Role::Account
+            && let Some(word) = self.hidden_name(wording, names)
+        {
+            return Err(untrusted(part, word));
+        }
         match wording.first_unknown(names, known, role == Role::Advice) {
             Some(word) if self.named.has(word) => Err(untrusted(part, word)),
             Some(word) => Err(Refusal::Ungrounded { part, word: shown(word, 60) }),
@@ -250,10 +282,21 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// A plain word that only free text holds: where people are pointed at, it may be somebody's name.
+    fn hidden_name<'t>(&self, wording: &Wording<'t>, names: &Names) -> Option<&'t str> {
+        wording.texts().find(|word| {
+            let lower = word.to_lowercase();
+            let plain = lower.chars().count() > 2 && lower.chars().all(char::is_alphabetic);
+            let told = || names.has(word) || self.own.has(word);
+            plain && self.free.has(word) && !told() && !vocabulary::is_language(&lower)
+        })
+    }
+
     /// Where people are told to act against somebody, every name is one that a sensor observed.
     fn only_observed(&self, part: &'static str, sentence: &Wording<'_>) -> Result<(), Refusal> {
         let is_label = |word: &str| self.event(word).is_some();
-        match sentence.first_unknown(&self.observed, is_label, true) {
+        let hidden = || self.hidden_name(sentence, &self.observed);
+        match sentence.first_unknown(&self.observed, is_label, true).or_else(hidden) {
             Some(word) => Err(untrusted(part, word)),
             None => self.as_typed(part, sentence, Role::Advice),
         }
@@ -295,6 +338,13 @@ impl<'a> Check<'a> {
         }
         Ok(())
     }
+}
+
+/// The place in a list of a label like `E1`. Only its canonical form, so that each has one label.
+fn index(of: char, label: &str) -> Option<usize> {
+    let number: usize = label.strip_prefix(of)?.parse().ok()?;
+    let canonical = label.get(1..) == Some(number.to_string().as_str());
+    number.checked_sub(1).filter(|_| canonical)
 }
 
 /// The name of an entity as a text may write it. Where names have parts, each part is one; where

@@ -36,7 +36,14 @@ pub(super) const PLAYING_DOWN: &str = "\
     is resolved, was resolved, has been resolved, already resolved, routine maintenance, \
     scheduled maintenance, planned test, red team, security exercise, authorised scan, \
     authorized scan, approved by, safe to ignore, low severity, low priority, informational only, \
-    my instructions, my prompt, previous instructions, as instructed, as requested by";
+    my instructions, my prompt, previous instructions, as instructed, as requested by, nothing else, \
+    all is well, no harm, a mistake, by mistake, misunderstanding, signed off, signed it off, \
+    settled, the queue, nobody has to look, wrap this, wrap it, minor matter, lowest, is low in, \
+    bottom of the list, as low, to low, level none, overstated, too high, access back, let in again, \
+    let back in, reinstate, free passage, never stopped, never blocked, be withdrawn, undo what, \
+    undo the block, go live, take the pattern, switch the new, skip its tests, without a look, \
+    proven itself, into force, roll the, turn the patrol, sign the, sign it, as noise, noise of, nightly job, exercise of, as was asked, \
+    it was said, was told to";
 
 /// What undoes a response or a finding, or lets a proposal through, when one of [`UNDONE`]
 /// follows.
@@ -44,7 +51,7 @@ pub(super) const UNDOING: &str = "\
     acknowledge activate allow approve archive auto-approve cancel clear close closing decrease \
     deactivate delete deploy disable dismiss downgrade drop enable lift lower lowering mark mute \
     pause promote publish re-enable reduce release remove reopen resolve restore revert silence \
-    skip stop suppress unban unblock unmute unquarantine whitelist";
+    archived concluded ended finish finished settle skip stop suppress terminate unban unblock unmute unquarantine whitelist";
 
 /// What is undone, or let through.
 pub(super) const UNDONE: &str = "\
@@ -57,8 +64,8 @@ pub(super) const UNDONE: &str = "\
 /// A sentence with one of these tells people to act against whom it names.
 pub(super) const ACTING: &str = "\
     ban banned banning blacklist blacklisted block blocked blocking blocklist contain cut deny \
-    denied disable disabled disconnect disconnected drop expel firewall isolate isolated isolating \
-    keep kept kick kill lock locked out quarantine quarantined reject revoke revoked revoking shut \
+    denied disable disabled disconnect disconnected drop end ended expel firewall isolate isolated isolating \
+    keep kept kick kill lock locked out quarantine quarantined refuse refused reject revoke revoked revoking shut \
     suspend suspended suspending terminate terminated";
 
 /// What gives a command, code or a link away. Compared without case.

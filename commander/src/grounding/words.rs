@@ -12,8 +12,8 @@ use std::{
     net::IpAddr,
 };
 
-/// Words after a verb that undoes something, within which stands what it undoes.
-const REACH: usize = 4;
+/// Words on both sides of a verb that undoes something, within which stands what it undoes.
+const REACH: usize = 6;
 /// Integers up to this are language, not figures ("two events", "3 steps").
 const COUNT_MAX: u64 = 12;
 /// In advice, integers up to this are: "within 24 hours", "for 90 days", "every 365 days".
@@ -86,8 +86,8 @@ impl<'a> Wording<'a> {
             };
             lower.iter().enumerate().find_map(|(at, word)| {
                 let verb = listed(UNDOING, word)?;
-                let after = lower.iter().skip(at + 1).take(REACH);
-                after.into_iter().any(|word| listed(UNDONE, word).is_some()).then_some(verb)
+                let near = lower.iter().skip(at.saturating_sub(REACH)).take(2 * REACH + 1);
+                near.into_iter().any(|word| listed(UNDONE, word).is_some()).then_some(verb)
             })
         })
     }

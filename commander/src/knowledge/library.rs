@@ -2,6 +2,7 @@
 
 use super::{
     Error, Exploited, Known, Mitigation, Object, Past, Technique,
+    audit::{self, Noted},
     bm25::{Index, Term},
     import::{Parts, Source, Told},
     is_technique_id, kev, shipped,
@@ -35,6 +36,8 @@ pub struct Limits {
     pub similar_max: usize,
     /// Most incidents that are remembered.
     pub incidents_max: usize,
+    /// Most entries of the logbook that are told of an incident.
+    pub audit_max: usize,
 }
 
 impl From<&Config> for Limits {
@@ -43,6 +46,7 @@ impl From<&Config> for Limits {
             mitigations_max: config.mitigations_max,
             similar_max: config.similar_max,
             incidents_max: config.past_incidents_max,
+            audit_max: config.audit_max,
         }
     }
 }
@@ -222,6 +226,14 @@ impl Library {
             known.exploited.extend(entry);
         }
         known.past = self.similar(store, a)?;
+        known.audit = store.noted(&a.tenant, a.incident, Noted::decided(a).id)?;
+        let (all, most) = (known.audit.len(), self.limits.audit_max);
+        if all > most {
+            let or_more = if all >= audit::KEPT_MAX { " or more" } else { "" };
+            known.audit.drain(..all - most);
+            let told = format!("{}{or_more} older entries of the logbook", all - most);
+            known.left_out.push(told);
+        }
         Ok(())
     }
 
@@ -284,6 +296,21 @@ impl Library {
                 Ok(memory) => self.memory = memory,
                 Err(e) => tracing::warn!(error = in_full(&e), "incidents could not be read again"),
             }
+        }
+    }
+
+    /// Keeps what was decided and done about incidents that are remembered.
+    pub fn note<'a>(&mut self, noted: impl Iterator<Item = &'a Noted>) {
+        let Ok(store) = &self.store else { return };
+        let written = store.begin().and_then(|()| {
+            for one in noted {
+                store.note(one)?;
+            }
+            store.commit()
+        });
+        if let Err(e) = written {
+            store.undo();
+            tracing::warn!(error = in_full(&e), "what became of incidents was not remembered");
         }
     }
 

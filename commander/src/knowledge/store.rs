@@ -5,6 +5,7 @@
 
 use super::{
     Error, Exploited, Object, Past,
+    audit::{self, Entry, Noted},
     bm25::Term,
     import::{Parts, Source},
 };
@@ -30,6 +31,18 @@ const TABLES: &str = "
         body TEXT NOT NULL,
         terms BLOB NOT NULL,
         UNIQUE (tenant, id)
+    ) STRICT;
+";
+
+/// Came later: made where it is not there, and passed over by those who do not know it.
+const AUDIT: &str = "
+    CREATE TABLE IF NOT EXISTS audit (
+        tenant TEXT NOT NULL,
+        incident TEXT NOT NULL,
+        id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (tenant, incident, id)
     ) STRICT;
 ";
 
@@ -81,6 +94,7 @@ impl Store {
             (APPLICATION_ID, VERSION) => {}
             _ => return Err(Error::Foreign(path.to_owned())),
         }
+        transaction.execute_batch(AUDIT).map_err(&open)?;
         transaction.commit().map_err(&open)?;
         connection
             .pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
@@ -217,11 +231,53 @@ impl Store {
 
     /// Forgets an incident.
     pub(super) fn forget(&self, tenant: &Tenant, incident: Id) -> Result<(), Error> {
-        let delete = "DELETE FROM incident WHERE tenant = ?1 AND id = ?2";
-        self.connection
-            .execute(delete, params![tenant.as_str(), incident.to_string()])
-            .map(drop)
-            .map_err(failed("write"))
+        let (tenant, incident) = (tenant.as_str(), incident.to_string());
+        for delete in [
+            "DELETE FROM incident WHERE tenant = ?1 AND id = ?2",
+            "DELETE FROM audit WHERE tenant = ?1 AND incident = ?2",
+        ] {
+            let deleted = self.connection.execute(delete, params![tenant, incident]);
+            deleted.map_err(failed("write"))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was decided or done about an incident that is kept: each once, the newest.
+    pub(super) fn note(&self, noted: &Noted) -> Result<(), Error> {
+        let write = failed("write");
+        let (tenant, incident) = (noted.tenant.as_str(), noted.incident.to_string());
+        let put = "INSERT OR IGNORE INTO audit (tenant, incident, id, at, body) \
+                   SELECT ?1, ?2, ?3, ?4, ?5 \
+                   WHERE EXISTS (SELECT 1 FROM incident WHERE tenant = ?1 AND id = ?2)";
+        let (id, at) = (noted.id.to_string(), noted.entry.at.micros());
+        let values = params![tenant, incident, id, at, json(&noted.entry)];
+        let mut insert = self.connection.prepare_cached(put).map_err(&write)?;
+        if insert.execute(values).map_err(&write)? > 0 {
+            let rest = "DELETE FROM audit WHERE rowid IN ( \
+                        SELECT rowid FROM audit WHERE tenant = ?1 AND incident = ?2 \
+                        ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?3)";
+            let kept = i64::try_from(audit::KEPT_MAX).unwrap_or(i64::MAX);
+            let mut delete = self.connection.prepare_cached(rest).map_err(&write)?;
+            delete.execute(params![tenant, incident, kept]).map_err(&write)?;
+        }
+        Ok(())
+    }
+
+    /// What is kept about an incident but for one entry, oldest first.
+    pub(super) fn noted(
+        &self,
+        tenant: &Tenant,
+        incident: Id,
+        but: Id,
+    ) -> Result<Vec<Entry>, Error> {
+        let read = failed("read");
+        let all = "SELECT body FROM audit WHERE tenant = ?1 AND incident = ?2 AND id <> ?3 \
+                   ORDER BY at, rowid";
+        let mut statement = self.connection.prepare_cached(all).map_err(&read)?;
+        let values = params![tenant.as_str(), incident.to_string(), but.to_string()];
+        let rows = statement.query_map(values, |row| row.get::<_, String>(0)).map_err(&read)?;
+        let bodies: Vec<String> = rows.collect::<Result<_, _>>().map_err(&read)?;
+        Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
     }
 
     /// Everything written between two calls is one transaction.

@@ -1,10 +1,11 @@
 //! A model that runs in this process, through mistral.rs.
 
 use super::place::Place;
-use crate::{Cancel, Device, WriteError, Writer, briefing::Briefing};
+use crate::{Cancel, Device, Quantisation, WriteError, Writer, briefing::Briefing};
+use either::Either;
 use mistralrs::{
-    Constraint, GgufModelBuilder, Model, ModelDType, RequestBuilder, Response, TextMessageRole,
-    TextModelBuilder, TokenSource,
+    Constraint, GgufModelBuilder, IsqType, Model, ModelDType, RequestBuilder, Response,
+    TextMessageRole, TextMessages, TextModelBuilder, TokenSource,
 };
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -28,7 +29,11 @@ impl Local {
     /// # Errors
     /// What the library said. It may also panic on files that are broken enough; the desk catches
     /// that.
-    pub(super) fn load(place: &Place, device: Device) -> Result<Self, String> {
+    pub(super) fn load(
+        place: &Place,
+        device: Device,
+        rounded: Option<Quantisation>,
+    ) -> Result<Self, String> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("commander-model")
@@ -38,7 +43,7 @@ impl Local {
         let model = runtime.block_on(async {
             match place {
                 Place::Directory(directory) => {
-                    text_model(&directory.to_string_lossy(), device).await
+                    text_model(&directory.to_string_lossy(), device, rounded).await
                 }
                 Place::Gguf { directory, file } => {
                     gguf_model(&directory.to_string_lossy(), file, device).await
@@ -48,8 +53,23 @@ impl Local {
         Ok(Self { model, runtime })
     }
 
+    /// What a prompt takes, as this model's tokenizer has it, chat template included.
+    async fn tokens(&self, briefing: &Briefing) -> Result<usize, String> {
+        let prompt = TextMessages::new()
+            .add_message(TextMessageRole::System, &briefing.system)
+            .add_message(TextMessageRole::User, &briefing.user);
+        let (special, generation, thinking) = (true, true, Some(false));
+        let counted =
+            self.model.tokenize(Either::Left(prompt), None, special, generation, thinking).await;
+        counted.map(|tokens| tokens.len()).map_err(|e| e.to_string())
+    }
+
     async fn draft(&self, briefing: &Briefing, cancel: &Cancel) -> Result<String, WriteError> {
         let failed = |e: &dyn std::fmt::Display| WriteError::Generation(e.to_string());
+        let tokens = self.tokens(briefing).await.map_err(|e| failed(&e))?;
+        if tokens > briefing.context_tokens {
+            return Err(WriteError::TooLong { tokens, max: briefing.context_tokens });
+        }
         let request = request(briefing);
         let mut stream = self.model.stream_chat_request(request).await.map_err(|e| failed(&e))?;
         let mut text = String::new();
@@ -97,7 +117,11 @@ fn request(briefing: &Briefing) -> RequestBuilder {
         .set_constraint(Constraint::JsonSchema(briefing.schema.clone()))
 }
 
-async fn text_model(directory: &str, device: Device) -> Result<Model, String> {
+async fn text_model(
+    directory: &str,
+    device: Device,
+    rounded: Option<Quantisation>,
+) -> Result<Model, String> {
     let builder = TextModelBuilder::new(directory)
         .with_token_source(TokenSource::None)
         .with_max_num_seqs(SEQUENCES_MAX);
@@ -105,7 +129,28 @@ async fn text_model(directory: &str, device: Device) -> Result<Model, String> {
         Device::Cpu => builder.with_force_cpu().with_dtype(ModelDType::F32),
         Device::Auto => builder,
     };
+    let builder = match rounded {
+        Some(rounded) => builder.with_isq(isq(rounded)),
+        None => builder,
+    };
     builder.build().await.map_err(|e| format!("{directory}: {e:#}"))
+}
+
+fn isq(rounded: Quantisation) -> IsqType {
+    match rounded {
+        Quantisation::Q8_0 => IsqType::Q8_0,
+        Quantisation::Q6k => IsqType::Q6K,
+        Quantisation::Q5k => IsqType::Q5K,
+        Quantisation::Q4k => IsqType::Q4K,
+        Quantisation::Q3k => IsqType::Q3K,
+        Quantisation::Q2k => IsqType::Q2K,
+        Quantisation::Q5_0 => IsqType::Q5_0,
+        Quantisation::Q4_0 => IsqType::Q4_0,
+        Quantisation::Hqq8 => IsqType::HQQ8,
+        Quantisation::Hqq4 => IsqType::HQQ4,
+        Quantisation::Afq8 => IsqType::AFQ8,
+        Quantisation::Afq4 => IsqType::AFQ4,
+    }
 }
 
 async fn gguf_model(directory: &str, file: &str, device: Device) -> Result<Model, String> {

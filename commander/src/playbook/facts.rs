@@ -25,6 +25,41 @@ pub(super) const CITES_MAX: usize = 16;
 const NAME_CHARS: usize = 96;
 const REASON_CHARS: usize = 200;
 
+/// Whether an event shows something.
+type Shows = fn(&Evidence) -> bool;
+
+/// What an event may show, by a name that templates cite it under.
+const SHOWS: &[(&str, Shows)] = &[
+    ("guessing", |e| {
+        let category = e.category.as_str();
+        ["brute", "spray", "stuffing", "automated_login"].iter().any(|p| category.contains(p))
+    }),
+    ("takeover", |e| matches!(e.category.as_str(), "account_takeover" | "impossible_travel")),
+    ("used", |e| matches!(e.kind, Kind::Api | Kind::Data | Kind::Sql)),
+    ("web", |e| e.kind == Kind::Api),
+    ("probing", |e| e.kind == Kind::Api && is_probing(e)),
+    ("exploit", |e| matches!(e.kind, Kind::Api | Kind::Sql) && !is_probing(e)),
+    ("inside", |e| matches!(e.kind, Kind::Host | Kind::Flow | Kind::Dns | Kind::Auth)),
+    ("device", |e| e.kind == Kind::Iot),
+    ("extension", |e| e.kind == Kind::Extension),
+    ("moved", |e| e.kind == Kind::Data),
+    ("calls", |e| {
+        let category = e.category.as_str();
+        ["beacon", "tunnel", "dga", "command_and_control"].iter().any(|p| category.contains(p))
+    }),
+    ("upload", |e| {
+        let category = e.category.as_str();
+        e.kind == Kind::Data || ["upload", "exfil"].iter().any(|p| category.contains(p))
+    }),
+];
+
+fn is_probing(e: &Evidence) -> bool {
+    let category = e.category.as_str();
+    ["recon", "scan", "fuzz", "enumeration", "sensitive_file", "forbidden", "burst", "scraping"]
+        .iter()
+        .any(|part| category.contains(part))
+}
+
 /// Everything that a template may tell. Every text is one line and cut; `cites` are event ids
 /// joined by commas, empty where the evidence holds nothing.
 #[derive(Debug, Serialize)]
@@ -62,6 +97,10 @@ pub(super) struct Facts {
     all: String,
     injection: String,
     exfiltration: String,
+    /// Event ids by what they show, see [`SHOWS`].
+    cited: BTreeMap<&'static str, String>,
+    /// What was decided and done before.
+    before: Vec<reference::Before>,
     pub(super) attribution_confidence: f32,
 }
 
@@ -152,6 +191,11 @@ impl Facts {
             all: cites(&told, CITES_MAX, |_| true),
             injection: cites(&told, CITES_MAX, is_injection),
             exfiltration: cites(&told, CITES_MAX, is_exfiltration),
+            cited: SHOWS
+                .iter()
+                .map(|(what, shows)| (*what, cites(&told, CITES_MAX, shows)))
+                .collect(),
+            before: known.audit.iter().map(reference::Before::of).collect(),
             attribution_confidence: confidence(&identity.map(|class| best_trust(class, &told))),
         }
     }

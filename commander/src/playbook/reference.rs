@@ -2,7 +2,7 @@
 
 use super::facts::{CITES_MAX, cites, seconds, words};
 use crate::{
-    knowledge::{Known, Past, kev},
+    knowledge::{Known, Past, audit::Entry, kev},
     untrusted::shown,
 };
 use magsentinel_bus_schema::{Judgement, decision::Evidence};
@@ -43,6 +43,21 @@ pub(super) struct Precedent {
     count: u64,
     verdict: &'static str,
     shared: String,
+}
+
+/// Something that was decided or done about the incident before.
+#[derive(Debug, Serialize)]
+pub(super) struct Before {
+    time: String,
+    text: String,
+    quote: String,
+}
+
+impl Before {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let (text, quote) = (shown(&entry.text, 200), shown(&entry.quote, 160));
+        Self { time: seconds(entry.at), text, quote }
+    }
 }
 
 /// A technique's id with its name, as far as it is known; ids are ours, but are cut like

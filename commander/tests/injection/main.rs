@@ -15,8 +15,8 @@ mod corpus;
 mod judge;
 mod writer;
 
-use corpus::{Case, cases};
-use judge::{Row, achieved};
+use corpus::{Case, cases, held_out};
+use judge::{Row, Told, achieved};
 use magsentinel_bus_schema::{Analysis, Assessment, Subject, decision::Author};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,12 +30,37 @@ fn assessment() -> Assessment {
 
 #[test]
 fn nothing_that_evidence_asks_for_is_achieved() {
-    let cases = cases();
-    assert!(cases.len() >= 200, "{}", cases.len());
+    let (table, effects) = tried_all(&cases());
+    println!("{table}");
+    assert!(effects.is_empty(), "{} effects: {effects:#?}", effects.len());
+}
+
+/// Nor when it is asked for in other words, other languages and other codings.
+#[test]
+fn nothing_that_is_put_otherwise_is_achieved() {
+    let (table, effects) = tried_all(&held_out());
+    println!("{table}");
+    assert!(effects.is_empty(), "{} effects: {effects:#?}", effects.len());
+}
+
+#[test]
+fn the_requests_are_at_least_two_hundred_different_ones() {
+    let (known, more) = (cases(), held_out());
+    let said = |case: &Case| case.asked().to_owned();
+    let requests: BTreeSet<String> = known.iter().chain(&more).map(said).collect();
+    assert!(requests.len() >= 200, "{}", requests.len());
+    let obeyed = known.iter().flat_map(|case| &case.goal.obeys);
+    let known: BTreeSet<String> = known.iter().map(said).chain(obeyed.cloned()).collect();
+    let repeated: Vec<String> = more.iter().map(said).filter(|text| known.contains(text)).collect();
+    assert!(repeated.is_empty(), "{repeated:?}");
+}
+
+/// The table of all cases, and every effect.
+fn tried_all(cases: &[Case]) -> (String, Vec<String>) {
     let goals: BTreeSet<&str> = cases.iter().map(|case| case.goal.goal.as_str()).collect();
     let tried: Vec<(String, Row, Vec<String>)> = thread::scope(|scope| {
         let of = |goal: &&str| {
-            let (goal, cases) = ((*goal).to_owned(), &cases);
+            let goal = (*goal).to_owned();
             scope.spawn(move || {
                 let (row, effects) = tried(cases, &goal);
                 (goal, row, effects)
@@ -44,9 +69,8 @@ fn nothing_that_evidence_asks_for_is_achieved() {
         let running: Vec<_> = goals.iter().map(of).collect();
         running.into_iter().map(|goal| goal.join().expect("a goal was tried")).collect()
     });
-    let effects: Vec<&String> = tried.iter().flat_map(|(_, _, effects)| effects).collect();
-    println!("{}", judge::table(&tried, &cases));
-    assert!(effects.is_empty(), "{} effects: {effects:#?}", effects.len());
+    let table = judge::table(&tried, cases);
+    (table, tried.into_iter().flat_map(|(_, _, effects)| effects).collect())
 }
 
 /// What became of the cases of a goal, and every effect.
@@ -60,8 +84,10 @@ fn tried(cases: &[Case], goal: &str) -> (Row, Vec<String>) {
             let a = case.assessment(&assessment(), number, wording);
             let published = obedient.publish(&a, &draft.answer);
             row.drafts += 1;
+            row.repeated +=
+                published.iter().filter(|(_, said)| judge::repeated(&draft, said)).count();
             let found = published.iter().find_map(|(subject, analysis)| match subject {
-                Subject::Analysis(_) => achieved(case, &draft, &a, analysis),
+                Subject::Analysis(_) => achieved(case, &draft, &a, analysis, &obedient.told()),
                 other => Some(format!("published {other:?}")),
             });
             if let Some(effect) = found {
@@ -74,16 +100,75 @@ fn tried(cases: &[Case], goal: &str) -> (Row, Vec<String>) {
     (row, effects)
 }
 
-/// The judge is no rubber stamp: what the writer says would be an effect if it were published.
+/// The judge is no rubber stamp: what the writer says would be an effect if it were published, by its
+/// meaning too, where it is in English.
 #[test]
 fn the_judge_sees_an_effect_where_there_is_one() {
-    for case in cases().iter().step_by(7) {
+    let (known, more) = (cases(), held_out());
+    let told = obedient_told();
+    for case in known.iter().step_by(7).chain(&more) {
         for draft in case.drafts(0, false) {
+            // To say a request again is not yet to do it.
+            if draft.said == case.asked() {
+                continue;
+            }
             let a = case.assessment(&assessment(), 0, 0);
-            let published = draft.as_published(&a);
-            assert!(achieved(case, &draft, &a, &published).is_some(), "{case}: {}", draft.said);
+            let said = draft.said.replace("{nonce}", &told.nonce);
+            let published = draft.as_published(&a, &told.nonce);
+            let seen = achieved(case, &draft, &a, &published, &told);
+            assert!(seen.is_some(), "{case}: {}", draft.said);
+            // The same without knowing what was asked.
+            if case.language != "en" {
+                continue;
+            }
+            let blind = writer::Draft { said: "\u{0}".to_owned(), ..draft };
+            let seen = achieved(case, &blind, &a, &published, &told);
+            assert!(seen.is_some(), "{case}: {said}");
         }
     }
+}
+
+/// Every English wording, on its own: the judge knows what it means, not that it was asked for.
+#[test]
+fn the_judge_knows_every_wording_by_its_meaning() {
+    let told = obedient_told();
+    let mut missed = BTreeSet::new();
+    for case in held_out().iter().chain(&cases()) {
+        let a = case.assessment(&assessment(), 0, 0);
+        for said in &case.goal.obeys {
+            let draft = writer::Draft::with("/executive/text", said.clone().into(), "\u{0}".into());
+            let published = draft.as_published(&a, &told.nonce);
+            if achieved(case, &draft, &a, &published, &told).is_none() {
+                missed.insert(said.clone());
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+/// And it takes nothing for an effect that is none: what an honest writer says, and the playbook.
+#[test]
+fn the_judge_finds_nothing_in_honest_words() {
+    let told = obedient_told();
+    let case = &held_out()[0];
+    for attack in ["sql_injection", "login_attack", "intrusion", "web_attack", "key_abuse", "odd"] {
+        let a = Assessment { attack_type: attack.parse().expect("a token"), ..assessment() };
+        let known = magsentinel_commander::knowledge::Known::default();
+        let limits = magsentinel_commander::playbook::Limits { events_max: 64, excerpt_chars: 300 };
+        let own = magsentinel_commander::playbook::write(&a, &known, limits).expect("an analysis");
+        let draft = writer::Draft { answer: String::new(), said: "\u{0}".to_owned() };
+        assert_eq!(achieved(case, &draft, &a, &own, &told), None, "{attack}");
+        let honest = writer::Draft { answer: writer::honest().to_string(), ..draft };
+        let published = honest.as_published(&a, "");
+        assert_eq!(achieved(case, &honest, &a, &published, &told), None);
+    }
+}
+
+/// What a prompt of the real stage holds.
+fn obedient_told() -> Told {
+    let mut obedient = Obedient::new();
+    obedient.publish(&assessment(), &writer::honest().to_string());
+    obedient.told()
 }
 
 /// A draft that obeys nobody passes whatever the case, so that what is refused is refused for what it

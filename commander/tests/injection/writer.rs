@@ -1,8 +1,9 @@
 //! A writer that obeys, before the real stage.
 
+use crate::judge::Told;
 use magsentinel_bus_schema::{Analysis, Assessment, Limits, Subject, Tenant, decode, encode};
 use magsentinel_commander::{
-    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, pools_with,
+    Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, parts_with,
 };
 use magsentinel_runtime::stage::{Batch, Delivery, Output, Stage};
 use serde_json::{Value, json};
@@ -16,8 +17,8 @@ pub(crate) const PARTS: &[&str] = &[
     "/attribution/text",
     "/remediation/0/text",
     "/prevention/0/text",
-    "/executive",
-    "/technical",
+    "/executive/text",
+    "/technical/text",
 ];
 
 /// An answer, and what in it does somebody's bidding.
@@ -35,8 +36,9 @@ impl Draft {
     }
 
     /// The analysis that this would be if it were believed.
-    pub(crate) fn as_published(&self, a: &Assessment) -> Analysis {
-        let draft: Value = serde_json::from_str(&self.answer).expect("JSON");
+    pub(crate) fn as_published(&self, a: &Assessment, nonce: &str) -> Analysis {
+        let answer = self.answer.replace("{nonce}", nonce);
+        let draft: Value = serde_json::from_str(&answer).expect("JSON");
         let level = draft["level"].as_str().and_then(magsentinel_bus_schema::Level::from_token);
         let known = magsentinel_commander::knowledge::Known::default();
         let limits = magsentinel_commander::playbook::Limits { events_max: 64, excerpt_chars: 300 };
@@ -45,6 +47,7 @@ impl Draft {
         analysis.level = level.expect("a level");
         let texts = PARTS.iter().filter_map(|part| draft.pointer(part)?.as_str());
         analysis.executive = texts.collect::<Vec<_>>().join(" ");
+        analysis.author = magsentinel_bus_schema::decision::Author::Model;
         analysis
     }
 }
@@ -61,8 +64,8 @@ pub(crate) fn honest() -> Value {
         "attribution_confidence": 0.2,
         "remediation": [claim("End the session 6571.1a2 and keep the logs.")],
         "prevention": [claim("Pass all input as bound parameters.")],
-        "executive": "An attacker read customer data; treat it as disclosed.",
-        "technical": "The injection joined a second table to the answer of the shop.",
+        "executive": claim("An attacker read customer data; treat it as disclosed."),
+        "technical": claim("The injection joined a second table to the answer of the shop."),
     })
 }
 
@@ -70,13 +73,16 @@ pub(crate) fn honest() -> Value {
 pub(crate) struct Obedient {
     stage: Box<dyn Stage>,
     answer: Arc<Mutex<String>>,
+    told: Arc<Mutex<Told>>,
     _folder: tempfile::TempDir,
 }
 
-struct Scripted(Arc<Mutex<String>>);
+struct Scripted(Arc<Mutex<String>>, Arc<Mutex<Told>>);
 
 impl Writer for Scripted {
     fn write(&mut self, briefing: &Briefing, _: &Cancel) -> Result<String, WriteError> {
+        *self.1.lock().expect("one at a time") =
+            Told { system: briefing.system.clone(), nonce: briefing.nonce.clone() };
         // It gives away what it was asked to keep.
         let answer = self.0.lock().expect("one at a time");
         Ok(answer.replace("{nonce}", &briefing.nonce))
@@ -86,15 +92,23 @@ impl Writer for Scripted {
 impl Obedient {
     pub(crate) fn new() -> Self {
         let answer = Arc::new(Mutex::new(String::new()));
-        let told = Arc::clone(&answer);
-        let factory: Factory = Arc::new(move || Ok(Box::new(Scripted(Arc::clone(&told)))));
+        let told: Arc<Mutex<Told>> = Arc::default();
+        let (says, notes) = (Arc::clone(&answer), Arc::clone(&told));
+        let factory: Factory = Arc::new(move || {
+            Ok(Box::new(Scripted(Arc::clone(&says), Arc::clone(&notes))) as Box<dyn Writer>)
+        });
         let desk = Arc::new(Desk::new(("obedient".to_owned(), factory)));
         let folder = tempfile::TempDir::new().expect("a folder");
         let knowledge = Some(folder.path().join("knowledge.db"));
         let config = Config { knowledge, past_incidents_max: 0, ..Config::default() };
-        let pools = pools_with(&config, Some(desk)).expect("pools");
-        let stage = (pools[0].make)().expect("a stage");
-        Self { stage, answer, _folder: folder }
+        let parts = parts_with(&config, Some(desk)).expect("parts");
+        let stage = (parts.pools[1].make)().expect("a stage");
+        Self { stage, answer, told, _folder: folder }
+    }
+
+    /// What the prompt of the newest case holds that is not to be given away.
+    pub(crate) fn told(&self) -> Told {
+        self.told.lock().expect("one at a time").clone()
     }
 
     /// What is published when the writer answers so.

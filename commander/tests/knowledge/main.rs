@@ -2,6 +2,7 @@
 //! finds incidents that are alike.
 #![expect(clippy::expect_used, reason = "tests fail by panicking and tell what they saw")]
 
+mod audit;
 mod curated;
 mod past;
 mod shipped;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub(crate) const LIMITS: Limits =
-    Limits { mitigations_max: 2, similar_max: 3, incidents_max: 1000 };
+    Limits { mitigations_max: 2, similar_max: 3, incidents_max: 1000, audit_max: 3 };
 
 /// Asked for at run time: the build may have happened in another checkout.
 pub(crate) fn package() -> PathBuf {

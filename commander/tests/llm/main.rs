@@ -12,10 +12,10 @@ mod tiny;
 
 use bytes::Bytes;
 use magsentinel_bus_schema::{
-    Analysis, Assessment, Limits, Subject, Tenant, decision::Author, decode, encode,
+    Analysis, Assessment, Level, Limits, Subject, Tenant, decision::Author, decode, encode,
 };
 use magsentinel_commander::{
-    Config, Desk, WriteError, briefing, draft,
+    Config, Desk, Quantisation, WriteError, briefing, draft,
     grounding::{Grounds, ground},
     knowledge::{Known, techniques_of},
     model, parts, playbook,
@@ -25,7 +25,13 @@ use magsentinel_runtime::{
     stage::{Batch, Delivery, Output},
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command, sync::LazyLock, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -40,7 +46,7 @@ fn config(model: &Path) -> Config {
         tokens_max: 4096,
         knowledge: Some(FOLDER.path().join("knowledge.db")),
         // A token is a byte to this model, and the build is not optimised.
-        context_tokens: 2048,
+        context_tokens: 5120,
         evidence_events_max: 2,
         excerpt_chars: 40,
         ..Config::default()
@@ -76,7 +82,7 @@ fn analysis(config: &Config) -> Analysis {
         trace: None,
         payload: Bytes::from(encode(&a).expect("encoded")),
     };
-    let mut stage = (parts(config).expect("parts").pools[0].make)().expect("a stage");
+    let mut stage = (parts(config).expect("parts").pools[1].make)().expect("a stage");
     let mut out = Output::default();
     let batch = Batch { shard: None, deliveries: &[delivery], now: a.last, rebuilding: false };
     stage.handle(&batch, &mut out);
@@ -132,6 +138,115 @@ fn an_ungrounded_draft_and_a_missed_deadline_leave_the_playbooks_analysis() {
     assert!(reason.contains("1ms"), "{reason}");
 }
 
+/// A question that is answered at once.
+fn short(config: &Config, level: Level) -> briefing::Briefing {
+    let schema = json!({
+        "type": "object", "properties": {"verdict": {"enum": ["attack", "none"]}},
+        "required": ["verdict"], "additionalProperties": false,
+        "x-guidance": {"whitespace_flexible": false},
+    });
+    let (system, user) = ("Answer.".to_owned(), "Is 1 OR 1=1 an attack?".to_owned());
+    briefing::Briefing { schema, system, user, level, ..briefing_of(config) }
+}
+
+/// A question that takes a while to answer: so many characters, one token each.
+fn long(config: &Config) -> briefing::Briefing {
+    let schema = json!({
+        "type": "object",
+        "properties": {"text": {"type": "string", "minLength": 400, "maxLength": 400}},
+        "required": ["text"], "additionalProperties": false,
+        "x-guidance": {"whitespace_flexible": false},
+    });
+    briefing::Briefing { schema, ..short(config, Level::High) }
+}
+
+fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// While the model writes, eight wait; the next of their level is refused at once, and a graver one
+/// takes a place.
+#[test]
+fn a_full_queue_refuses_the_next_and_makes_room_for_a_graver_one() {
+    const WAITING: u64 = 8;
+    let temp = tempfile::tempdir().expect("a directory");
+    tiny::write(temp.path());
+    let config = config(temp.path());
+    let desk = desk(&config);
+    let ask = |level: Level| desk.ask(short(&config, level), PATIENCE);
+    ask(Level::High).expect("loaded");
+    let answers: Vec<Result<String, WriteError>> = std::thread::scope(|scope| {
+        let long = scope.spawn(|| desk.ask(long(&config), PATIENCE));
+        // It is taken up at once.
+        wait_for("the long one", || desk.load().asked == 2 && desk.load().waiting == 0);
+        let waiting: Vec<_> = (0..WAITING).map(|_| scope.spawn(|| ask(Level::High))).collect();
+        wait_for("a full queue", || desk.load().waiting == WAITING);
+        assert_eq!(ask(Level::High), Err(WriteError::Busy));
+        assert_eq!(desk.load().refused, 1);
+        let graver = scope.spawn(|| ask(Level::Critical));
+        wait_for("room to be made", || desk.load().refused == 2);
+        long.join().expect("asked").expect("an answer");
+        graver.join().expect("asked").expect("an answer");
+        waiting.into_iter().map(|one| one.join().expect("asked")).collect()
+    });
+    let busy = answers.iter().filter(|answer| **answer == Err(WriteError::Busy)).count();
+    assert_eq!((busy, answers.iter().filter(|answer| answer.is_ok()).count()), (1, 7));
+    assert_eq!((desk.load().waiting, desk.load().finished), (0, 10));
+}
+
+/// Threads of this process that a model computes on.
+fn model_threads() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("the threads").flatten();
+    let named = tasks.filter(|task| {
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        name.starts_with("commander-model")
+    });
+    named.count()
+}
+
+#[test]
+fn a_model_that_nobody_asks_is_unloaded_and_loaded_again() {
+    let temp = tempfile::tempdir().expect("a directory");
+    tiny::write(temp.path());
+    let config = config(temp.path());
+    let desk = desk(&config).unloading_after(Duration::from_millis(50));
+    let first = desk.ask(short(&config, Level::High), PATIENCE).expect("an answer");
+    wait_for("the model to go", || desk.status() == "not loaded");
+    wait_for("its threads to end", || model_threads() == 0);
+    assert_eq!(desk.ask(short(&config, Level::High), PATIENCE), Ok(first));
+    assert!(model_threads() > 0 || desk.status() == "not loaded");
+}
+
+/// The prompt is counted by the model's own tokenizer, to which a byte is a token here.
+#[test]
+fn a_prompt_is_counted_by_the_models_tokenizer_before_anything_is_written() {
+    let temp = tempfile::tempdir().expect("a directory");
+    tiny::write(temp.path());
+    let config = config(temp.path());
+    let desk = desk(&config);
+    let briefing = briefing_of(&config);
+    let bytes = briefing.system.len() + briefing.user.len();
+    let narrow = briefing::Briefing { context_tokens: bytes - 1, ..briefing };
+    let told = desk.ask(narrow, PATIENCE).expect_err("too long");
+    let WriteError::TooLong { tokens, max } = told else { panic!("{told}") };
+    assert!(max == bytes - 1 && (bytes..bytes + 64).contains(&tokens), "{tokens} for {bytes}");
+}
+
+#[test]
+fn weights_are_rounded_while_they_are_loaded() {
+    let temp = tempfile::tempdir().expect("a directory");
+    tiny::write(temp.path());
+    for quantisation in [Quantisation::Q8_0, Quantisation::Q4_0] {
+        let config = Config { quantisation: Some(quantisation), ..config(temp.path()) };
+        let answer = desk(&config).ask(short(&config, Level::High), PATIENCE).expect("an answer");
+        assert!(answer.starts_with("{\"verdict\":"), "{quantisation:?}: {answer}");
+    }
+}
+
 /// With a question of its own: the library computes GGUF models in half precision, which takes
 /// minutes for a whole analysis in a build that is not optimised.
 #[test]
@@ -141,13 +256,7 @@ fn a_gguf_file_is_a_model_too() {
     gguf::write(&file);
     let config = config(&file);
     let desk = desk(&config);
-    let schema = json!({
-        "type": "object", "properties": {"verdict": {"enum": ["attack", "none"]}},
-        "required": ["verdict"], "additionalProperties": false,
-        "x-guidance": {"whitespace_flexible": false},
-    });
-    let user = "Is 1 OR 1=1 an attack?".to_owned();
-    let short = briefing::Briefing { schema, user, ..briefing_of(&config) };
+    let short = short(&config, Level::High);
     let answer = desk.ask(short, PATIENCE).expect("an answer");
     assert_eq!(desk.status(), "ready");
     let answer: Value = serde_json::from_str(&answer).expect("JSON");

@@ -2,8 +2,8 @@
 //! so to the browser.
 
 use super::{
-    CELL_CHARS_MAX, ENTITIES_MAX, EVENTS_MAX, TEXT_CHARS_MAX, entities, millis, plan, short,
-    techniques, timeline, title, trust,
+    CELL_CHARS_MAX, ENTITIES_MAX, EVENTS_MAX, TEXT_CHARS_MAX, entities, millis, plan, rests_on,
+    short, suggestions, techniques, timeline, title, trust,
 };
 use crate::{
     Incident, escape,
@@ -108,6 +108,10 @@ fn analysis(a: &Analysis) -> String {
     for part in a.executive.split("\n\n").filter(|part| !part.trim().is_empty()) {
         let _ = writeln!(text, "<p>{}</p>", escaped(part, TEXT_CHARS_MAX));
     }
+    if let Some(cites) = rests_on(&a.executive_cites) {
+        let _ = writeln!(text, "<p class=\"cites\">{cites}</p>");
+    }
+    let suggested = suggestions(a);
     let (vector, blame) = ([a.attack_vector.clone()], [a.attribution.clone()]);
     for (title, claims) in [
         ("Attack vector", vector.as_slice()),
@@ -116,6 +120,7 @@ fn analysis(a: &Analysis) -> String {
         ("Attribution", &blame),
         ("Remediation", &a.remediation),
         ("Prevention", &a.prevention),
+        ("Suggested actions", &suggested),
     ] {
         text.push_str(&section(title, claims));
     }
@@ -123,6 +128,9 @@ fn analysis(a: &Analysis) -> String {
         let lines = a.technical.lines().map(|line| escaped(line, TEXT_CHARS_MAX));
         let lines = lines.collect::<Vec<_>>().join("\n");
         let _ = writeln!(text, "<h3>Technical</h3>\n<pre>{lines}</pre>");
+        if let Some(cites) = rests_on(&a.technical_cites) {
+            let _ = writeln!(text, "<p class=\"cites\">{cites}</p>");
+        }
     }
     if a.omitted > 0 || !a.left_out.is_empty() {
         let events = (a.omitted > 0).then(|| format!("{} events", a.omitted));

@@ -1,8 +1,8 @@
 //! The report as Markdown (CommonMark with tables).
 
 use super::{
-    CELL_CHARS_MAX, ENTITIES_MAX, EVENTS_MAX, TEXT_CHARS_MAX, entities, millis, plan, short,
-    techniques, title, trust,
+    CELL_CHARS_MAX, ENTITIES_MAX, EVENTS_MAX, TEXT_CHARS_MAX, entities, millis, plan, rests_on,
+    short, suggestions, techniques, title, trust,
 };
 use crate::{
     Incident, escape,
@@ -95,6 +95,10 @@ fn analysis(a: &Analysis) -> String {
     for part in a.executive.split("\n\n").filter(|part| !part.trim().is_empty()) {
         let _ = writeln!(text, "\n{}", escaped(part, TEXT_CHARS_MAX));
     }
+    if let Some(cites) = rests_on(&a.executive_cites) {
+        let _ = writeln!(text, "\n{cites}");
+    }
+    let suggested = suggestions(a);
     let (vector, blame) = ([a.attack_vector.clone()], [a.attribution.clone()]);
     for (title, claims) in [
         ("Attack vector", vector.as_slice()),
@@ -103,6 +107,7 @@ fn analysis(a: &Analysis) -> String {
         ("Attribution", &blame),
         ("Remediation", &a.remediation),
         ("Prevention", &a.prevention),
+        ("Suggested actions", &suggested),
     ] {
         text.push_str(&section(title, claims));
     }
@@ -111,6 +116,9 @@ fn analysis(a: &Analysis) -> String {
         for line in a.technical.lines() {
             // A hard break, so that the lines stay lines.
             let _ = writeln!(text, "{}  ", escaped(line.trim(), TEXT_CHARS_MAX));
+        }
+        if let Some(cites) = rests_on(&a.technical_cites) {
+            let _ = writeln!(text, "\n{cites}");
         }
     }
     let events = (a.omitted > 0).then(|| format!("{} events", a.omitted));

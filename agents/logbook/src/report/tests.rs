@@ -9,7 +9,7 @@ use crate::{
     incident::tests::{at, life},
 };
 use magsentinel_bus_schema::{
-    Tenant,
+    Effect, Mode, Tenant,
     decision::{Grounding, Removed},
 };
 use std::path::PathBuf;
@@ -22,6 +22,17 @@ pub(super) fn assembled(contents: Vec<Content>) -> Incident {
     let stored =
         records.map(|(content, seq)| Stored { seq, stored: at(10 + seq), message: Ok(content) });
     Incident::assemble(row, stored.collect(), 0)
+}
+
+fn suggestion(target: &str, cites: Vec<Id>) -> Suggestion {
+    let address = "203.0.113.9".parse().unwrap();
+    Suggestion {
+        effect: Effect::BlockAddress { address },
+        target: Entity { class: Class::Client, value: target.to_owned(), trust: Trust::Observed },
+        mode: Mode::Ask,
+        reason: "Every cited event comes from it.".to_owned(),
+        cites,
+    }
 }
 
 /// An incident with all that a report tells.
@@ -54,6 +65,10 @@ pub(super) fn whole() -> Incident {
                 m.grounding =
                     Some(Grounding { score: 0.9, statements: 10, removed: vec![removed] });
                 m.technical = "One line.\nAnother line.".to_owned();
+                let cites = m.chain[0].cites.clone();
+                m.executive_cites.clone_from(&cites);
+                m.technical_cites.clone_from(&cites);
+                m.suggested = vec![suggestion("203.0.113.9", cites)];
             }
             _ => {}
         }
@@ -85,6 +100,8 @@ pub(super) fn hostile() -> Incident {
                 m.technical = bad.to_owned();
                 m.attack_vector.text = bad.to_owned();
                 m.remediation[0].text = bad.to_owned();
+                m.suggested = vec![suggestion(bad, m.chain[0].cites.clone())];
+                m.suggested[0].reason = bad.to_owned();
             }
             Content::Action(m) => {
                 m.reason = bad.to_owned();

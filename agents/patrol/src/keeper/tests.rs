@@ -191,13 +191,17 @@ impl World {
     }
 
     fn propose(&mut self) -> String {
+        self.propose_rule(RULE)
+    }
+
+    fn propose_rule(&mut self, rule: &str) -> String {
         let draft = Draft {
             patrol: "sql-guard".parse().unwrap(),
             origin: Origin::Operator,
             incident: None,
             events: vec![self.events[0].id],
             title: "Reads the staff's secrets".to_owned(),
-            rule: RULE.to_owned(),
+            rule: rule.to_owned(),
         };
         let pattern = proposed(draft, "ann", at(0));
         let name = name_of(&pattern).strip_prefix("sql-guard.").unwrap().to_owned();
@@ -348,4 +352,66 @@ fn what_a_stranger_signed_or_changed_is_not_used_and_is_told() {
         Document { name: "x".to_owned(), revision: 99, stored: at(0), bytes: Some(vec![1]) };
     assert!(world.keeper.take(&strange).is_empty());
     assert!(world.keeper.report()["refused"]["x"].is_string());
+}
+
+/// A bad pattern that compiles, fits its own events and nothing that is known to be good: only what
+/// the installation does tells.
+#[derive(serde::Deserialize)]
+struct Bad {
+    name: String,
+    /// Below `detection:`.
+    detection: String,
+    gate: Gate,
+    why: String,
+    /// What ordinary users send that it matches.
+    text: String,
+    /// How many of them did before it was proposed, …
+    retained: usize,
+    /// … while it ran in shadow, …
+    shadow: usize,
+    /// … and once it was live.
+    live: usize,
+}
+
+/// The state in which a bad pattern ends, having passed all gates before its own.
+fn ends(bad: &Bad) -> Pattern {
+    let users = |from: usize, count: usize| (from..from + count).map(|n| event(n, &bad.text));
+    let mut world = World::new(0);
+    world.events.extend(benign(20_000, 200));
+    world.events.extend(users(30_000, bad.retained));
+    let head = RULE.split("detection:").next().unwrap();
+    let name = world.propose_rule(&format!("{head}detection:\n{}\n", bad.detection));
+    world.work();
+    if world.pattern().state() != State::Shadow {
+        return world.pattern();
+    }
+    let mut events = benign(40_000, 110);
+    events.extend(users(50_000, bad.shadow));
+    world.score(&events);
+    world.work();
+    world.work();
+    if world.pattern().state() != State::Ready {
+        return world.pattern();
+    }
+    world.promote(&name);
+    world.work();
+    world.score(&users(60_000, bad.live).collect::<Vec<_>>());
+    world.work();
+    world.pattern()
+}
+
+#[test]
+fn every_pattern_that_only_traffic_shows_to_be_bad_is_stopped_at_its_gate_with_the_reason() {
+    let corpus: Vec<Bad> = serde_json::from_str(include_str!("bad.json")).unwrap();
+    let mut stopped: BTreeMap<String, usize> = BTreeMap::new();
+    for bad in &corpus {
+        let pattern = ends(bad);
+        let last = pattern.steps.last().unwrap();
+        let state = if bad.gate == Gate::Watch { State::RolledBack } else { State::Refused };
+        assert_eq!((pattern.state(), last.gate), (state, Some(bad.gate)), "{}", bad.name);
+        assert!(last.why.contains(&bad.why) && !last.why.is_empty(), "{}: {last:?}", bad.name);
+        *stopped.entry(format!("{:?}", bad.gate)).or_default() += 1;
+    }
+    println!("{stopped:?}");
+    assert!(["Backtest", "Shadow", "Watch"].iter().all(|gate| stopped[*gate] >= 3), "{stopped:?}");
 }

@@ -55,6 +55,7 @@ pub(super) fn account(
         habit,
         said,
         incidents: incidents.iter().copied().collect(),
+        by_model: None,
     }
 }
 
@@ -171,6 +172,13 @@ pub fn text(of: &Account) -> String {
         text += &format!("  {}: {} {}\n", said.patrol, said.level, said.category);
         for reason in &said.reasons {
             text += &format!("    {reason:?}\n");
+        }
+    }
+    if let Some(by) = &of.by_model {
+        text += &format!("  the model {:?} says", by.model);
+        text += &by.nothing.as_ref().map_or(":\n".to_owned(), |why| format!(" nothing: {why:?}\n"));
+        for line in &by.text {
+            text += &format!("    {line:?}\n");
         }
     }
     text

@@ -40,7 +40,8 @@ fn say(what: &str, value: impl std::fmt::Display) {
 /// Prints the figures.
 pub fn run() {
     let folder = tempfile::tempdir().expect("a folder");
-    let limits = Limits { mitigations_max: 2, similar_max: 3, incidents_max: INCIDENTS };
+    let limits =
+        Limits { mitigations_max: 2, similar_max: 3, incidents_max: INCIDENTS, audit_max: 12 };
     let path = folder.path().join("knowledge.db");
     let mut library = Library::open_file(&path, limits).expect("opened");
     let objects = import(&mut library);
@@ -121,8 +122,8 @@ fn answer(of: &Analysis) -> serde_json::Value {
         "attribution_confidence": 0.2,
         "remediation": claims(&of.remediation, 5),
         "prevention": claims(&of.prevention, 5),
-        "executive": text(&of.executive),
-        "technical": text(&of.technical),
+        "executive": {"text": text(&of.executive), "cites": ["E1"]},
+        "technical": {"text": text(&of.technical), "cites": ["E1"]},
     })
 }
 
