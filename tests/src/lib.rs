@@ -13,6 +13,7 @@
 pub mod ait;
 pub mod keyed;
 pub mod network;
+pub mod nginx;
 pub mod postgres;
 pub mod proxy;
 pub mod responses;

@@ -1,6 +1,6 @@
 //! Network namespaces: a test with a firewall has a network of its own, and clients beside it.
 //!
-//! Needs root, and the programs `ip`, `unshare`, `nsenter` and `nft`.
+//! Needs root, and the programs `ip`, `unshare`, `nsenter`, `nft` and `bash`.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -128,6 +128,17 @@ impl Neighbour {
         let args =
             ["--net", "--target", &pid, "--", "timeout", "0.5", "bash", "-c", script.as_str()];
         output("nsenter", &args).status.success()
+    }
+
+    /// What a gateway of ours answers a request for `/` from one of its addresses: status line,
+    /// headers and body.
+    #[must_use]
+    pub fn gets(&self, from: &str, port: u16) -> String {
+        let _routed =
+            self.run("ip", &["-4", "route", "replace", HERE, "dev", "cable", "src", from]);
+        let request = "GET / HTTP/1.1\\r\\nhost: shop\\r\\nconnection: close\\r\\n\\r\\n";
+        let script = format!("exec 3<>/dev/tcp/{HERE}/{port}; printf '{request}' >&3; cat <&3");
+        self.run("timeout", &["20", "bash", "-c", &script])
     }
 
     /// Connects to us from one of its addresses, and stays connected until dropped.
