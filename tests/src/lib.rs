@@ -11,6 +11,7 @@
 )]
 
 pub mod ait;
+pub mod dropped;
 pub mod keyed;
 pub mod network;
 pub mod nginx;

@@ -17,3 +17,4 @@ mod orders;
 mod packets;
 mod posts;
 mod receiver;
+mod tells;
