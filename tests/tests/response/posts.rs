@@ -3,6 +3,7 @@
 
 use crate::receiver::{Receiver, Seen, webhook};
 use magsentinel_bus_schema::{Action, Class, Effect, OutcomeStatus};
+use magsentinel_runtime::clock;
 use magsentinel_tests::{
     Mesh,
     responses::{action, ask, block, outcome, outcomes},
@@ -123,4 +124,34 @@ async fn what_a_receiver_refuses_keeps_nothing_else_from_being_told() {
         let told = outcomes(&bus, one.id).await;
         assert!(told.iter().all(|o| o.status != OutcomeStatus::Applied), "{told:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_took_it_and_did_not_answer_is_told_when_it_is_over() {
+    let receiver = Receiver::default();
+    receiver.silent.store(u32::MAX, Ordering::Relaxed);
+    let port = receiver.start();
+    let mut mesh = Mesh::new();
+    let settings = settings(&mesh, port);
+    let first = start(&mut mesh, &settings);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let asked = suspend("shop_app", 3);
+    ask(&bus, std::slice::from_ref(&asked)).await;
+    let failed = outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Failed).await;
+    mesh.signal(first, "KILL");
+    mesh.wait(first);
+    let over = failed.until.unwrap();
+    wait_for("its time to be up", async || (clock::now() > over).then_some(())).await;
+    receiver.silent.store(0, Ordering::Relaxed);
+    start(&mut mesh, &settings);
+    outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Reverted).await;
+    let told = receiver.about("shop_app");
+    let last = told.last().unwrap().json();
+    assert_eq!(last["holds"], false, "what it may hold is over: {told:?}");
+    let keys: BTreeSet<_> = told
+        .iter()
+        .map(|seen| (seen.json()["holds"] == true, &seen.headers["idempotency-key"]))
+        .collect();
+    assert_eq!(keys.len(), 2, "{told:?}");
 }
