@@ -110,7 +110,12 @@ async fn killed_at_fifty_moments_nothing_is_lost_left_over_or_done_twice() {
     let bus = victim.mesh.bus().await;
     // Half of them end while the responder is being killed.
     let actions: Vec<_> = (0..LEASES)
-        .map(|n| block(&format!("198.18.{}.{}", n / 250, n % 250 + 1), [3600, 8][n % 2]))
+        .map(|n| {
+            block(
+                &format!("198.18.{}.{}", n / 250, n % 250 + 1),
+                [3600, 8][usize::from(is_short(n))],
+            )
+        })
         .collect();
     for chunk in actions.chunks(LEASES / KILLS) {
         ask(&bus, chunk).await;
@@ -118,8 +123,8 @@ async fn killed_at_fifty_moments_nothing_is_lost_left_over_or_done_twice() {
     }
     let lasting: Vec<Action> = actions.iter().step_by(2).cloned().collect();
     settled(&bus, &victim.mesh, &lasting).await;
-    told_once_each(&bus, &actions, |n| n % 2).await;
-    posted(&receiver, &actions, |n| n % 2 == 1);
+    told_once_each(&bus, &actions, is_short).await;
+    posted(&receiver, &actions, is_short);
 
     // The others are revoked, while it is killed a few times more: nothing is left of any.
     for chunk in lasting.chunks(LEASES / 10) {
@@ -127,7 +132,7 @@ async fn killed_at_fifty_moments_nothing_is_lost_left_over_or_done_twice() {
         victim.killed().await;
     }
     settled(&bus, &victim.mesh, &[]).await;
-    told_once_each(&bus, &actions, |_| 1).await;
+    told_once_each(&bus, &actions, |_| true).await;
     posted(&receiver, &actions, |_| true);
 }
 
@@ -162,27 +167,34 @@ async fn noted(mesh: &Mesh, bucket: &str) -> BTreeSet<String> {
     names
 }
 
-/// Waits until each was told as applied once, and as undone as often as it has ended: whatever was
+/// Whether a lease may end before any responder has lived long enough to tell that it holds, or to
+/// post it.
+fn is_short(n: usize) -> bool {
+    n % 2 == 1
+}
+
+/// Waits until each was told as applied once, and each that has ended as undone once: whatever was
 /// told again had the same id.
-async fn told_once_each(bus: &Bus, actions: &[Action], ends: impl Fn(usize) -> usize) {
+async fn told_once_each(bus: &Bus, actions: &[Action], ended: impl Fn(usize) -> bool) {
     wait_for("everything to be told", async || {
         let told = told(bus).await;
         let times = |id, status| told.get(&(id, status)).map_or(0, BTreeSet::len);
-        let all = actions.iter().enumerate().all(|(n, action)| {
-            let counts = (
-                times(action.id, OutcomeStatus::Applied),
-                times(action.id, OutcomeStatus::Reverted),
-            );
-            assert!(counts.0 <= 1 && counts.1 <= ends(n), "{}: {counts:?}", action.target.value);
-            counts == (1, ends(n))
-        });
-        all.then_some(())
+        let (mut all, mut untold) = (true, 0);
+        for (n, action) in actions.iter().enumerate() {
+            let applied = times(action.id, OutcomeStatus::Applied);
+            let reverted = times(action.id, OutcomeStatus::Reverted);
+            let (name, ends) = (&action.target.value, usize::from(ended(n)));
+            assert!(applied <= 1 && reverted <= ends, "{name}: {applied}, {reverted}");
+            all &= reverted == ends && (applied == 1 || is_short(n));
+            untold += 1 - applied;
+        }
+        all.then(|| println!("{untold} short ones ended before they could be told as applied"))
     })
     .await;
 }
 
 /// The receiver was told each under one key, however often, and each end under another; of nothing
-/// else, and of no end that has not come.
+/// else, and of no end that has not come. What it was told of, it was told the end of.
 fn posted(receiver: &Receiver, actions: &[Action], ended: impl Fn(usize) -> bool) {
     let mut keys: BTreeMap<(String, bool), BTreeSet<String>> = BTreeMap::new();
     let all = receiver.all();
@@ -194,10 +206,13 @@ fn posted(receiver: &Receiver, actions: &[Action], ended: impl Fn(usize) -> bool
     }
     let mut due = 0;
     for (n, action) in actions.iter().enumerate() {
-        let keys = |holds| keys.get(&(action.target.value.clone(), holds)).map_or(0, BTreeSet::len);
-        let want = (1, usize::from(ended(n)));
-        assert_eq!((keys(true), keys(false)), want, "{}", action.target.value);
-        due += want.0 + want.1;
+        let name = &action.target.value;
+        let keys = |holds| keys.get(&(name.clone(), holds)).map_or(0, BTreeSet::len);
+        let (begun, over) = (keys(true), keys(false));
+        assert!(begun == 1 || begun == 0 && is_short(n), "{name}: {begun} beginnings");
+        let ends = usize::from(ended(n));
+        assert!(over <= ends && (begun == 0 || over == ends), "{name}: {begun}, {over} ends");
+        due += begun + over;
     }
     println!("{} posts of {due} changes", all.len());
     let different: BTreeSet<&String> = keys.values().flatten().collect();
