@@ -80,6 +80,8 @@ impl Victim {
         let port = receiver.start();
         let mut settings = webhook(&mesh, port);
         settings.push("responder.decisions.enabled=true".to_owned());
+        // What the dead had in hand comes again soon.
+        settings.push("responder.ack_wait=5s".to_owned());
         let more = settings.into_iter().flat_map(|set| ["--set".to_owned(), set]);
         let args: Vec<String> = ENFORCING.iter().map(|&arg| arg.to_owned()).chain(more).collect();
         let role = start(&mut mesh, &args);
