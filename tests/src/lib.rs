@@ -11,8 +11,10 @@
 )]
 
 pub mod ait;
+pub mod dropped;
 pub mod keyed;
 pub mod network;
+pub mod nginx;
 pub mod postgres;
 pub mod proxy;
 pub mod responses;

@@ -1,6 +1,6 @@
 //! Network namespaces: a test with a firewall has a network of its own, and clients beside it.
 //!
-//! Needs root, and the programs `ip`, `unshare`, `nsenter` and `nft`.
+//! Needs root, and the programs `ip`, `unshare`, `nsenter`, `nft` and `bash`.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -130,6 +130,38 @@ impl Neighbour {
         output("nsenter", &args).status.success()
     }
 
+    /// What a gateway of ours answers a request for `/` from one of its addresses: status line,
+    /// headers and body.
+    #[must_use]
+    pub fn gets(&self, from: &str, port: u16) -> String {
+        let _routed =
+            self.run("ip", &["-4", "route", "replace", HERE, "dev", "cable", "src", from]);
+        let request = "GET / HTTP/1.1\\r\\nhost: shop\\r\\nconnection: close\\r\\n\\r\\n";
+        let script = format!("exec 3<>/dev/tcp/{HERE}/{port}; printf '{request}' >&3; cat <&3");
+        self.run("timeout", &["20", "bash", "-c", &script])
+    }
+
+    /// Sends us packets from one of its addresses, about one each millisecond, until dropped. Each
+    /// holds the time at which it was sent.
+    #[must_use]
+    pub fn sends(&self, from: &str, port: u16) -> Sending {
+        let _routed =
+            self.run("ip", &["-4", "route", "replace", HERE, "dev", "cable", "src", from]);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let pid = self.process.id().to_string();
+        // Nothing ever comes from its input: that is its clock.
+        let script = format!(
+            "exec 3>/dev/udp/{HERE}/{port}; while :; do at=${{EPOCHREALTIME/./}}; \
+             echo $at >&3; echo $at; read -t 0.001; done"
+        );
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &pid, "--", "bash", "-c", &script]);
+        command.env("LC_ALL", "C").stdin(Stdio::piped());
+        command.stdout(file.reopen().expect("a handle")).stderr(Stdio::null());
+        let process = command.spawn().expect("nsenter starts");
+        Sending { process, file }
+    }
+
     /// Connects to us from one of its addresses, and stays connected until dropped.
     #[must_use]
     pub fn connects(&self, from: &str, listener: &TcpListener) -> Connected {
@@ -143,6 +175,30 @@ impl Neighbour {
         let process = command.stdin(Stdio::null()).spawn().expect("nsenter starts");
         let (stream, _) = listener.accept().expect("it connects");
         Connected { process, _stream: stream }
+    }
+}
+
+/// Somebody beside us who sends packets.
+pub struct Sending {
+    process: Child,
+    file: tempfile::NamedTempFile,
+}
+
+impl Sending {
+    /// When each packet so far was sent, in microseconds since 1970, the oldest first.
+    #[must_use]
+    pub fn times(&self) -> Vec<i64> {
+        let text = std::fs::read_to_string(self.file.path()).expect("what was sent");
+        // The last line may be being written.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| line.parse().expect("a time")).collect()
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 

@@ -30,7 +30,7 @@ fn is_root() -> bool {
 }
 
 /// A command that runs as an ordinary user: PostgreSQL refuses to run as root.
-fn as_user(program: &Path) -> Command {
+pub(crate) fn as_user(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -39,15 +39,20 @@ fn as_user(program: &Path) -> Command {
     command
 }
 
+/// Lets the user of [`as_user`] write to a folder.
+pub(crate) fn give_to_user(folder: &Path) {
+    if is_root() {
+        let owned = Command::new("chown").arg("65534:65534").arg(folder).status();
+        assert!(owned.is_ok_and(|s| s.success()), "chown");
+    }
+}
+
 impl Postgres {
     /// Makes a cluster, starts it on a free port and waits until it answers.
     #[must_use]
     pub fn start() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        if is_root() {
-            let owned = Command::new("chown").arg("65534:65534").arg(dir.path()).status();
-            assert!(owned.is_ok_and(|s| s.success()), "chown");
-        }
+        give_to_user(dir.path());
         let data = dir.path().join("data");
         let made = as_user(&programs().join("initdb"))
             .args(["--auth=trust", "--username=admin", "--no-sync", "--encoding=UTF8", "-D"])

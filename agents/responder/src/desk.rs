@@ -73,6 +73,8 @@ pub struct Desk {
     spent: Spent,
     /// Incidents whose evidence was asked for lately.
     kept: Spent,
+    /// What people were told lately.
+    notified: Spent,
     off: Option<Off>,
     next_page: u64,
     /// Pages whose leases changed in this turn.
@@ -111,6 +113,7 @@ impl Desk {
             sorts: BTreeMap::new(),
             spent: Spent::default(),
             kept: Spent::default(),
+            notified: Spent::default(),
             off: None,
             next_page: 0,
             dirty: BTreeSet::new(),
@@ -138,10 +141,7 @@ impl Desk {
             fresh.pages.entry(page).or_default();
             for lease in read_page(bytes).map_err(wrong)?.leases {
                 // Also where it only waited: it may have held before that.
-                match lease.action.effect {
-                    Effect::PreserveEvidence {} => fresh.kept.note(lease.id(), lease.since),
-                    _ => fresh.spent.note(lease.id(), lease.since),
-                }
+                fresh.spent_on(&lease.action.effect).note(lease.id(), lease.since);
                 fresh.put(lease, page);
             }
         }
@@ -181,6 +181,15 @@ impl Desk {
     pub fn desired(&self) -> BTreeMap<Thing, Timestamp> {
         let until = |thing: &Thing| Some((thing.clone(), self.until(thing)?));
         self.wanted.keys().filter_map(until).collect()
+    }
+
+    /// The budget that an effect is taken from.
+    fn spent_on(&mut self, effect: &Effect) -> &mut Spent {
+        match effect {
+            Effect::PreserveEvidence {} => &mut self.kept,
+            Effect::Notify { .. } => &mut self.notified,
+            _ => &mut self.spent,
+        }
     }
 
     /// How many targets are acted on: one that is dropped here may be listed or posted for others.

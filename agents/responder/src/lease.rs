@@ -3,7 +3,7 @@
 use magsentinel_bus_schema::{Action, CodecError, Effect, Id, Timestamp, encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Cited events that a lease keeps; the outcome names the incident, which has them all.
 const EVENTS_MAX: usize = 32;
@@ -63,9 +63,25 @@ pub struct Lease {
     /// W3C trace context of the action: what is told of it belongs to the same trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// It held already when it took effect last: that was told as renewed.
+    #[serde(default)]
+    pub renewed: bool,
     /// An operator ended it: it is not granted again, however often it is asked for.
     #[serde(default)]
     pub revoked: bool,
+}
+
+impl Life {
+    /// That of an action which takes effect now. People are told once, and nothing is held.
+    #[must_use]
+    pub fn begun(action: &Action, now: Timestamp) -> Self {
+        match action.effect {
+            Effect::Notify { .. } => {
+                Self::Ended { at: now, why: "it is told".to_owned(), held: true }
+            }
+            _ => Self::Active { until: now.plus(Duration::from_secs(action.ttl_s)) },
+        }
+    }
 }
 
 impl Lease {
@@ -90,6 +106,7 @@ impl Lease {
             order: None,
             approved_by: None,
             trace: None,
+            renewed: false,
             revoked: false,
         }
     }
@@ -100,13 +117,13 @@ impl Lease {
         self.action.id
     }
 
-    /// Whether what it did stays although its time is up: evidence is not undone, and to tell so
-    /// would be wrong.
+    /// Whether what it did stays although its time is up: evidence is not undone, nor is what people
+    /// were told, and to tell so would be wrong.
     #[must_use]
     pub fn stays(&self) -> bool {
-        matches!(self.action.effect, Effect::PreserveEvidence {})
+        matches!(self.action.effect, Effect::PreserveEvidence {} | Effect::Notify { .. })
             && matches!(self.life, Life::Ended { held: true, .. })
-            && self.order.is_none()
+            && !self.revoked
     }
 
     /// When it ends by itself, if it holds.

@@ -77,8 +77,9 @@ pub fn parts(config: &Config) -> Result<Parts, Error> {
         None => config.policy.clone(),
     };
     let mode = policy.mode;
-    if mode != Mode::DryRun && !config.nftables.enabled && !config.decisions.enabled {
-        tracing::warn!(?mode, "no effector is switched on: every action will be refused");
+    let acts = config.nftables.enabled || config.decisions.enabled || config.webhook.url.is_some();
+    if mode != Mode::DryRun && !acts {
+        tracing::warn!(?mode, "no effector is switched on: whatever would act is refused");
     }
     let state_dir = folder.unwrap_or_default();
     let shared = Shared::new(Config { state_dir, ..config.clone() });

@@ -54,6 +54,9 @@ pub struct Budget {
     /// Incidents within any minute whose evidence is kept because it was asked for, 0 to 10000000.
     /// More are refused, so that whoever causes many cannot fill the store. Default 60.
     pub evidence_per_minute: u64,
+    /// Notifications within any minute, 0 to 10000000. More are refused: who is told everything
+    /// reads nothing. Default 60.
+    pub notifications_per_minute: u64,
 }
 
 /// What waits for approval.
@@ -128,7 +131,12 @@ impl Default for Policy {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { targets_per_minute: 60, targets_max: 10_000, evidence_per_minute: 60 }
+        Self {
+            targets_per_minute: 60,
+            targets_max: 10_000,
+            evidence_per_minute: 60,
+            notifications_per_minute: 60,
+        }
     }
 }
 
@@ -190,10 +198,11 @@ impl Policy {
                 problems.push(format!("{key}: must be {least} to {most}, not {value}"));
             }
         };
-        let Budget { targets_per_minute, targets_max, evidence_per_minute } = self.budget;
-        number("budget.targets_per_minute", targets_per_minute, 0, 10_000_000);
-        number("budget.evidence_per_minute", evidence_per_minute, 0, 10_000_000);
-        number("budget.targets_max", targets_max, 0, 1_000_000);
+        let budget = &self.budget;
+        number("budget.targets_per_minute", budget.targets_per_minute, 0, 10_000_000);
+        number("budget.evidence_per_minute", budget.evidence_per_minute, 0, 10_000_000);
+        number("budget.notifications_per_minute", budget.notifications_per_minute, 0, 10_000_000);
+        number("budget.targets_max", budget.targets_max, 0, 1_000_000);
         number("approval.waiting_max", self.approval.waiting_max as u64, 1, 100_000);
         number("prefix.v4_bits_min", self.prefix.v4_bits_min.into(), 8, 32);
         number("prefix.v6_bits_min", self.prefix.v6_bits_min.into(), 16, 64);

@@ -47,7 +47,8 @@ pub struct Reach {
 
 impl Thing {
     /// What a step holds, with the effectors that there are. Evidence is no thing: it is kept after
-    /// the outcome that says so, and stays when the lease is over.
+    /// the outcome that says so, and stays when the lease is over. Nor is what people are told: the
+    /// outcome tells them.
     ///
     /// # Errors
     /// A sentence that says which effector is missing.
@@ -56,28 +57,27 @@ impl Thing {
             let off = "evidence is not kept: set responder.evidence.enabled".to_owned();
             return if reach.evidence { Ok(Vec::new()) } else { Err(off) };
         }
+        let Some(listing) = Listing::of(step) else { return Ok(Vec::new()) };
         let packets = match step {
             Step::DropPackets { network, .. } => Some(Self::Dropped(*network)),
             Step::SlowPackets { network, .. } => Some(Self::Slowed(*network)),
             _ => None,
         };
-        let Some(listing) = Listing::of(step) else {
-            return Err("no effector of this responder carries it out".to_owned());
-        };
         // What is done to a database is for whoever holds its credentials, not for gateways.
-        let gateways = reach.decisions && !step.is_of_postgresql();
-        let mut things = Vec::new();
-        things.extend(packets.filter(|_| reach.nftables));
-        things.extend(gateways.then(|| Self::Listed(listing.clone())));
-        things.extend(reach.webhook.then_some(Self::Posted(listing)));
-        if things.is_empty() {
-            return Err("no effector that carries it out is switched on: set \
-                        responder.nftables.enabled (addresses and networks), \
-                        responder.decisions.enabled (what gateways may refuse) or \
-                        responder.webhook.url"
-                .to_owned());
+        let gateways = (!step.is_of_postgresql()).then(|| Self::Listed(listing.clone()));
+        let ways = [
+            (packets, reach.nftables, "responder.nftables.enabled"),
+            (gateways, reach.decisions, "responder.decisions.enabled"),
+            (Some(Self::Posted(listing)), reach.webhook, "responder.webhook.url"),
+        ];
+        let ways = ways.into_iter().filter_map(|(thing, on, key)| Some((thing?, on, key)));
+        let (on, off): (Vec<_>, Vec<_>) = ways.partition(|(_, on, _)| *on);
+        if on.is_empty() {
+            let keys: Vec<&str> = off.into_iter().map(|(_, _, key)| key).collect();
+            let keys = keys.join(" or ");
+            return Err(format!("no effector that carries it out is switched on: set {keys}"));
         }
-        Ok(things)
+        Ok(on.into_iter().map(|(thing, _, _)| thing).collect())
     }
 
     /// The sort of a thing: one target may be a thing of each.

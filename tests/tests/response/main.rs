@@ -8,9 +8,13 @@
     reason = "a test reports by panicking"
 )]
 
+mod budget;
 mod evidence;
 mod forged;
 mod kills;
+mod nginx;
 mod orders;
 mod packets;
 mod posts;
+mod receiver;
+mod tells;

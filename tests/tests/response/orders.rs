@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What a command prints, or what it says is wrong.
-fn cli(mesh: &Mesh, args: &[&str]) -> Result<Value, String> {
+pub(crate) fn cli(mesh: &Mesh, args: &[&str]) -> Result<Value, String> {
     let out = mesh.output(&[&["--output", "json"], args].concat());
     if !out.status.success() {
         return Err(String::from_utf8_lossy(&out.stderr).into_owned());
@@ -23,7 +23,7 @@ fn cli(mesh: &Mesh, args: &[&str]) -> Result<Value, String> {
     Ok(serde_json::from_slice(&out.stdout).unwrap())
 }
 
-fn listed(mesh: &Mesh) -> Vec<Value> {
+pub(crate) fn listed(mesh: &Mesh) -> Vec<Value> {
     cli(mesh, &["lease", "list"]).unwrap().as_array().unwrap().clone()
 }
 

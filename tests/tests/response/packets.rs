@@ -3,11 +3,15 @@
 use magsentinel_bus_schema::OutcomeStatus;
 use magsentinel_tests::{
     Mesh,
+    dropped::first_dropped_after,
     network::{Neighbour, foreign_tables, nft, own_network},
     responses::{ENFORCING, ask, block, outcome},
     wait_for,
 };
-use std::{net::TcpListener, time::Instant};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 const ATTACKER: &str = "203.0.113.9";
 const OTHER: &str = "203.0.113.10";
@@ -70,6 +74,30 @@ async fn a_client_is_blocked_and_through_again_when_its_time_is_up() {
         assert!(neighbour.reaches(address, port), "{address} is through again");
     }
     assert_eq!(foreign_tables(), before, "somebody else's tables are as they were");
+}
+
+/// The aim is 50 ms for 99 of 100, and `bench response` measures that. Here the machine is shared
+/// with other tests, so that nine of ten are held to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_packet_is_dropped_soon_after_the_decision() {
+    if !own_network("packets::the_first_packet_is_dropped_soon_after_the_decision") {
+        return;
+    }
+    let addresses: Vec<String> = (20..120).map(|n| format!("203.0.113.{n}")).collect();
+    let neighbour = Neighbour::with(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut mesh = Mesh::new();
+    mesh.start("responder", ENFORCING);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let mut took = Vec::new();
+    for address in &addresses {
+        took.push(first_dropped_after(&bus, &neighbour, address).await);
+    }
+    took.sort();
+    let of = |percent: usize| took[(took.len() - 1) * percent / 100];
+    let (half, most) = (of(50), of(99));
+    println!("from the decision to the first packet dropped: p50 {half:?}, p99 {most:?}");
+    assert!(of(90) < Duration::from_millis(50), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,119 +1,21 @@
 //! A webhook's receiver: what it is told, under which signature, how often, and what becomes of
 //! actions while it is away.
 
-use hmac::{Hmac, Mac};
+use crate::receiver::{Receiver, Seen, webhook};
 use magsentinel_bus_schema::{Action, Class, Effect, OutcomeStatus};
+use magsentinel_runtime::clock;
 use magsentinel_tests::{
     Mesh,
     responses::{action, ask, block, outcome, outcomes},
     wait_for,
 };
-use serde_json::Value;
-use sha2::Sha256;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
-};
-
-const KEY: &[u8] = b"a key of the test, of thirty-two bytes or more";
-
-/// One request.
-#[derive(Clone, Debug)]
-struct Seen {
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Seen {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    /// Checked as a receiver would.
-    fn is_signed(&self) -> bool {
-        let mut mac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
-        mac.update(self.headers["x-magsentinel-timestamp"].as_bytes());
-        mac.update(b".");
-        mac.update(&self.body);
-        let hex: String =
-            mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        self.headers["x-magsentinel-signature"] == format!("v1={hex}")
-    }
-}
-
-/// A receiver that cannot take so many requests, and then takes all but those of people whose names
-/// begin with `unknown`.
-#[derive(Clone, Default)]
-struct Receiver {
-    seen: Arc<Mutex<Vec<Seen>>>,
-    refuses: Arc<AtomicU32>,
-}
-
-impl Receiver {
-    /// Listens on a free port.
-    fn start(&self) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let receiver = self.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let receiver = receiver.clone();
-                std::thread::spawn(move || while receiver.answer(&stream).is_some() {});
-            }
-        });
-        port
-    }
-
-    fn answer(&self, stream: &TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream.try_clone().ok()?);
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
-        assert!(line.starts_with("POST /hook?team=red HTTP/1.1"), "{line}");
-        let mut headers = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
-            let Some((name, value)) = line.trim().split_once(": ") else { break };
-            headers.insert(name.to_lowercase(), value.to_owned());
-        }
-        let mut body = vec![0; headers["content-length"].parse().unwrap()];
-        reader.read_exact(&mut body).ok()?;
-        let seen = Seen { headers, body };
-        let name = seen.json()["name"].as_str().unwrap().to_owned();
-        self.seen.lock().unwrap().push(seen);
-        let less = |left: u32| left.checked_sub(1);
-        let refused = self.refuses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
-        let unknown = name.starts_with("unknown");
-        let status = match (refused, unknown) {
-            (true, _) => "503 Service Unavailable",
-            (false, true) => "422 Unprocessable Content",
-            (false, false) => "204 No Content",
-        };
-        let mut stream = stream;
-        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").ok()
-    }
-
-    /// What came about a name.
-    fn about(&self, name: &str) -> Vec<Seen> {
-        let seen = self.seen.lock().unwrap().clone();
-        seen.into_iter().filter(|seen| seen.json()["name"] == name).collect()
-    }
-}
+use std::{collections::BTreeSet, net::TcpListener, sync::atomic::Ordering};
 
 fn settings(mesh: &Mesh, port: u16) -> Vec<String> {
-    let file = mesh.dir().join("hook.key");
-    std::fs::write(&file, [KEY, b"\n"].concat()).unwrap();
-    vec![
-        "responder.policy.mode=enforce".to_owned(),
-        "responder.policy.approval.verbs=[]".to_owned(),
-        format!("responder.webhook.url=http://127.0.0.1:{port}/hook?team=red"),
-        format!("responder.webhook.key_file={}", file.display()),
-    ]
+    let mut settings = webhook(mesh, port);
+    settings.push("responder.policy.mode=enforce".to_owned());
+    settings.push("responder.policy.approval.verbs=[]".to_owned());
+    settings
 }
 
 fn start(mesh: &mut Mesh, settings: &[String]) -> usize {
@@ -222,4 +124,34 @@ async fn what_a_receiver_refuses_keeps_nothing_else_from_being_told() {
         let told = outcomes(&bus, one.id).await;
         assert!(told.iter().all(|o| o.status != OutcomeStatus::Applied), "{told:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_took_it_and_did_not_answer_is_told_when_it_is_over() {
+    let receiver = Receiver::default();
+    receiver.silent.store(u32::MAX, Ordering::Relaxed);
+    let port = receiver.start();
+    let mut mesh = Mesh::new();
+    let settings = settings(&mesh, port);
+    let first = start(&mut mesh, &settings);
+    mesh.ready().await;
+    let bus = mesh.bus().await;
+    let asked = suspend("shop_app", 3);
+    ask(&bus, std::slice::from_ref(&asked)).await;
+    let failed = outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Failed).await;
+    mesh.signal(first, "KILL");
+    mesh.wait(first);
+    let over = failed.until.unwrap();
+    wait_for("its time to be up", async || (clock::now() > over).then_some(())).await;
+    receiver.silent.store(0, Ordering::Relaxed);
+    start(&mut mesh, &settings);
+    outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Reverted).await;
+    let told = receiver.about("shop_app");
+    let last = told.last().unwrap().json();
+    assert_eq!(last["holds"], false, "what it may hold is over: {told:?}");
+    let keys: BTreeSet<_> = told
+        .iter()
+        .map(|seen| (seen.json()["holds"] == true, &seen.headers["idempotency-key"]))
+        .collect();
+    assert_eq!(keys.len(), 2, "{told:?}");
 }

@@ -1,4 +1,5 @@
-//! What the tests of the responder need to make networks of their own: root, and a few programs.
+//! What the tests of the responder need to make networks of their own, and a gateway in one: root,
+//! and a few programs.
 
 use crate::workspace;
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
+    ("nginx", "nginx"),
 ];
 
 /// Finds the programs, or installs their packages as root.

@@ -7,8 +7,7 @@ use crate::{
     policy::{Request, Verdict, judge},
     thing::Thing,
 };
-use magsentinel_bus_schema::{Id, Mode, Outcome, OutcomeStatus, Timestamp};
-use std::time::Duration;
+use magsentinel_bus_schema::{Action, Effect, Id, Mode, Outcome, OutcomeStatus, Timestamp, Verb};
 
 /// What is to become of an action that may take effect.
 enum Way {
@@ -48,15 +47,17 @@ impl Desk {
             Verdict::Allowed(step) => step,
         };
         // To keep evidence changes nothing that anybody uses: it needs no leave, has a budget of
-        // its own, and is what those want most who only look on.
+        // its own, and is what those want most who only look on. To tell people changes nothing
+        // either, but those who only look on have not asked to be told.
         let keeps = step == Step::Preserve;
+        let harmless = keeps || matches!(step, Step::Tell { .. });
         let mode = if keeps { Mode::Enforce } else { self.policy.mode.min(action.mode) };
         if mode == Mode::DryRun {
             turn.tell.push((Vec::new(), self.would_apply(request, &step, now)));
             return;
         }
         let way = match Thing::of(&step, self.reach) {
-            Ok(_) if keeps => self.keeping(action.id, now),
+            Ok(_) if harmless => self.harmless(request, now),
             Ok(things) => self.way(mode, request, &things, now),
             Err(why) => Way::Never(why),
         };
@@ -114,20 +115,32 @@ impl Desk {
         Way::Now
     }
 
-    /// Whether evidence is kept.
-    fn keeping(&mut self, id: Id, now: Timestamp) -> Way {
-        let most = self.policy.budget.evidence_per_minute;
-        if self.holds(id) {
+    /// Whether evidence is kept, or people are told.
+    fn harmless(&mut self, request: Request<'_>, now: Timestamp) -> Way {
+        let Action { id, effect, .. } = request.action;
+        if self.holds(*id) {
             return Way::Now;
         }
+        let budget = &self.policy.budget;
+        let (what, key, most) = match effect {
+            Effect::Notify { .. } => (
+                "people were told something",
+                "notifications_per_minute",
+                budget.notifications_per_minute,
+            ),
+            _ => ("evidence was kept", "evidence_per_minute", budget.evidence_per_minute),
+        };
         if self.leases.len() >= self.leases_max {
             let max = self.leases_max;
             return Way::Never(format!("there are {max} leases: as many as leases_max allows"));
         }
-        if self.kept.within_a_minute(now) >= most {
+        let verb = effect.verb();
+        if verb == Verb::Notify && self.policy.approval.verbs.contains(&verb) {
+            return Way::Wait(format!("{verb} is one of approval.verbs"));
+        }
+        if self.spent_on(effect).within_a_minute(now) >= most {
             return Way::Never(format!(
-                "the evidence of {most} incidents was kept within a minute, as much as \
-                 budget.evidence_per_minute allows"
+                "{what} {most} times within a minute, as often as budget.{key} allows"
             ));
         }
         Way::Now
@@ -165,16 +178,16 @@ impl Desk {
 
     fn grant(&mut self, request: Request<'_>, step: &Step, now: Timestamp, turn: &mut Turn) {
         let action = request.action;
-        let until = now.plus(Duration::from_secs(action.ttl_s));
         let held = self.leases.get(&action.id).and_then(|held| held.lease.holds_until());
-        match step {
-            _ if held.is_some() => {}
-            Step::Preserve => self.kept.note(action.id, now),
-            _ => self.spent.note(action.id, now),
+        if held.is_none() {
+            self.spent_on(&action.effect).note(action.id, now);
         }
         let status = if held.is_some() { OutcomeStatus::Renewed } else { OutcomeStatus::Applied };
-        let until = held.map_or(until, |before| before.max(until));
-        let id = self.renewed(request, Life::Active { until }, now);
+        let life = match (Life::begun(action, now), held) {
+            (Life::Active { until }, Some(before)) => Life::Active { until: before.max(until) },
+            (life, _) => life,
+        };
+        let id = self.renewed(request, life, now);
         let Some(held) = self.leases.get(&id) else { return };
         self.changes(&held.things, &mut turn.changes);
         let outcome = self.applied(&held.lease, step, status, now);
@@ -184,6 +197,7 @@ impl Desk {
     /// The lease of an action, new or anew.
     fn renewed(&mut self, request: Request<'_>, life: Life, now: Timestamp) -> Id {
         let id = request.action.id;
+        let holds = self.holds(id);
         let before = self.leases.get(&id);
         let trace = before.and_then(|held| held.lease.trace.clone());
         let before = before.map(|held| (held.page, held.lease.turn));
@@ -193,6 +207,7 @@ impl Desk {
         };
         let mut lease = Lease::new(request.action, life, &self.version, now);
         lease.turn = before.map_or(0, |(_, turn)| turn + 1);
+        lease.renewed = holds;
         lease.trace = request.trace.map(str::to_owned).or(trace);
         self.put(lease, page);
         id
@@ -226,9 +241,9 @@ impl Desk {
             Life::Ended { at, why, .. } if !lease.stays() => self.ended(lease, why, *at),
             Life::Active { .. } | Life::Ended { .. } => {
                 let Ok(step) = Step::of(&lease.action.effect, lease.action.ttl_s) else { return };
-                let status = match lease.turn {
-                    0 => OutcomeStatus::Applied,
-                    _ => OutcomeStatus::Renewed,
+                let status = match lease.renewed {
+                    false => OutcomeStatus::Applied,
+                    true => OutcomeStatus::Renewed,
                 };
                 self.changes(&held.things, &mut turn.changes);
                 self.applied(lease, &step, status, lease.since)

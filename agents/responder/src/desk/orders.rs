@@ -78,7 +78,7 @@ impl Desk {
         turn: &mut Turn,
     ) -> Result<(), String> {
         let lease = self.known(id)?;
-        if lease.order == Some(order.id) && lease.holds_until().is_some() {
+        if lease.order == Some(order.id) && (lease.holds_until().is_some() || lease.stays()) {
             // Delivered again.
             self.approved(id, turn);
             return Ok(());
@@ -106,10 +106,10 @@ impl Desk {
         if let Verdict::Refused(why) = judge(&self.policy, &self.around, request, asked) {
             return Err(why.join("; "));
         }
-        let until = now.plus(Duration::from_secs(action.ttl_s));
-        self.spent.note(id, now);
+        self.spent_on(&action.effect).note(id, now);
         self.change(id, |lease| {
-            lease.life = Life::Active { until };
+            lease.life = Life::begun(&action, now);
+            lease.renewed = false;
             lease.since = now;
             lease.turn += 1;
             lease.order = Some(order.id);
@@ -148,6 +148,7 @@ impl Desk {
             let until = now.plus(Duration::from_secs(ttl_s));
             self.change(id, |lease| {
                 lease.life = Life::Active { until };
+                lease.renewed = true;
                 lease.since = now;
                 lease.turn += 1;
                 lease.order = Some(order.id);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod any;
 mod forged;
+mod telling;
 
 const START: i64 = 1_700_000_000_000_000;
 const REACH: Reach = Reach { nftables: true, decisions: false, webhook: false, evidence: true };

@@ -58,6 +58,9 @@ pub struct Decision {
     pub state: String,
     /// Until when.
     pub until: Timestamp,
+    /// It was posted, and whether it was accepted is not known: of the webhook's bucket alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
 }
 
 /// Every word that may stand in a listing: what is read from the bucket is no other.
@@ -72,7 +75,8 @@ fn word(words: &'static [&'static str], text: &str) -> Option<&'static str> {
 impl Decision {
     pub(super) fn of(listing: &Listing, until: Timestamp) -> Self {
         let Listing { what, name, system, state } = listing.clone();
-        Self { what: what.to_owned(), name, system, state: state.to_owned(), until }
+        let (what, state) = (what.to_owned(), state.to_owned());
+        Self { what, name, system, state, until, unanswered: false }
     }
 
     pub(super) fn listing(&self) -> Option<Listing> {
@@ -143,10 +147,10 @@ impl View {
         (real, strange)
     }
 
-    /// Until when a listing is held.
-    pub(super) fn until(&self, listing: &Listing) -> Option<Timestamp> {
+    /// What stands there of a listing.
+    pub(super) fn of(&self, listing: &Listing) -> Option<Decision> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        held.get(&key(listing))?.as_ref().map(|decision| decision.until)
+        held.get(&key(listing))?.clone()
     }
 
     /// How many decisions there are.

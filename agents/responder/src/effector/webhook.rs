@@ -13,8 +13,9 @@
 //! once it is done. Any other answer, or none, is a failure.
 //!
 //! # At least once
-//! What was accepted is noted in the KV bucket `mag-<tenant>-hook` afterwards. Whoever dies in
-//! between posts again under the same key. A receiver that fails (no answer, 5xx, 408, 429) is left
+//! What is about to be posted is noted in the KV bucket `mag-<tenant>-hook` as unanswered, and as
+//! accepted afterwards. Whoever dies in between posts again under the same key, or, where the decision
+//! is over by then, that it is over: the receiver may hold it. A receiver that fails (no answer, 5xx, 408, 429) is left
 //! alone for a while, which grows from one second to a minute, so that it holds up other effects by
 //! one `timeout` at most each time. A post that it refuses (any other answer) is left alone in the
 //! same way, by itself: the others go on.
@@ -26,7 +27,7 @@ use super::{
     Change, Effector, Failures,
     decisions::{Decision, View, follow, key},
 };
-use crate::thing::Thing;
+use crate::thing::{Listing, Thing};
 use futures::{StreamExt, future::BoxFuture};
 use magsentinel_bus_schema::{Tenant, Timestamp};
 use magsentinel_runtime::{bus::Bus, settings::Span, table::Table};
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -100,21 +102,29 @@ const BUCKET: &str = "hook";
 const KEY_BYTES_MIN: usize = 32;
 /// Requests under way at once.
 const AT_ONCE: usize = 8;
+/// Posts that are noted as unanswered at once: a receiver that is away is asked for no more.
+const NOTED_AT_ONCE: usize = 64;
 
 /// Why a post was not accepted.
 #[derive(Debug)]
 enum Rejected {
-    /// The receiver cannot be reached, or cannot now.
+    /// The receiver did not answer, or cannot take it now. It may hold it all the same.
     Receiver(String),
+    /// The receiver was not reached, or not asked: it does not hold it.
+    Away(String),
     /// The receiver does not take this one.
     Post(String),
 }
 
+/// Records of the bucket by their keys; none removes one.
+type Noted = BTreeMap<String, Option<Vec<u8>>>;
+
 /// What came of some posts.
 #[derive(Default)]
 struct Sent {
-    /// Records of what was accepted by their keys, none for what is over.
-    accepted: BTreeMap<String, Option<Vec<u8>>>,
+    /// What the receiver holds by now, as is to be noted: records by their keys, none for what is
+    /// over.
+    settled: Noted,
     /// What the receiver does not take, and why.
     refused: Vec<(Post, String)>,
     /// Why the others were not tried.
@@ -169,11 +179,13 @@ impl Webhook {
     /// What a change asks of the receiver; nothing where it knows already.
     fn post(&self, change: &Change) -> Option<Post> {
         let Change { thing: Thing::Posted(listing), until } = change else { return None };
-        let (until, known) = (*until, self.view.until(listing));
-        if until == known {
+        let known = self.view.of(listing);
+        let accepted = known.as_ref().filter(|noted| !noted.unanswered).map(|noted| noted.until);
+        if until.is_some() && *until == accepted {
             return None;
         }
-        let (end, holds, listing) = (until.or(known)?, until.is_some(), listing.clone());
+        let end = until.or(known.map(|noted| noted.until))?;
+        let (holds, listing) = (until.is_some(), listing.clone());
         let (id, decision) =
             (post_id(&self.tenant, &listing, end, holds), Decision::of(&listing, end));
         Some(Post { id, tenant: self.tenant.clone(), holds, decision, listing })
@@ -202,7 +214,10 @@ impl Webhook {
             .header("x-magsentinel-timestamp", seconds)
             .body(body);
         // The URL may hold a token: it is told nowhere.
-        let away = |e: reqwest::Error| Rejected::Receiver(reasons(&e.without_url()));
+        let away = |e: reqwest::Error| match e.is_connect() {
+            true => Rejected::Away(reasons(&e.without_url())),
+            false => Rejected::Receiver(reasons(&e.without_url())),
+        };
         let status = request.send().await.map_err(away)?.status();
         let why = format!("the webhook's receiver answered {status}");
         match status.as_u16() {
@@ -212,30 +227,79 @@ impl Webhook {
         }
     }
 
-    /// Posts until the receiver fails.
-    async fn send_all(&self, posts: Vec<Post>, now: Timestamp) -> Sent {
-        let sent = posts.into_iter().map(|post| async move { (self.send(&post, now).await, post) });
-        let mut sent = futures::stream::iter(sent).buffer_unordered(AT_ONCE);
+    /// Posts until the receiver fails, what comes to hold only after that is noted as unanswered.
+    async fn send_all(&mut self, posts: Vec<Post>, now: Timestamp) -> Result<Sent, String> {
+        let mut all = Sent::default();
+        let mut posts = posts.into_iter();
+        loop {
+            let some: Vec<Post> = posts.by_ref().take(NOTED_AT_ONCE).collect();
+            if some.is_empty() || all.ended.is_some() {
+                return Ok(all);
+            }
+            let before = self.note_unanswered(&some).await?;
+            let mut sent = self.send_some(some, &before, now).await;
+            self.note(std::mem::take(&mut sent.settled)).await?;
+            all.refused.extend(sent.refused);
+            all.ended = sent.ended;
+        }
+    }
+
+    /// Posts until the receiver fails. What was not taken is noted as it was `before`.
+    async fn send_some(&self, posts: Vec<Post>, before: &Noted, now: Timestamp) -> Sent {
+        let failed = AtomicBool::new(false);
+        let one = async |post: Post| {
+            let answer = match failed.load(Ordering::Relaxed) {
+                true => Err(Rejected::Away(String::new())),
+                false => self.send(&post, now).await,
+            };
+            let over = matches!(answer, Err(Rejected::Receiver(_) | Rejected::Away(_)));
+            failed.fetch_or(over, Ordering::Relaxed);
+            (answer, post)
+        };
+        let mut sent = futures::stream::iter(posts).map(one).buffer_unordered(AT_ONCE);
         let mut all = Sent::default();
         while let Some((answer, post)) = sent.next().await {
+            let key = key(&post.listing);
+            let as_before = before.get(&key).map(|bytes| (key.clone(), bytes.clone()));
             match answer {
-                Ok(noted) => {
-                    all.accepted.insert(key(&post.listing), noted);
+                Ok(noted) => drop(all.settled.insert(key, noted)),
+                Err(Rejected::Post(why)) => {
+                    all.settled.extend(as_before);
+                    all.refused.push((post, why));
                 }
-                Err(Rejected::Post(why)) => all.refused.push((post, why)),
-                Err(Rejected::Receiver(why)) => {
-                    all.ended = Some(why);
-                    break;
+                Err(Rejected::Away(why)) => {
+                    all.settled.extend(as_before);
+                    all.ended.get_or_insert(why);
                 }
+                Err(Rejected::Receiver(why)) => drop(all.ended.get_or_insert(why)),
             }
         }
         all
     }
 
-    /// Notes what the receiver has accepted; what it has not may be posted again.
-    async fn note(&mut self, accepted: BTreeMap<String, Option<Vec<u8>>>) -> Result<(), String> {
-        self.table.put_all(accepted.clone()).await.map_err(|e| e.to_string())?;
-        accepted.into_iter().for_each(|(key, bytes)| self.view.note(key, bytes.as_deref()));
+    /// Notes that these are about to be posted. What stood there of those that come to hold, where the
+    /// receiver has accepted it.
+    async fn note_unanswered(&mut self, posts: &[Post]) -> Result<Noted, String> {
+        let (mut before, mut now) = (Noted::new(), Noted::new());
+        let written = |decision: &Decision| serde_json::to_vec(decision).map_err(|e| e.to_string());
+        for post in posts.iter().filter(|post| post.holds) {
+            let noted = self.view.of(&post.listing).filter(|noted| !noted.unanswered);
+            let noted = noted.as_ref().map(written).transpose()?;
+            before.insert(key(&post.listing), noted);
+            let unanswered = Decision { unanswered: true, ..post.decision.clone() };
+            now.insert(key(&post.listing), Some(written(&unanswered)?));
+        }
+        self.note(now).await?;
+        Ok(before)
+    }
+
+    /// Notes what the receiver holds, or may hold.
+    async fn note(&mut self, notes: Noted) -> Result<(), String> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        self.table.put_all(notes.clone()).await.map_err(|e| e.to_string())?;
+        notes.into_iter().for_each(|(key, bytes)| self.view.note(key, bytes.as_deref()));
         Ok(())
     }
 
@@ -286,10 +350,10 @@ impl Effector for Webhook {
             }
             let (posts, mut failures) = self.left_alone(posts);
             let ids: BTreeSet<String> = posts.iter().map(|post| post.id.clone()).collect();
-            let Sent { accepted, refused, ended } = self.send_all(posts, now).await;
-            if let Err(error) = self.note(accepted).await {
-                return self.left(changes, &error);
-            }
+            let (refused, ended) = match self.send_all(posts, now).await {
+                Ok(Sent { refused, ended, .. }) => (refused, ended),
+                Err(error) => return self.left(changes, &error),
+            };
             // Of those that were tried now, only what was refused again is kept.
             let again: BTreeSet<&String> = refused.iter().map(|(post, _)| &post.id).collect();
             let now = Instant::now();
@@ -326,7 +390,14 @@ impl Effector for Webhook {
                 self.table.put_all(none).await.map_err(|e| e.to_string())?;
                 strange.into_iter().for_each(|key| self.view.note(key, None));
             }
-            Ok(real.into_iter().map(|(listing, until)| (Thing::Posted(listing), until)).collect())
+            // What is unanswered is there until no time that anybody wants: posted again, or over.
+            let never = Timestamp::from_micros(0);
+            let open = |listing: &Listing| self.view.of(listing).is_some_and(|d| d.unanswered);
+            let one = |(listing, until): (Listing, Timestamp)| {
+                let until = if open(&listing) { never } else { until };
+                (Thing::Posted(listing), until)
+            };
+            Ok(real.into_iter().map(one).collect())
         })
     }
 }

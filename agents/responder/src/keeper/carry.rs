@@ -7,7 +7,7 @@ use crate::{
     lease::Records,
     thing::Thing,
 };
-use magsentinel_bus_schema::{CodecError, Id, Outcome, OutcomeStatus, Subject, Timestamp};
+use magsentinel_bus_schema::{CodecError, Effect, Id, Outcome, OutcomeStatus, Subject, Timestamp};
 use magsentinel_runtime::stage::Publish;
 use std::collections::BTreeMap;
 
@@ -114,6 +114,12 @@ impl Keeper {
             })
         };
         let one = |outcome: Outcome| {
+            if matches!(outcome.effect, Effect::Notify { .. })
+                && outcome.status == OutcomeStatus::Applied
+            {
+                let Outcome { incident, detail, .. } = &outcome;
+                tracing::warn!(%incident, detail, "a notification");
+            }
             let lease = || self.desk.lease(outcome.action)?.trace.clone();
             let trace = just_asked(outcome.action).or_else(lease);
             let subject = Subject::Outcome(outcome.effect.verb());

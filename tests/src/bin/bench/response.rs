@@ -1,5 +1,5 @@
-//! The responder: how soon after it was asked for a block is in the kernel and told, alone and beside
-//! a large set of intervals of somebody else's; how many in a second; how soon many addresses are
+//! The responder: how soon after it was asked for a block is in the kernel and told, and a packet is
+//! dropped, alone and beside a large set of intervals of somebody else's; how many in a second; how soon many addresses are
 //! loaded.
 
 use crate::quantile;
@@ -18,7 +18,8 @@ use magsentinel_responder::{
 use magsentinel_runtime::{bus::Bus, clock};
 use magsentinel_tests::{
     Mesh,
-    network::{nft, own_network_with, run as tool},
+    dropped::first_dropped_after,
+    network::{Neighbour, nft, own_network_with, run as tool},
     next,
     responses::{ENFORCING, ask, block},
 };
@@ -44,9 +45,15 @@ pub async fn run() {
     let bus = mesh.bus().await;
     let mut nats = mesh.client().await.subscribe("mag.default.outcome.>").await.expect("outcomes");
     told_after(&bus, &mut nats, 0, "").await;
+    let dropped: Vec<String> = (20..220).map(|n| format!("203.0.113.{n}")).collect();
+    let neighbour = Neighbour::with(&dropped.iter().map(String::as_str).collect::<Vec<_>>());
+    let (alone, beside) = dropped.split_at(100);
+    dropped_after(&bus, &neighbour, alone, "").await;
+    nats = mesh.client().await.subscribe("mag.default.outcome.>").await.expect("outcomes");
     through_the_mesh(&bus, &mut nats).await;
     foreign_intervals();
     told_after(&bus, &mut nats, 1, ", beside 100,000 intervals").await;
+    dropped_after(&bus, &neighbour, beside, ", beside 100,000 intervals").await;
     let begun = Instant::now();
     nft("list table inet magsentinel");
     row("one call of nft beside them", begun.elapsed().as_secs_f64() * 1e3, "ms");
@@ -76,6 +83,20 @@ async fn told_after(bus: &Bus, nats: &mut async_nats::Subscriber, of: u32, besid
     took.sort_by(f64::total_cmp);
     row(&format!("a block, asked for to done, p50{beside}"), quantile(&took, 0.5), "ms");
     row(&format!("a block, asked for to done, p99{beside}"), quantile(&took, 0.99), "ms");
+}
+
+/// One block after the other: from the request to the first packet that a neighbour sent and that did
+/// not arrive.
+async fn dropped_after(bus: &Bus, neighbour: &Neighbour, addresses: &[String], beside: &str) {
+    let mut took = Vec::new();
+    for address in addresses {
+        let after = first_dropped_after(bus, neighbour, address).await;
+        took.push(after.as_secs_f64() * 1e3);
+    }
+    took.sort_by(f64::total_cmp);
+    let name = "a block, asked for to the first packet dropped";
+    row(&format!("{name}, p50{beside}"), quantile(&took, 0.5), "ms");
+    row(&format!("{name}, p99{beside}"), quantile(&took, 0.99), "ms");
 }
 
 /// Many at once, through streams, records and kernel.
