@@ -29,9 +29,18 @@ pub(super) fn ensure() -> Result<()> {
     if user.trim() != "0" || workspace::on_path("apt-get").is_none() {
         bail!("the tests of the responder lack programs, and need root: {wanted} (Debian)");
     }
-    let mut command = Command::new("apt-get");
-    command.args(["install", "-y", "--no-install-recommends"]).args(missing);
-    workspace::output(command.env("DEBIAN_FRONTEND", "noninteractive"))
-        .with_context(|| format!("tried {wanted}"))?;
+    let install = || {
+        let mut command = Command::new("apt-get");
+        command.args(["install", "-y", "--no-install-recommends"]).args(&missing);
+        // In the run level of maintenance no package starts its server.
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        workspace::output(&mut command)
+    };
+    if install().is_err() {
+        // What is known of the packages may be so old that they are no longer there.
+        workspace::output(Command::new("apt-get").arg("update"))
+            .with_context(|| format!("tried {wanted}"))?;
+        install().with_context(|| format!("tried {wanted}"))?;
+    }
     Ok(())
 }
