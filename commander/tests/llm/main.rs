@@ -198,29 +198,6 @@ fn a_full_queue_refuses_the_next_and_makes_room_for_a_graver_one() {
     assert_eq!((desk.load().waiting, desk.load().finished), (0, 10));
 }
 
-/// Threads of this process that a model computes on.
-fn model_threads() -> usize {
-    let tasks = fs::read_dir("/proc/self/task").expect("the threads").flatten();
-    let named = tasks.filter(|task| {
-        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        name.starts_with("commander-model")
-    });
-    named.count()
-}
-
-#[test]
-fn a_model_that_nobody_asks_is_unloaded_and_loaded_again() {
-    let temp = tempfile::tempdir().expect("a directory");
-    tiny::write(temp.path());
-    let config = config(temp.path());
-    let desk = desk(&config).unloading_after(Duration::from_millis(50));
-    let first = desk.ask(short(&config, Level::High), PATIENCE).expect("an answer");
-    wait_for("the model to go", || desk.status() == "not loaded");
-    wait_for("its threads to end", || model_threads() == 0);
-    assert_eq!(desk.ask(short(&config, Level::High), PATIENCE), Ok(first));
-    assert!(model_threads() > 0 || desk.status() == "not loaded");
-}
-
 /// The prompt is counted by the model's own tokenizer, to which a byte is a token here.
 #[test]
 fn a_prompt_is_counted_by_the_models_tokenizer_before_anything_is_written() {
