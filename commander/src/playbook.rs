@@ -21,13 +21,14 @@ use std::sync::OnceLock;
 
 /// Template of attack types that have none of their own.
 const GENERIC: &str = "generic";
-/// The name of a template is its attack type.
+
 macro_rules! templates {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../templates/", $name, ".md.j2")))),*]
     };
 }
 
+/// The name of a template is its attack type.
 pub(crate) const TEMPLATES: &[(&str, &str)] = templates![
     "generic",
     "sql_injection",

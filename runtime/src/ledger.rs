@@ -224,6 +224,18 @@ fn covers(filter: &str, subject: &str) -> bool {
     }
 }
 
+/// The newest lease of each shard of a service.
+async fn newest_leases(bus: &Bus, service: &Token) -> Result<BTreeMap<u16, Lease>, Error> {
+    let mut leases = BTreeMap::new();
+    let filter = vec![subject::leases_of(bus.tenant(), service)];
+    bus.read_all(Stream::Decisions, filter, |d| match d.decode::<Lease>(bus.limits()) {
+        Ok(lease) => drop(leases.insert(lease.shard.0, lease)),
+        Err(error) => tracing::warn!(%service, %error, seq = d.seq, "a lease cannot be read"),
+    })
+    .await?;
+    Ok(leases)
+}
+
 /// The ledger of a service that owns shards, from its leases; `None` where it has never run.
 pub async fn sharded_row(
     bus: &Bus,
@@ -231,14 +243,7 @@ pub async fn sharded_row(
     stream: Stream,
     filters: &[String],
 ) -> Result<Option<Row>, Error> {
-    let mut leases: BTreeMap<u16, Lease> = BTreeMap::new();
-    let filter = vec![subject::leases_of(bus.tenant(), service)];
-    bus.read_all(Stream::Decisions, filter, |d| {
-        if let Ok(lease) = d.decode::<Lease>(bus.limits()) {
-            leases.insert(lease.shard.0, lease);
-        }
-    })
-    .await?;
+    let leases = newest_leases(bus, service).await?;
     if leases.is_empty() {
         return Ok(None);
     }
@@ -274,13 +279,8 @@ pub async fn whole_row(
     stream: Stream,
     filters: Vec<String>,
 ) -> Result<Option<Row>, Error> {
-    let mut newest: Option<Lease> = None;
-    let filter = vec![subject::leases_of(bus.tenant(), service)];
-    bus.read_all(Stream::Decisions, filter, |d| {
-        newest = d.decode(bus.limits()).ok().or(newest.take())
-    })
-    .await?;
-    let Some(Lease { position, .. }) = newest else { return Ok(None) };
+    let leases = newest_leases(bus, service).await?;
+    let Some(Lease { position, .. }) = leases.into_values().next() else { return Ok(None) };
     let held = bus.stream(stream).await?;
     let first = held.cached_info().state.first_sequence;
     let here = count(&held, &filters).await?;

@@ -7,17 +7,18 @@
     reason = "tests fail by panicking and tell what they saw"
 )]
 
+mod asked;
 mod gguf;
 mod tiny;
 
+use asked::{PATIENCE, assessment, briefing_of, known, short, wait_for};
 use bytes::Bytes;
 use magsentinel_bus_schema::{
-    Analysis, Assessment, Level, Limits, Subject, Tenant, decision::Author, decode, encode,
+    Analysis, Level, Limits, Subject, Tenant, decision::Author, decode, encode,
 };
 use magsentinel_commander::{
     Config, Desk, Quantisation, WriteError, briefing, draft,
     grounding::{Grounds, ground},
-    knowledge::{Known, techniques_of},
     model, parts, playbook,
 };
 use magsentinel_runtime::{
@@ -25,15 +26,7 @@ use magsentinel_runtime::{
     stage::{Batch, Delivery, Output},
 };
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    sync::LazyLock,
-    time::{Duration, Instant},
-};
-
-const PATIENCE: Duration = Duration::from_secs(300);
+use std::{fs, path::Path, process::Command, sync::LazyLock, time::Duration};
 
 /// What the stage remembers of incidents lies here.
 static FOLDER: LazyLock<tempfile::TempDir> =
@@ -51,18 +44,6 @@ fn config(model: &Path) -> Config {
         excerpt_chars: 40,
         ..Config::default()
     }
-}
-
-fn assessment() -> Assessment {
-    serde_json::from_str(include_str!("../cases/injection_and_dump.json")).expect("a case")
-}
-
-fn known() -> Known {
-    Known::shipped(&techniques_of(&assessment(), 16).0)
-}
-
-fn briefing_of(config: &Config) -> briefing::Briefing {
-    briefing::build(&assessment(), &known(), config.into(), "0f0f").expect("a briefing")
 }
 
 fn desk(config: &Config) -> Desk {
@@ -138,17 +119,6 @@ fn an_ungrounded_draft_and_a_missed_deadline_leave_the_playbooks_analysis() {
     assert!(reason.contains("1ms"), "{reason}");
 }
 
-/// A question that is answered at once.
-fn short(config: &Config, level: Level) -> briefing::Briefing {
-    let schema = json!({
-        "type": "object", "properties": {"verdict": {"enum": ["attack", "none"]}},
-        "required": ["verdict"], "additionalProperties": false,
-        "x-guidance": {"whitespace_flexible": false},
-    });
-    let (system, user) = ("Answer.".to_owned(), "Is 1 OR 1=1 an attack?".to_owned());
-    briefing::Briefing { schema, system, user, level, ..briefing_of(config) }
-}
-
 /// A question that takes a while to answer: so many characters, one token each.
 fn long(config: &Config) -> briefing::Briefing {
     let schema = json!({
@@ -158,14 +128,6 @@ fn long(config: &Config) -> briefing::Briefing {
         "x-guidance": {"whitespace_flexible": false},
     });
     briefing::Briefing { schema, ..short(config, Level::High) }
-}
-
-fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 /// While the model writes, eight wait; the next of their level is refused at once, and a graver one

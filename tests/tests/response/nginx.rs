@@ -39,14 +39,8 @@ async fn nginx_refuses_slows_and_lets_pass_again_as_is_decided() {
         return;
     }
     let neighbour = Neighbour::with(&[ATTACKER, SLOWED, OTHER]);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let listen = format!("responder.decisions.listen=127.0.0.1:{port}");
-    let settings = ["responder.policy.mode=enforce", "responder.decisions.enabled=true", &listen];
-    let args: Vec<&str> = settings.iter().flat_map(|set| ["--set", set]).collect();
     let mut mesh = Mesh::new();
-    let role = mesh.start("responder", &args);
+    let (role, port) = super::orders::with_gate(&mut mesh);
     mesh.ready().await;
     wait_for("the gate", async || TcpStream::connect(("127.0.0.1", port)).ok()).await;
     let gateway = Nginx::start(port, ANSWER);

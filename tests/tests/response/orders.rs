@@ -157,16 +157,21 @@ fn gate(port: u16, headers: &str) -> (u16, String) {
     (status, text.lines().find_map(of).unwrap_or_default())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn gateways_are_told_who_is_refused() {
-    let mut mesh = Mesh::new();
+/// Starts a responder that keeps a list for gateways; which role it is, and the list's port.
+pub(crate) fn with_gate(mesh: &mut Mesh) -> (usize, u16) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
     let listen = format!("responder.decisions.listen=127.0.0.1:{port}");
     let settings = ["responder.policy.mode=enforce", "responder.decisions.enabled=true", &listen];
     let args: Vec<&str> = settings.iter().flat_map(|set| ["--set", set]).collect();
-    mesh.start("responder", &args);
+    (mesh.start("responder", &args), port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_are_told_who_is_refused() {
+    let mut mesh = Mesh::new();
+    let (_, port) = with_gate(&mut mesh);
     mesh.ready().await;
     let bus = mesh.bus().await;
     wait_for("the gate", async || TcpStream::connect(("127.0.0.1", port)).ok()).await;

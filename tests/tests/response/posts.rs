@@ -23,6 +23,16 @@ fn start(mesh: &mut Mesh, settings: &[String]) -> usize {
     mesh.start("responder", &args)
 }
 
+/// A mesh with a responder that posts to a receiver, its settings, and which role it is.
+async fn posting_to(receiver: &Receiver) -> (Mesh, Vec<String>, usize) {
+    let port = receiver.start();
+    let mut mesh = Mesh::new();
+    let settings = settings(&mesh, port);
+    let first = start(&mut mesh, &settings);
+    mesh.ready().await;
+    (mesh, settings, first)
+}
+
 /// What the shop's intrusion leads to: a session and a role of a database.
 fn suspend(user: &str, ttl_s: u64) -> Action {
     let (user, system) = (user.to_owned(), "postgresql".to_owned());
@@ -34,11 +44,7 @@ fn suspend(user: &str, ttl_s: u64) -> Action {
 async fn a_receiver_is_told_what_holds_and_what_is_over_signed_and_under_one_key() {
     let receiver = Receiver::default();
     receiver.refuses.store(2, Ordering::Relaxed);
-    let port = receiver.start();
-    let mut mesh = Mesh::new();
-    let settings = settings(&mesh, port);
-    let first = start(&mut mesh, &settings);
-    mesh.ready().await;
+    let (mut mesh, settings, first) = posting_to(&receiver).await;
     let bus = mesh.bus().await;
     let asked = suspend("shop_app", 8);
     ask(&bus, std::slice::from_ref(&asked)).await;
@@ -103,11 +109,7 @@ async fn a_receiver_that_is_away_keeps_nothing_else_from_being_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_receiver_refuses_keeps_nothing_else_from_being_told() {
     let receiver = Receiver::default();
-    let port = receiver.start();
-    let mut mesh = Mesh::new();
-    let settings = settings(&mesh, port);
-    start(&mut mesh, &settings);
-    mesh.ready().await;
+    let (mesh, ..) = posting_to(&receiver).await;
     let bus = mesh.bus().await;
     // More than are under way at once, and sorted before the good one.
     let unknown: Vec<Action> = (0..20).map(|n| suspend(&format!("unknown-{n:02}"), 600)).collect();
@@ -130,11 +132,7 @@ async fn what_a_receiver_refuses_keeps_nothing_else_from_being_told() {
 async fn a_receiver_that_took_it_and_did_not_answer_is_told_when_it_is_over() {
     let receiver = Receiver::default();
     receiver.silent.store(u32::MAX, Ordering::Relaxed);
-    let port = receiver.start();
-    let mut mesh = Mesh::new();
-    let settings = settings(&mesh, port);
-    let first = start(&mut mesh, &settings);
-    mesh.ready().await;
+    let (mut mesh, settings, first) = posting_to(&receiver).await;
     let bus = mesh.bus().await;
     let asked = suspend("shop_app", 3);
     ask(&bus, std::slice::from_ref(&asked)).await;
