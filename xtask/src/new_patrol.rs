@@ -8,7 +8,7 @@ mod trial;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use std::{fs, path::Path};
-pub(crate) use trial::command as trial;
+pub(crate) use trial::{LEAST as TRIAL_TESTS, command as trial};
 
 const TABLE: &str = "agents/patrol/src/patrols.rs";
 const VALUES: &str = "helm/magsentinel/values.yaml";
@@ -40,8 +40,8 @@ pub(crate) fn run(name: &str, kind: &str) -> Result<()> {
     }
     println!(
         "\nNow: say in agents/patrol/src/patrols/{section}.rs what it finds, compute its features \
-         there,\nwrite its patterns, train its model (CONTRIBUTING.md), then `cargo xtask gen` and \
-         `cargo xtask test`.",
+         there,\nwrite its scenario and its patterns, train its model and write the card \
+         (CONTRIBUTING.md),\nthen `cargo xtask gen` and `cargo xtask test`.",
         section = name.replace('-', "_")
     );
     Ok(())
@@ -67,6 +67,8 @@ fn plan(root: &Path, name: &str, kind: &str) -> Result<Vec<(String, Vec<u8>)>> {
         (format!("agents/patrol/patterns/{name}/first.yml"), words.fill(template::PATTERN).into()),
         (format!("agents/patrol/models/{name}.onnx"), onnx),
         (format!("agents/patrol/models/{name}.selftest.json"), selftest.into_bytes()),
+        (format!("agents/patrol/models/{name}.md"), words.fill(template::CARD).into()),
+        (format!("agents/patrol/scenarios/{name}.jsonl"), words.fill(template::SCENARIO).into()),
         // It was trained on nothing yet.
         (format!("agents/patrol/models/{name}.sources.json"), b"{}\n".to_vec()),
         (TABLE.to_owned(), with_line(&read(TABLE)?, &words)?.into_bytes()),
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_holds_source_pattern_model_table_line_and_key() {
+    fn a_plan_holds_source_pattern_model_card_scenario_table_line_and_key() {
         let files = files();
         let text = |path: &str| {
             let (_, bytes) = files.iter().find(|(name, _)| name == path).unwrap();
@@ -130,6 +132,9 @@ mod tests {
         let source = text("agents/patrol/src/patrols/cookie_watch.rs");
         assert!(source.contains("kind: Kind::Api") && !source.contains('@'), "{source}");
         assert!(files.iter().any(|(name, _)| name == "agents/patrol/models/cookie-watch.onnx"));
+        assert!(text("agents/patrol/models/cookie-watch.md").starts_with("# cookie-watch: "));
+        let scenario = text("agents/patrol/scenarios/cookie-watch.jsonl");
+        assert!(scenario.lines().count() == 2 && !scenario.contains('@'), "{scenario}");
     }
 
     #[test]

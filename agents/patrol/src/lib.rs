@@ -79,3 +79,5 @@ fn whole(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod models_tests;
+#[cfg(test)]
+mod scenario_tests;

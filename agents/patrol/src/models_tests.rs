@@ -44,6 +44,29 @@ fn every_embedded_model_passes_and_its_batches_agree() {
 }
 
 #[test]
+fn every_patrol_has_a_card_that_names_its_sources_and_licences() {
+    let models = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("models");
+    for entry in TABLE {
+        let name = entry.spec.name;
+        let read = |ending: &str| {
+            let file = models.join(format!("{name}.{ending}"));
+            std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+        };
+        let card = read("md");
+        for heading in ["\n**Purpose.**", "\n## Data", "\n## Results", "\n## Limits"] {
+            assert!(card.contains(heading), "{name}.md has no {heading:?}");
+        }
+        let sources: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&read("sources.json")).unwrap();
+        for (source, what) in &sources {
+            let licence = what["licence"].as_str().unwrap();
+            assert!(licence == "own" || card.contains(source.as_str()), "{name}.md: {source}");
+            assert!(licence == "own" || card.contains(licence), "{name}.md: {source}: {licence}");
+        }
+    }
+}
+
+#[test]
 fn a_model_that_cannot_be_right_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let guard = find("sql-guard").unwrap().spec;

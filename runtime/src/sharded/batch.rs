@@ -18,8 +18,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is to be stored for a batch: each message with the shard under whose lease it goes out.
-type Outgoing = Vec<(Shard, Publish)>;
+/// What is to be stored for a batch.
+type Outgoing = Vec<Out>;
+
+/// A message on its way out.
+struct Out {
+    /// Under whose lease it goes out.
+    shard: Shard,
+    /// Sequence of the message that it was made from; of several, the last.
+    seq: u64,
+    message: Publish,
+}
 
 impl ShardedState {
     pub(super) async fn handle_batch(&mut self, batch: feed::Batch) {
@@ -43,6 +52,8 @@ impl ShardedState {
             self.feed_stage(shard, fresh, false, &mut outgoing).await;
         }
         let total = handled.values().sum::<u64>();
+        // Shard after shard was looked at; whoever reads on must see the stream's own order.
+        outgoing.sort_by_key(|out| out.seq);
         if self.open_gap().await && self.store(outgoing).await {
             self.advance(last, &handled);
             let name = consumer(self.args.service.name.as_str());
@@ -124,7 +135,7 @@ impl ShardedState {
         let name = consumer(self.args.service.name.as_str());
         let histogram = self.args.context.metrics.handle_seconds.get_or_create(&name);
         histogram.observe(begun.elapsed().as_secs_f64());
-        outgoing.extend(output.publish.into_iter().map(|p| (shard, p)));
+        outgoing.extend(outs(shard, deliveries, &output.made_from, output.publish));
         let late = output.late.iter().filter_map(|index| deliveries.get(*index));
         self.late = Late::first(late).into_iter().chain(self.late).min();
         output.failed
@@ -170,12 +181,7 @@ impl ShardedState {
         }
     }
 
-    fn dead(
-        &self,
-        shard: Shard,
-        delivery: &Delivery,
-        wrong: &Wrong<'_>,
-    ) -> Option<(Shard, Publish)> {
+    fn dead(&self, shard: Shard, delivery: &Delivery, wrong: &Wrong<'_>) -> Option<Out> {
         let context = &self.args.context;
         let stream = self.args.service.stream.name(context.bus.tenant());
         let name = self.args.service.name.as_str();
@@ -196,17 +202,12 @@ impl ShardedState {
         letter
             .inspect_err(|error| tracing::error!(%error, "dead letter cannot be written"))
             .ok()
-            .map(|letter| (shard, letter))
+            .map(|message| Out { shard, seq: delivery.seq, message })
     }
 
     /// The dead letter of an output that is over the server's `max_payload`, at the last
     /// message that its shard has seen.
-    fn too_large(
-        &self,
-        shard: Shard,
-        message: &Publish,
-        subject: String,
-    ) -> Option<(Shard, Publish)> {
+    fn too_large(&self, shard: Shard, message: &Publish, subject: String) -> Option<Out> {
         let reason = format!(
             "an output of {} bytes for {subject} is over the server's max_payload",
             message.payload.len()
@@ -231,8 +232,8 @@ impl ShardedState {
     async fn store(&mut self, mut outgoing: Outgoing) -> bool {
         while !outgoing.is_empty() {
             let fences: Vec<Option<Fence>> =
-                outgoing.iter().map(|(shard, _)| self.fence(*shard)).collect();
-            let messages: Vec<Publish> = outgoing.iter().map(|(_, p)| p.clone()).collect();
+                outgoing.iter().map(|out| self.fence(out.shard)).collect();
+            let messages: Vec<Publish> = outgoing.iter().map(|out| out.message.clone()).collect();
             let stored = tokio::select! {
                 stored = self.args.context.bus.publish_fenced(&messages, &fences) => stored,
                 () = stop_late(&self.args.context) => Err(Error::Stopped {
@@ -253,15 +254,15 @@ impl ShardedState {
                         .iter()
                         .zip(&fences)
                         .filter(|(_, f)| f.as_ref().is_some_and(|f| f.subject == lease))
-                        .map(|((shard, _), _)| *shard)
+                        .map(|(out, _)| out.shard)
                         .collect();
-                    outgoing.retain(|(shard, _)| !lost.contains(shard));
+                    outgoing.retain(|out| !lost.contains(&out.shard));
                     lost.into_iter().for_each(|shard| self.lose(shard));
                 }
                 Err(Error::TooLarge { index, subject }) => {
                     // The server will never take it: its beginning is kept as a dead letter.
-                    let (shard, message) = outgoing.remove(index);
-                    let letter = self.too_large(shard, &message, subject);
+                    let out = outgoing.remove(index);
+                    let letter = self.too_large(out.shard, &out.message, subject);
                     outgoing.extend(letter);
                 }
                 Err(error) => {
@@ -283,7 +284,7 @@ impl ShardedState {
             }
             let mut output = Output::default();
             owned.stage.tick(now, &mut output);
-            outgoing.extend(output.publish.into_iter().map(|p| (*shard, p)));
+            outgoing.extend(outs(*shard, &[], &[], output.publish));
         }
         if !self.store(outgoing).await {
             // The stages take it for told.
@@ -291,6 +292,23 @@ impl ShardedState {
             self.feed = None;
         }
     }
+}
+
+/// The outputs of a shard's stage, each with the sequence of the delivery that it was made from.
+fn outs(
+    shard: Shard,
+    deliveries: &[Delivery],
+    made_from: &[(usize, usize)],
+    messages: Vec<Publish>,
+) -> Outgoing {
+    let last = deliveries.last().map_or(0, |delivery| delivery.seq);
+    let of: BTreeMap<usize, u64> = made_from
+        .iter()
+        .filter_map(|(message, delivery)| Some((*message, deliveries.get(*delivery)?.seq)))
+        .collect();
+    let out =
+        |(index, message)| Out { shard, seq: of.get(&index).copied().unwrap_or(last), message };
+    messages.into_iter().enumerate().map(out).collect()
 }
 
 /// Ten seconds after the process was asked to end.

@@ -24,6 +24,7 @@ impl Words<'_> {
             .replace("@variant@", self.variant)
             .replace("@type@", &camel)
             .replace("@id@", &rule_id(self.name))
+            .replace("@long@", &"x".repeat(9000))
     }
 }
 
@@ -164,4 +165,36 @@ detection:
   condition: null_byte
 level: low
 tags: [attack.initial-access, attack.t1190, mag.null_byte]
+";
+
+/// Its scenario: an attack, what looks alike, and nothing else yet. In 9,000 letters nobody would
+/// see the text of the row, so they are written when it is filled in.
+pub(super) const SCENARIO: &str = r#"{"phase": "a note that is far too long", "label": 1, "category": "oversized_value", "ts": 1772438400, "note": "@long@"}
+{"phase": "an ordinary note", "label": 0, "ts": 1772438460, "note": "milk, bread and two tins of tuna"}
+"#;
+
+/// Its model card, with the headings that every card has.
+pub(super) const CARD: &str = "# @name@: model card
+
+**Purpose.** Says how much longer the longest text of a `@kind@` event is than such texts are.
+
+**Input** `x` [N, 1] float32: the natural logarithm of one and the characters of the longest text.
+**Output** `score` [N, 1] float32, 0..=1. N is symbolic.
+
+## Method
+
+One weight and one bias, written by hand: trained on nothing yet.
+
+## Data
+
+None.
+
+## Results
+
+None but the scenario's: write here what is found of each source that was left out of training, at
+which rate of false alarms, and beside a simple baseline.
+
+## Limits
+
+One event is judged alone, by its longest text only.
 ";

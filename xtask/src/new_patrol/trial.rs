@@ -14,6 +14,9 @@ use std::{
 /// The patrol that is written.
 const NAME: &str = "trial-watch";
 
+/// At least so many tests run: one of its own, and those of every patrol's rules, card and scenario.
+pub(crate) const LEAST: u64 = 4;
+
 /// What runs its tests, in a copy with the patrol written.
 ///
 /// The copy stays where it is and only files that differ are written, so that the next run
@@ -30,8 +33,8 @@ pub(crate) fn command() -> Result<Command> {
     let beside = ["-p", "magsentinel-logbook", "-p", "magsentinel-cli"];
     command.args(["-p", "magsentinel-patrol"]).args(beside);
     command.args(["--lib", "--target-dir"]).arg(target);
-    // Its own tests and no other: their number says whether it has any.
-    command.args(["--", &NAME.replace('-', "_")]);
+    // Its own tests, its scenario and card, and no other: their number says whether it has any.
+    command.args(["--", &NAME.replace('-', "_"), "every_patrol"]);
     Ok(command)
 }
 
