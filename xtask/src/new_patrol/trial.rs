@@ -25,7 +25,9 @@ pub(crate) fn command() -> Result<Command> {
     let target = workspace::members()?.target_directory;
     let copy = target.join("new-patrol");
     let root = workspace::root();
-    mirror(&root, &copy, plan(&root, NAME, "api")?)?;
+    let mut changed = plan(&root, NAME, "api")?;
+    changed.extend(renamed(&root)?);
+    mirror(&root, &copy, changed)?;
     let mut command = workspace::cargo();
     command.current_dir(&copy).args(["test", "--offline", "--locked"]);
     // Of the others nothing is run: beside them cargo chooses the features of dependencies that the
@@ -36,6 +38,25 @@ pub(crate) fn command() -> Result<Command> {
     // Its own tests, its scenario and card, and no other: their number says whether it has any.
     command.args(["--", &NAME.replace('-', "_"), "every_patrol"]);
     Ok(command)
+}
+
+/// The manifest and the lock file with another version of our own packages.
+///
+/// Cargo knows a package of a workspace by its place below the root and by its version, not by where
+/// the root is: with the same version, it would take what was compiled in the copy for compiled here.
+fn renamed(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    let other = "version = \"0.0.0-trial\"";
+    let read = |name: &str| fs::read_to_string(root.join(name)).context(name.to_owned());
+    let manifest = read("Cargo.toml")?.replacen(version, other, 1);
+    let ours =
+        |block: &str| block.contains("name = \"magsentinel-") && !block.contains("source = ");
+    let lock = read("Cargo.lock")?;
+    let blocks = lock.split("[[package]]").map(|block| {
+        if ours(block) { block.replacen(version, other, 1) } else { block.to_owned() }
+    });
+    let lock = blocks.collect::<Vec<_>>().join("[[package]]");
+    Ok(vec![("Cargo.toml".to_owned(), manifest.into()), ("Cargo.lock".to_owned(), lock.into())])
 }
 
 /// Makes a folder equal to another with some files changed or added.
@@ -71,6 +92,15 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_copys_packages_are_others_and_dependencies_are_not() {
+        let files = renamed(&workspace::root()).unwrap();
+        let [manifest, lock] = [0, 1].map(|at| String::from_utf8(files[at].1.clone()).unwrap());
+        assert_eq!(manifest.matches("0.0.0-trial").count(), 1);
+        let ours = lock.matches("name = \"magsentinel-").count();
+        assert!(ours > 8 && lock.matches("0.0.0-trial").count() == ours, "{ours}");
+    }
 
     #[test]
     fn a_mirror_has_what_is_there_and_what_was_changed_and_leaves_the_rest_untouched() {
