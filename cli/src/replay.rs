@@ -3,14 +3,14 @@
 use crate::{
     args::{Global, ReplayArgs},
     exit::{BadData, BadUsage},
-    output::Format,
+    output::{self, Format},
     progress,
     roles::{self, Door},
     settings::Settings,
 };
 use anyhow::{Context, Result};
 use magsentinel_bus_schema::{Id, Kind, Trust};
-use magsentinel_runtime::{shutdown, telemetry};
+use magsentinel_runtime::{micro, shutdown, telemetry};
 use magsentinel_sensor::replay::{Replay, rows::Recording};
 use serde_json::json;
 
@@ -19,7 +19,11 @@ pub async fn run(global: &Global, args: ReplayArgs) -> Result<()> {
     let mut settings = Settings::load(global)?;
     settings.telemetry.json |= global.output == Format::Json;
     telemetry::init(&settings.telemetry);
-    settings.bus.tenant = args.tenant.parse().map_err(|e| BadUsage(format!("{e}")))?;
+    let tenant = args.tenant.parse().map_err(|e| BadUsage(format!("{e}")))?;
+    let own = std::mem::replace(&mut settings.bus.tenant, tenant);
+    if own != settings.bus.tenant {
+        settings.bus.streams = settings.bus.streams.for_recordings();
+    }
     let kind = args.kind.map(|k| k.parse::<Kind>().map_err(BadUsage)).transpose()?;
     let replay = Replay {
         recording: Recording::File(args.file),
@@ -37,6 +41,13 @@ pub async fn run(global: &Global, args: ReplayArgs) -> Result<()> {
             anyhow::bail!("stopped before there was a connection: nothing was published");
         }
     };
+    if micro::ask_all(&bus, "PING", None).await?.is_empty() {
+        output::note(&format!(
+            "nobody reads for tenant {0} here: start roles with --set bus.tenant={0}, or play with \
+             --tenant {own}",
+            settings.bus.tenant
+        ));
+    }
     let bar = progress::bar(global, "rows", 0);
     let told = magsentinel_sensor::replay(
         &settings.sensor,

@@ -250,6 +250,8 @@ fn a_recording_is_played_as_recorded_faster_or_flat_out() {
         assert!(out.status.success(), "{speed:?}: {}", said(&out));
         let told = &json_of(speed, &out)[0];
         assert_eq!((&told["rows"], &told["published"]), (&json!(2), &json!(2)), "{told}");
+        let unread = "nobody reads for tenant replay here";
+        assert!(said(&out).contains(unread) && said(&out).contains("--tenant default"));
         begun.elapsed()
     };
     // What starting and connecting takes is in all of them.

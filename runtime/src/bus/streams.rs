@@ -79,6 +79,26 @@ impl Default for StreamConfig {
 }
 
 impl StreamConfig {
+    /// The same bounds, an eighth as large: of a tenant that holds recordings beside the real one.
+    /// A server that has room for one tenant seldom has it for two.
+    #[must_use]
+    pub fn for_recordings(&self) -> Self {
+        const SMALLER: i64 = 8;
+        const LEAST: i64 = 1024 * 1024;
+        let bytes = |bytes_max: i64| (bytes_max / SMALLER).max(LEAST);
+        let limits = |all: StreamLimits| StreamLimits { bytes_max: bytes(all.bytes_max), ..all };
+        Self {
+            ingest: QueueLimits { bytes_max: bytes(self.ingest.bytes_max) },
+            events: limits(self.events),
+            scored: limits(self.scored),
+            keyed: limits(self.keyed),
+            decisions: limits(self.decisions),
+            deadletter: limits(self.deadletter),
+            objects_bytes_max: bytes(self.objects_bytes_max),
+            ..*self
+        }
+    }
+
     pub(super) fn problems(&self) -> Vec<String> {
         let mut found = Vec::new();
         if !matches!(self.replicas, 1 | 3 | 5) {
@@ -177,7 +197,7 @@ impl Bus {
                 let config = self.config_of(stream);
                 let name = config.name.clone();
                 let made = self.js.create_or_update_stream(config).await;
-                made.map_err(|e| Error::Stream { name, why: e.to_string() })?;
+                made.map_err(|e| Error::Stream { name, why: with_remedy(e.to_string()) })?;
             } else {
                 let found = self.stream(stream).await?;
                 let wanted = self.config_of(stream);
@@ -194,6 +214,18 @@ impl Bus {
         }
         Ok(())
     }
+}
+
+/// What the server says, and what to do about it where that does not go without saying.
+fn with_remedy(why: String) -> String {
+    if !why.contains("insufficient storage") {
+        return why;
+    }
+    format!(
+        "{why}. The streams of a tenant may take as many bytes as their limits add up to: give the \
+         server more (`max_file_store`; without it, three quarters of what is free on its disk), or \
+         the streams less (bus.streams)"
+    )
 }
 
 /// What of a stream that somebody else made would lose messages, or have one taken twice. Its
@@ -230,6 +262,18 @@ fn differences(wanted: &Config, found: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn recordings_take_an_eighth_and_a_full_server_is_told_with_what_to_do() {
+        let streams = StreamConfig { replicas: 3, ..StreamConfig::default() };
+        let small = streams.for_recordings();
+        assert_eq!((small.events.bytes_max, small.replicas), (GIB / 2, 3));
+        assert_eq!(small.events.age_max, streams.events.age_max);
+        assert_eq!(StreamConfig::problems(&small.for_recordings().for_recordings()), [""; 0]);
+        let told = with_remedy("insufficient storage resources available".to_owned());
+        assert!(told.contains("max_file_store") && told.contains("bus.streams"), "{told}");
+        assert_eq!(with_remedy("timed out".to_owned()), "timed out");
+    }
 
     #[test]
     fn nothing_that_was_handed_in_leaves_for_its_age() {
