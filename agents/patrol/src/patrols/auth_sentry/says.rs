@@ -32,6 +32,20 @@ const MANY: f32 = 4.0;
 /// telephone and has forgotten the password.
 const STRANGERS: f32 = 3.5;
 
+/// Failures of strangers within a day of which the latest, from a network and a device new to a known
+/// account, says guessing: five within hours, of which the first have faded.
+const GUESSES: f32 = 4.2;
+
+/// Failures within a minute, fading by half in another, that the first five in a row amount to where
+/// they come within half a minute: faster than anybody types, and than clients retry.
+const BURST: f32 = 4.2;
+/// Between these numbers of failures in a row a burst is one that began with them.
+const BURST_ROW: std::ops::Range<f32> = 4.5..6.5;
+
+/// Refusals within a day that said expired, from which the failures beside them are the owner's:
+/// only the right password is told so.
+const EXPIRED: f32 = 0.3;
+
 /// What is unusual in a row.
 pub(super) struct StandsOut<'a> {
     by_user: bool,
@@ -84,13 +98,23 @@ impl<'a> StandsOut<'a> {
         Some(Sign { level: Level::Medium, category, techniques, reason })
     }
 
-    /// A known account that opens to a network and a device which both are new, on the day on which
-    /// strangers guessed at it. `training/train_auth.py` counts it alike.
+    /// A known account that somebody else guesses at or, having guessed, opens, unless the right
+    /// password was typed on the same day and had expired. `training/train_auth.py` counts it alike.
     fn sign_of_user(&self) -> Option<Sign> {
+        if self.count(at!(user "refusals that said expired, day (ln)")) >= EXPIRED {
+            return None;
+        }
+        if self.is(at!(user "success")) {
+            return self.sign_of_takeover();
+        }
+        self.sign_of_strangers().or_else(|| self.sign_of_burst())
+    }
+
+    /// The account opens to a network and a device that both are new, after failures of strangers.
+    fn sign_of_takeover(&self) -> Option<Sign> {
         let strangers = self.count(at!(user "failures of strangers, day (ln)"));
         let new = self.value(at!(user "network and device are new, once known")) > 0.99;
-        let taken = self.is(at!(user "success")) && new && strangers >= STRANGERS;
-        taken.then(|| Sign {
+        (new && strangers >= STRANGERS).then(|| Sign {
             level: Level::Medium,
             category: "account_takeover",
             techniques: GUESSED,
@@ -98,6 +122,41 @@ impl<'a> StandsOut<'a> {
                 "let in from a network and a device new to this account within a day of \
                  {strangers:.0} failures of strangers, remarkable from 4 on"
             ),
+        })
+    }
+
+    /// A failure at a known account from a network new to it, by a device that is new too or not told.
+    /// A connection that the server gives up on is one from the second on: an owner's client with many
+    /// keys brings that about once.
+    fn sign_of_strangers(&self) -> Option<Sign> {
+        let given_up = self.is(at!(user "given up by the server"))
+            && self.count(at!(user "given up in the last hour (ln)")) > 1.5;
+        let failed = self.is(at!(user "failure")) || given_up;
+        let device = !self.is(at!(user "device is known")) || self.is(at!(user "device is new"));
+        let new = device && self.value(at!(user "network is new, once known")) > 0.99;
+        let strangers = self.count(at!(user "failures of strangers, day (ln)"));
+        (failed && new && strangers >= GUESSES).then(|| Sign {
+            level: Level::Medium,
+            category: "brute_force",
+            techniques: GUESSING,
+            reason: format!(
+                "refused from surroundings new to this account, within a day of {strangers:.0} \
+                 failures of strangers, remarkable from 5 on"
+            ),
+        })
+    }
+
+    /// A device new to a known account, wherever it is, fails faster than anybody types.
+    fn sign_of_burst(&self) -> Option<Sign> {
+        let burst = self.is(at!(user "failure"))
+            && self.value(at!(user "device is new, once known")) > 0.99
+            && BURST_ROW.contains(&self.count(at!(user "failures in a row (ln)")))
+            && self.count(at!(user "failures in the last minute (ln)")) >= BURST;
+        burst.then(|| Sign {
+            level: Level::Medium,
+            category: "brute_force",
+            techniques: GUESSING,
+            reason: "five failures within half a minute by a device new to this account".to_owned(),
         })
     }
 
