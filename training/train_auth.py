@@ -25,9 +25,9 @@ SEED = 20_261_121
 # Where the account's half begins in a row: as many features as an address has.
 USER_FROM = 62
 # Features by which the patrol itself decides: the success of an account that was let in before at its
-# address is not flagged; what is, are counts that say guessing, and a known account that strangers
+# address is not flagged, nor is a failure of one account alone that was told it had expired; what is, are counts that say guessing, and a known account that strangers
 # guess at from surroundings new to it, or that opens there (`says.rs` has the same numbers).
-EXCUSED, SIGN = 59, 60
+FAILED_THERE, ACCOUNTS_DAY, EXCUSED, SIGN, EXPIRED_THERE = 1, 39, 59, 60, 61
 FAILED, OPENED, GAVE_UP, MINUTE, ROW, GIVEN_UP = (USER_FROM + at for at in (1, 2, 3, 13, 22, 33))
 DEVICE_NEW, NETWORK_NEW, DEVICE_ONCE, BOTH_NEW, STRANGERS, DEVICE_TOLD, EXPIRED = (
     USER_FROM + 38 + at for at in (6, 10, 11, 13, 17, 29, 33)
@@ -239,8 +239,14 @@ def scores(part, logit, scales):
     of_address, of_user = (logit * slope + shift for slope, shift in scales)
     scaled = np.where(part.by_address, of_address, of_user)
     made = 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
-    made = np.where(part.x[:, EXCUSED] > 0.5, np.minimum(made, 0.49), made)
+    made = np.where(excused(part.x), np.minimum(made, 0.49), made)
     return np.where(signs(part.x), np.maximum(made, 0.6), made)
+
+
+def excused(x):
+    """Rows of addresses that are not flagged, whatever the model says."""
+    told = (x[:, FAILED_THERE] > 0.5) & (x[:, EXPIRED_THERE] >= np.log1p(0.3))
+    return (x[:, EXCUSED] > 0.5) | (told & (x[:, ACCOUNTS_DAY] < np.log1p(1.6)))
 
 
 def signs(x):
@@ -258,7 +264,7 @@ def signs(x):
 def calibrate(part, logit):
     """Slope and shift of each half: where the shares of never attacked accounts reach 0.5 and
     0.85."""
-    halves = (part.by_address & (part.x[:, EXCUSED] < 0.5), ~part.by_address)
+    halves = (part.by_address & ~excused(part.x), ~part.by_address)
     return [
         calibrate_half(part, np.where(half, logit, -99.0), shares)
         for half, shares in zip(halves, SHARES, strict=True)

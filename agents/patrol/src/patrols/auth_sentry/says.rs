@@ -45,6 +45,8 @@ const BURST_ROW: std::ops::Range<f32> = 4.5..6.5;
 /// Refusals within a day that said expired, from which the failures beside them are the owner's:
 /// only the right password is told so.
 const EXPIRED: f32 = 0.3;
+/// Accounts tried from an address, as a sketch counts them, below which it is one.
+const ONE_ACCOUNT: f32 = 1.6;
 
 /// What is unusual in a row.
 pub(super) struct StandsOut<'a> {
@@ -71,13 +73,24 @@ impl<'a> StandsOut<'a> {
     }
 
     /// The model's score of what this event itself did. An account that its address let in before
-    /// is not to blame for those who guess beside it: their own rows carry the finding.
+    /// is not to blame for those who guess beside it: their own rows carry the finding. Nor is an
+    /// address to blame that tried one account only, and had its right password, though expired.
     pub(super) fn of_the_attacker(&self, score: f32, medium: f32) -> f32 {
-        if !self.by_user && self.is(at!(address "let in: account was let in here before")) {
+        if !self.by_user && (self.is_let_in_again() || self.is_owner_refused()) {
             score.min((medium - 0.01).max(0.0))
         } else {
             score
         }
+    }
+
+    fn is_let_in_again(&self) -> bool {
+        self.is(at!(address "let in: account was let in here before"))
+    }
+
+    fn is_owner_refused(&self) -> bool {
+        self.is(at!(address "failure"))
+            && self.count(at!(address "refusals that said expired, day (ln)")) >= EXPIRED
+            && self.count(at!(address "accounts refused in the last day (ln)")) < ONE_ACCOUNT
     }
 
     /// What counts say without the model.

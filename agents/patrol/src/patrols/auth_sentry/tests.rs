@@ -375,3 +375,20 @@ fn slow_tries_at_nobody_are_flagged_and_an_account_that_is_let_in_is_not() {
     let owner = scored(first.into_iter().chain(later).collect());
     assert!(!owner.iter().any(flagged), "{owner:?}");
 }
+
+#[test]
+fn who_is_refused_with_an_expired_password_on_the_first_day_is_not_flagged() {
+    let tries = |expired: bool| {
+        let at = [0, 15, 42, 45, 62, 64, 75, 81];
+        let one = |(n, at): (usize, i64)| {
+            let reason = if expired && n == 3 { "password_expired" } else { "wrong_password" };
+            let mut body = portal(at, "ann", "28.16.38.190", false, CHROME, BERLIN);
+            body["reason"] = json!(reason);
+            body
+        };
+        scored(at.into_iter().enumerate().map(one).collect())
+    };
+    assert!(tries(false).iter().any(flagged));
+    let owner = tries(true);
+    assert!(!owner.iter().any(flagged), "{owner:?}");
+}
