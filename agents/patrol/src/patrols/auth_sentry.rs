@@ -13,7 +13,7 @@
 //! known account fails five times for strangers within hours, the last time from a network new to it
 //! and a device that is new or not told; where a device new to it fails five times within half a
 //! minute, wherever it is; and where it opens to a network and a device that both are new, within a
-//! day of four failures of strangers. These three do not count on a day on which the right password
+//! day of three failures of strangers. These three do not count on a day on which the right password
 //! was typed and had expired, nor is a failure then held against an address that tried no other
 //! account. The success of an account that its address let in before is not held against it when
 //! others guess beside it.

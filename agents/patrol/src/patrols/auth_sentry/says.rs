@@ -28,9 +28,8 @@ const AUTOMATED: &[&str] = &["T1078", "T1110"];
 const MANY: f32 = 4.0;
 
 /// Failures of strangers within a day that make the first login from new surroundings a takeover:
-/// four, of which the first has faded a little. Three are what an owner needs who comes with a new
-/// telephone and has forgotten the password.
-const STRANGERS: f32 = 3.5;
+/// three, of which the first have faded a little.
+const STRANGERS: f32 = 2.6;
 
 /// Failures of strangers within a day of which the latest, from a network and a device new to a known
 /// account, says guessing: five within hours, of which the first have faded.
@@ -133,7 +132,7 @@ impl<'a> StandsOut<'a> {
             techniques: GUESSED,
             reason: format!(
                 "let in from a network and a device new to this account within a day of \
-                 {strangers:.0} failures of strangers, remarkable from 4 on"
+                 {strangers:.0} failures of strangers, remarkable from 3 on"
             ),
         })
     }
