@@ -23,12 +23,16 @@ from train_data import linear, train
 
 SEED = 20_261_121
 # Where the account's half begins in a row: as many features as an address has.
-USER_FROM = 61
-# Features by which the patrol itself decides: the success of an account that was let in before at its
-# address is not flagged; what is, are counts that say guessing, and a known account that opens to a
-# network and a device both new within a day of four failures of strangers.
-EXCUSED, SIGN = 59, 60
-OPENED, BOTH_NEW, STRANGERS = USER_FROM + 2, USER_FROM + 38 + 13, USER_FROM + 38 + 17
+USER_FROM = 62
+# Features by which the patrol itself decides (`says.rs` has the same numbers). Not flagged are, at an
+# address, the success of an account that was let in there before, and a failure where only one account
+# was tried and was told that it had expired. Flagged are counts that say guessing, and a known account
+# that strangers guess at from surroundings new to it, or that opens there.
+FAILED_THERE, ACCOUNTS_DAY, EXCUSED, SIGN, EXPIRED_THERE = 1, 39, 59, 60, 61
+FAILED, OPENED, GAVE_UP, MINUTE, ROW, GIVEN_UP = (USER_FROM + at for at in (1, 2, 3, 13, 22, 33))
+DEVICE_NEW, NETWORK_NEW, DEVICE_ONCE, BOTH_NEW, STRANGERS, DEVICE_TOLD, EXPIRED = (
+    USER_FROM + 38 + at for at in (6, 10, 11, 13, 17, 30, 33)
+)
 # Organisations to train on, in lots that know nothing of one another and one where people log in in
 # turn; to calibrate; to judge by.
 ORGS, LOTS, RUSH_ORGS, HELD_ORGS, JUDGED_ORGS = 260, 2, 80, 140, 14
@@ -59,6 +63,9 @@ RAMP = {"automation": 12, "impossible_travel": 1, "impossible_travel_same_client
 # A flood's later rows say little: what counts is how soon it is seen.
 FLOODS = ("brute_force", "slow_brute_force", "spraying", "credential_stuffing")
 EARLY, LATE, SOON = 12, 0.1, 4.0
+# So do a traveller's, who is where the login before was: else an owner's first use of a far gateway
+# makes the next logins bad.
+JOURNEYS = ("impossible_travel", "impossible_travel_same_client")
 # How long after a success of a stranger the owner's own logins say nothing.
 POLLUTED_S = 3 * 86_400.0
 
@@ -116,6 +123,8 @@ class Set:
             ramp = min(1.0, seen[key] / RAMP.get(kind, 4)) ** 1.5
             if kind in FLOODS:
                 ramp *= LATE if seen[key] > EARLY else SOON if seen[key] > 2 else 1.0
+            if kind in JOURNEYS and seen[key] > 1:
+                ramp *= LATE
             success = kind.startswith("takeover") and not refused(row)
             weights[at] = SEES[kind][0 if by_address else 1] * (3.0 if success else ramp)
         return weights
@@ -231,20 +240,32 @@ def scores(part, logit, scales):
     of_address, of_user = (logit * slope + shift for slope, shift in scales)
     scaled = np.where(part.by_address, of_address, of_user)
     made = 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
-    made = np.where(part.x[:, EXCUSED] > 0.5, np.minimum(made, 0.49), made)
+    made = np.where(excused(part.x), np.minimum(made, 0.49), made)
     return np.where(signs(part.x), np.maximum(made, 0.6), made)
+
+
+def excused(x):
+    """Rows of addresses that are not flagged, whatever the model says."""
+    told = (x[:, FAILED_THERE] > 0.5) & (x[:, EXPIRED_THERE] >= np.log1p(0.3))
+    return (x[:, EXCUSED] > 0.5) | (told & (x[:, ACCOUNTS_DAY] < np.log1p(1.6)))
 
 
 def signs(x):
     """Rows that are flagged whatever the model says."""
-    taken = (x[:, OPENED] > 0.5) & (x[:, BOTH_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(3.5))
-    return (x[:, SIGN] > 0.5) | taken
+    taken = (x[:, OPENED] > 0.5) & (x[:, BOTH_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(2.6))
+    failed = (x[:, FAILED] > 0.5) | ((x[:, GAVE_UP] > 0.5) & (x[:, GIVEN_UP] > np.log1p(1.5)))
+    device = (x[:, DEVICE_TOLD] < 0.5) | (x[:, DEVICE_NEW] > 0.5)
+    refused = failed & device & (x[:, NETWORK_NEW] > 0.99) & (x[:, STRANGERS] >= np.log1p(4.2))
+    burst = (x[:, FAILED] > 0.5) & (x[:, DEVICE_ONCE] > 0.99) & (x[:, MINUTE] >= np.log1p(4.2))
+    burst &= (x[:, ROW] >= np.log1p(4.5)) & (x[:, ROW] < np.log1p(6.5))
+    own = x[:, EXPIRED] >= np.log1p(0.3)
+    return (x[:, SIGN] > 0.5) | ((taken | refused | burst) & ~own)
 
 
 def calibrate(part, logit):
     """Slope and shift of each half: where the shares of never attacked accounts reach 0.5 and
     0.85."""
-    halves = (part.by_address & (part.x[:, EXCUSED] < 0.5), ~part.by_address)
+    halves = (part.by_address & ~excused(part.x), ~part.by_address)
     return [
         calibrate_half(part, np.where(half, logit, -99.0), shares)
         for half, shares in zip(halves, SHARES, strict=True)

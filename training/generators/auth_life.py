@@ -90,6 +90,60 @@ WORLDS = {
     ),
 }
 
+# Worlds that were written down after features, signs and thresholds were settled, and judged once.
+LAST_WORLDS = {
+    # Many who come seldom, from everywhere, through gateways.
+    "campus": World(
+        people=(60, 130),
+        logins=(0.4, 3.0),
+        typo=(0.02, 0.1),
+        remote=(0.6, 1.0),
+        gateway=0.3,
+        travel=0.03,
+        attacks=(4, 12),
+    ),
+    # Few people at one place among many services; enemies of all paces.
+    "workshop": World(
+        people=(10, 30),
+        logins=(2.0, 12.0),
+        remote=(0.0, 0.25),
+        travel=0.0,
+        services=(6, 14),
+        attacks=(8, 20),
+        tries=(8, 80),
+        gap=(0.3, 40.0),
+        slow_gap=(300.0, 10_000.0),
+        rushes=2,
+    ),
+    # Passwords expire all the time, and many type them wrong.
+    "strict passwords": World(
+        people=(30, 90),
+        typo=(0.04, 0.15),
+        expiry_days=(12, 35),
+        retry_share=0.3,
+        retry_gap=(15.0, 600.0),
+        move=0.008,
+        laptop=0.012,
+        attacks=(5, 14),
+    ),
+    # Enemies who take their time and content themselves with little.
+    "patient enemies": World(
+        people=(25, 80),
+        attacks=(8, 20),
+        tries=(5, 40),
+        gap=(2.0, 80.0),
+        slow_gap=(600.0, 18_000.0),
+        sprayed=(5, 30),
+        botnet=(5, 30),
+        stuffed=(12, 60),
+        stuffed_known=(0.1, 0.7),
+        guesses=(2, 12),
+        beat=(60.0, 6000.0),
+        jitter=(0.0, 0.15),
+        sleeps=0.3,
+    ),
+}
+
 
 def drawn(rng, attacks=(14, 34)):
     """A world by chance: each span lies somewhere within the widest that is thought possible."""
@@ -249,7 +303,7 @@ class Org:
         near = sorted(CITIES, key=self.city.km)
         self.gateway_city = rng.choice([*near[:1] * 14, *near[1:6], rng.choice(CITIES)])
         private = rng.random() < 0.4
-        self.office = f"10.{number % 250}.{number // 250}.7" if private else address(rng)
+        self.office = self.inside(0, 7) if private else address(rng)
         self.gateway = address(rng)
         self.source, self.services = Source(rng, number), []
         self.people = [Person(self, n) for n in range(rng.randint(*world.people))]
@@ -257,6 +311,13 @@ class Org:
         for shared in rng.sample(["root", "admin", "deploy", "git", "postgres", "backup"], 3):
             if rng.random() < 0.4:
                 self.people.append(Person(self, number, f"{shared}{number}"))
+
+    def inside(self, net, host):
+        """An address within the organisation, which no other one has."""
+        number = self.number
+        if net == 0:
+            return f"10.{number % 250}.{number // 250}.{host}"
+        return f"10.{number % 250}.{net + 10 * (number // 250)}.{host}"
 
     def live(self):
         for person in self.people:
@@ -290,8 +351,7 @@ class Org:
         beat = log_between(rng, (120, DAY))
         own = {"person": name, "device": Device(rng, script=rng.random() < 0.8)}
         own |= {"city": self.city, "keyed": rng.random() < 0.5}
-        inside = rng.random() < 0.7
-        where = f"10.{self.number % 250}.9.{number + 10}" if inside else hosting(rng)
+        where = self.inside(9, number + 10) if rng.random() < 0.7 else hosting(rng)
         self.services.append(auth_attacks.Service(name, where, self.city, own["device"]))
         at, jitter = MONDAY + rng.uniform(0, DAY), rng.choice([0.0, 0.002, 0.02])
         end = MONDAY + self.days * DAY
@@ -312,7 +372,7 @@ class Org:
         """A monitor or balancer that connects and says nothing."""
         rng = self.rng
         if rng.random() < 0.5:
-            where, beat = f"10.{self.number % 250}.8.8", log_between(rng, (30, 1200))
+            where, beat = self.inside(8, 8), log_between(rng, (30, 1200))
             start = MONDAY + rng.uniform(0, self.days) * DAY
             for n in range(rng.randint(20, 120)):
                 self.source.noise(start + n * beat, where, person=f"monitor.{self.number}")
@@ -327,7 +387,7 @@ def rows(orgs, seed, world="train"):
     made = []
     for number in range(orgs):
         few = world == "drawn, quiet"
-        of = WORLDS.get(world) or drawn(rng, attacks=(0, 3) if few else (14, 34))
+        of = (WORLDS | LAST_WORLDS).get(world) or drawn(rng, attacks=(0, 3) if few else (14, 34))
         if world == "drawn, rushes":
             of = dataclasses.replace(of, travel=0.0, rushes=rng.randint(2, 12))
         org = Org(rng, of, number)

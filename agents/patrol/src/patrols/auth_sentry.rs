@@ -9,15 +9,19 @@
 //! Patterns name what needs no past: default accounts, tools that name themselves, probes.
 //! Counts alone suffice where nobody was ever let in from an address and it failed, within a day,
 //! four times for accounts that it does not know: with names that do not exist or that every list
-//! holds, with three names or more, or so often that the server hung up twice; and where a known
-//! account opens to a network and a device that both are new, within a day of four failures of
-//! strangers. The success of an account that its address let in before is not held against it when
+//! holds, with three names or more, or so often that the server hung up twice. So they do where a
+//! known account fails five times for strangers within hours, the last time from a network new to it
+//! and a device that is new or not told; where a device new to it fails five times within half a
+//! minute, wherever it is; and where it opens to a network and a device that both are new, within a
+//! day of three failures of strangers. These three do not count on a day on which the right password
+//! was typed and had expired, nor is a failure then held against an address that tried no other
+//! account. The success of an account that its address let in before is not held against it when
 //! others guess beside it.
 //!
 //! **Reads** `event` with `outcome`/`result`/`success`, `status`, `event_id` (what happened; one is
 //! required), `user`/`actor`/`target_user`, `src_ip`/`client`, `host`, `session`, `user_agent`,
-//! `device`/`src_host`, `method`, `lat` and `lon`, `country`, `city`, `location`, `repeated`, and
-//! time. A Windows, Kerberos or HTTP status counts as an outcome. Several lines about one attempt
+//! `device`/`src_host`, `method`, `lat` and `lon`, `country`, `city`, `location`, `repeated`,
+//! `service` (PAM names no user where there is no such account), and time. A Windows, Kerberos or HTTP status counts as an outcome. Several lines about one attempt
 //! (same session, other words) count once. Coordinates on no globe count as absent.
 //!
 //! **Techniques**: T1110.001, T1110.003, T1110.004, T1078; patterns add others.

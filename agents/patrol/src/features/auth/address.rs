@@ -6,7 +6,7 @@ use past::Past;
 use serde::{Deserialize, Serialize};
 
 /// What the features of an address say beyond the common ones, in order.
-pub(super) const NAMES: [&str; 23] = [
+pub(super) const NAMES: [&str; 24] = [
     "accounts refused in the last hour (ln)",
     "accounts refused in the last day (ln)",
     "accounts let in for weeks (ln)",
@@ -30,6 +30,7 @@ pub(super) const NAMES: [&str; 23] = [
     "failures of accounts never let in here, day (ln)",
     "let in: account was let in here before",
     "counts say guessing",
+    "refusals that said expired, day (ln)",
 ];
 
 /// How long an account that was let in is remembered, at least.
@@ -73,6 +74,9 @@ pub struct AddressPast {
     strange: Decayed,
     #[serde(rename = "y", default)]
     strange_day: Decayed,
+    /// Refusals of a right password that had expired: no guess.
+    #[serde(rename = "x", default)]
+    expired: Decayed,
 }
 
 impl AddressPast {
@@ -118,6 +122,7 @@ impl AddressPast {
             sum.add(turn.elapsed_us, HOUR_US, value);
         }
         self.strange_day.add(turn.elapsed_us, DAY_US, strange);
+        self.expired.add(turn.elapsed_us, DAY_US, turn.expired(seen));
         let common = self.past.observe(seen, turn);
         let failures_hour = common.get(14).copied().unwrap_or(0.0);
         let accounts = ln(self.refused_hour.distinct());
@@ -148,6 +153,7 @@ impl AddressPast {
             ln(now(self.strange_day)),
             flag(success && known),
             flag(strange > 0.0 && self.guesses(seen.private)),
+            ln(now(self.expired)),
         ];
         fill(out.get_mut(..ADDRESS).unwrap_or_default(), common.into_iter().chain(own));
     }

@@ -227,6 +227,13 @@ fn reason_of(name: &str, why: &str) -> Reason {
     }
 }
 
+/// Whether PAM tells of a failure and names nobody: it leaves out who was tried only where there is
+/// no such account. Who tells no names at all is no PAM, which always says for which service.
+fn unnamed_by_pam(fields: &Fields, name: &str, user: Option<&str>) -> bool {
+    let pam = matches!(name, "auth_failure" | "authentication_failure");
+    pam && user.is_none() && said(fields, &["service"]).is_some()
+}
+
 /// How a body says that it ended, and why; an error when it says nothing of the kind.
 fn ending(fields: &Fields, name: &str) -> Result<(Outcome, Reason), String> {
     let word = said(fields, &["outcome", "result", "success"]).map(|text| folded(&text));
@@ -338,6 +345,8 @@ impl Attempt {
         let name = body::text(fields, &["event"])?.map(folded).unwrap_or_default();
         let (outcome, reason) = ending(fields, &name)?;
         let user = said(fields, &["user", "actor", "target_user"]);
+        let reason =
+            if unnamed_by_pam(fields, &name, user.as_deref()) { Reason::Unknown } else { reason };
         let address = said(fields, &["client", "src_ip", "client_ip", "ip"]);
         let around = address.as_deref().map(network_of);
         let agent = said(fields, &["user_agent", "agent", "client_version", "application"]);
@@ -432,5 +441,19 @@ mod tests {
         assert!(["root", "test9", "admin1", "Guest"].into_iter().all(is_default));
         assert!(!["roota", "ann", "petersen"].into_iter().any(is_default));
         assert_eq!(network_of("a.b.example.org").0, network_of("z.example.org").0);
+    }
+
+    #[test]
+    fn whom_pam_does_not_name_does_not_exist() {
+        let reason = |body: Value| read(body).unwrap().reason;
+        let pam = json!({"event": "auth_failure", "service": "sshd", "session": "sshd[7]"});
+        assert_eq!(reason(pam), Reason::Unknown);
+        for body in [
+            json!({"event": "auth_failure", "service": "sshd", "user": "ann"}),
+            json!({"event": "auth_failure", "host": "portal"}),
+            json!({"event": "failed_password", "service": "sshd"}),
+        ] {
+            assert_eq!(reason(body.clone()), Reason::Password, "{body}");
+        }
     }
 }

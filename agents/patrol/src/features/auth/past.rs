@@ -119,6 +119,12 @@ impl Turn {
     pub(super) fn since_us(&self) -> i64 {
         self.now_us.saturating_sub(self.elapsed_us)
     }
+
+    /// Failures of the event whose reason is that the password has expired, which only those are
+    /// told who typed the right one.
+    pub(super) fn expired(&self, seen: &Attempt) -> f32 {
+        if seen.reason == Reason::Expired { self.failures } else { 0.0 }
+    }
 }
 
 /// ln of one plus the sum against what the long memory leads to expect of the same span.

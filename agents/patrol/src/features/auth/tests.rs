@@ -229,3 +229,18 @@ fn one_account_and_one_network_are_one_however_they_are_written() {
     let there = read("ann@example.org", "2001:db8:0:8::1");
     assert!(there.user != ann.user && there.address != ann.address);
 }
+
+#[test]
+fn that_a_password_had_expired_is_remembered_for_a_day_of_both() {
+    let (mut from, mut of) = (AddressPast::default(), UserPast::default());
+    let refused = |reason: &str| json!({"event": "login_failed", "user": "ann", "src_ip": "192.0.2.1", "reason": reason});
+    address(&mut from, 0, refused("password_expired"));
+    user(&mut of, 0, refused("password_expired"));
+    let day = 86_400;
+    let later = address(&mut from, day, refused("wrong_password"));
+    let told = later[auth_feature!(address "refusals that said expired, day (ln)")];
+    assert!((told - 0.5f32.ln_1p()).abs() < 1e-3, "{told}");
+    let later = user(&mut of, day, refused("account_locked"));
+    let told = later[auth_feature!(user "refusals that said expired, day (ln)")];
+    assert!((told - 0.5f32.ln_1p()).abs() < 1e-3, "a locked account says nothing: {told}");
+}

@@ -6,7 +6,7 @@ use past::{Past, Turn};
 use serde::{Deserialize, Serialize};
 
 /// What the features of an account say beyond the common ones, in order.
-pub(super) const NAMES: [&str; 33] = [
+pub(super) const NAMES: [&str; 34] = [
     "addresses refused in the last hour (ln)",
     "addresses refused in the last day (ln)",
     "networks refused in the last day (ln)",
@@ -40,6 +40,7 @@ pub(super) const NAMES: [&str; 33] = [
     "device is known",
     "address is known",
     "journey too fast, times network and device new",
+    "refusals that said expired, day (ln)",
 ];
 
 /// How long an address or device that was let in is remembered, at least.
@@ -98,6 +99,9 @@ pub struct UserPast {
     long: [Decayed; 4],
     #[serde(rename = "l")]
     last: Last,
+    /// Refusals of a right password that had expired: no guess.
+    #[serde(rename = "x", default)]
+    expired: Decayed,
 }
 
 /// What is new about an event.
@@ -174,6 +178,7 @@ impl UserPast {
             flag(seen.device.is_some()),
             flag(seen.address.is_some()),
             flag(journey.fast) * strange,
+            ln(now(self.expired)),
         ];
         fill(out.get_mut(USER_FROM..).unwrap_or_default(), common.into_iter().chain(own));
     }
@@ -237,6 +242,7 @@ impl UserPast {
             sum.add(turn.elapsed_us, half_life, strange);
         }
         self.own.add(turn.elapsed_us, HOUR_US, own);
+        self.expired.add(turn.elapsed_us, DAY_US, turn.expired(seen));
         let scripted = seen.agent.is_some_and(|agent| agent.scripted);
         let long = [new.network, true, journey.fast, scripted];
         for (sum, counts) in self.long.iter_mut().zip(long) {

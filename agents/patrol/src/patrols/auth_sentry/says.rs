@@ -28,9 +28,24 @@ const AUTOMATED: &[&str] = &["T1078", "T1110"];
 const MANY: f32 = 4.0;
 
 /// Failures of strangers within a day that make the first login from new surroundings a takeover:
-/// four, of which the first has faded a little. Three are what an owner needs who comes with a new
-/// telephone and has forgotten the password.
-const STRANGERS: f32 = 3.5;
+/// three, of which the first have faded a little.
+const STRANGERS: f32 = 2.6;
+
+/// Failures of strangers within a day of which the latest, from a network and a device new to a known
+/// account, says guessing: five within hours, of which the first have faded.
+const GUESSES: f32 = 4.2;
+
+/// Failures within a minute, fading by half in another, that the first five in a row amount to where
+/// they come within half a minute: faster than anybody types, and than clients retry.
+const BURST: f32 = 4.2;
+/// Between these numbers of failures in a row a burst is one that began with them.
+const BURST_ROW: std::ops::Range<f32> = 4.5..6.5;
+
+/// Refusals within a day that said expired, from which the failures beside them are the owner's:
+/// only the right password is told so.
+const EXPIRED: f32 = 0.3;
+/// Accounts tried from an address, as a sketch counts them, below which it is one.
+const ONE_ACCOUNT: f32 = 1.6;
 
 /// What is unusual in a row.
 pub(super) struct StandsOut<'a> {
@@ -57,13 +72,24 @@ impl<'a> StandsOut<'a> {
     }
 
     /// The model's score of what this event itself did. An account that its address let in before
-    /// is not to blame for those who guess beside it: their own rows carry the finding.
+    /// is not to blame for those who guess beside it: their own rows carry the finding. Nor is an
+    /// address to blame that tried one account only, and had its right password, though expired.
     pub(super) fn of_the_attacker(&self, score: f32, medium: f32) -> f32 {
-        if !self.by_user && self.is(at!(address "let in: account was let in here before")) {
+        if !self.by_user && (self.is_let_in_again() || self.is_owner_refused()) {
             score.min((medium - 0.01).max(0.0))
         } else {
             score
         }
+    }
+
+    fn is_let_in_again(&self) -> bool {
+        self.is(at!(address "let in: account was let in here before"))
+    }
+
+    fn is_owner_refused(&self) -> bool {
+        self.is(at!(address "failure"))
+            && self.count(at!(address "refusals that said expired, day (ln)")) >= EXPIRED
+            && self.count(at!(address "accounts refused in the last day (ln)")) < ONE_ACCOUNT
     }
 
     /// What counts say without the model.
@@ -84,20 +110,65 @@ impl<'a> StandsOut<'a> {
         Some(Sign { level: Level::Medium, category, techniques, reason })
     }
 
-    /// A known account that opens to a network and a device which both are new, on the day on which
-    /// strangers guessed at it. `training/train_auth.py` counts it alike.
+    /// A known account that somebody else guesses at or, having guessed, opens, unless the right
+    /// password was typed on the same day and had expired. `training/train_auth.py` counts it alike.
     fn sign_of_user(&self) -> Option<Sign> {
+        if self.count(at!(user "refusals that said expired, day (ln)")) >= EXPIRED {
+            return None;
+        }
+        if self.is(at!(user "success")) {
+            return self.sign_of_takeover();
+        }
+        self.sign_of_strangers().or_else(|| self.sign_of_burst())
+    }
+
+    /// The account opens to a network and a device that both are new, after failures of strangers.
+    fn sign_of_takeover(&self) -> Option<Sign> {
         let strangers = self.count(at!(user "failures of strangers, day (ln)"));
         let new = self.value(at!(user "network and device are new, once known")) > 0.99;
-        let taken = self.is(at!(user "success")) && new && strangers >= STRANGERS;
-        taken.then(|| Sign {
+        (new && strangers >= STRANGERS).then(|| Sign {
             level: Level::Medium,
             category: "account_takeover",
             techniques: GUESSED,
             reason: format!(
                 "let in from a network and a device new to this account within a day of \
-                 {strangers:.0} failures of strangers, remarkable from 4 on"
+                 {strangers:.0} failures of strangers, remarkable from 3 on"
             ),
+        })
+    }
+
+    /// A failure at a known account from a network new to it, by a device that is new too or not told.
+    /// A connection that the server gives up on is one from the second on: an owner's client with many
+    /// keys brings that about once.
+    fn sign_of_strangers(&self) -> Option<Sign> {
+        let given_up = self.is(at!(user "given up by the server"))
+            && self.count(at!(user "given up in the last hour (ln)")) > 1.5;
+        let failed = self.is(at!(user "failure")) || given_up;
+        let device = !self.is(at!(user "device is known")) || self.is(at!(user "device is new"));
+        let new = device && self.value(at!(user "network is new, once known")) > 0.99;
+        let strangers = self.count(at!(user "failures of strangers, day (ln)"));
+        (failed && new && strangers >= GUESSES).then(|| Sign {
+            level: Level::Medium,
+            category: "brute_force",
+            techniques: GUESSING,
+            reason: format!(
+                "refused from surroundings new to this account, within a day of {strangers:.0} \
+                 failures of strangers, remarkable from 5 on"
+            ),
+        })
+    }
+
+    /// A device new to a known account, wherever it is, fails faster than anybody types.
+    fn sign_of_burst(&self) -> Option<Sign> {
+        let burst = self.is(at!(user "failure"))
+            && self.value(at!(user "device is new, once known")) > 0.99
+            && BURST_ROW.contains(&self.count(at!(user "failures in a row (ln)")))
+            && self.count(at!(user "failures in the last minute (ln)")) >= BURST;
+        burst.then(|| Sign {
+            level: Level::Medium,
+            category: "brute_force",
+            techniques: GUESSING,
+            reason: "five failures within half a minute by a device new to this account".to_owned(),
         })
     }
 
