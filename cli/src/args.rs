@@ -344,8 +344,7 @@ pub struct ReplayArgs {
     /// Times faster than recorded, like 60 or 60x; flat (or 0) plays without any pause
     #[arg(long, default_value = "1", value_name = "N", value_parser = speed)]
     pub speed: Speed,
-    /// Tenant to play into: that of the mesh, or one for recordings, which roles started with `--set
-    /// bus.tenant=replay` read. Its streams are an eighth as large as `bus.streams` says
+    /// Tenant to play into: the mesh's, or one for recordings with roles of its own
     #[arg(long, default_value = "replay")]
     pub tenant: String,
     /// Name of this run; mixed into every id, so that a second run is a new one
