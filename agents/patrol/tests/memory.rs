@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
-use magsentinel_bus_schema::{Class, Fields, Timestamp};
+use magsentinel_bus_schema::{Class, Fields, Kind, Timestamp};
 use magsentinel_patrol::{
     inference::Rows,
     patrol::{Evidence, Patrol, Seen},
@@ -52,9 +52,9 @@ fn body(patrol: &str, key: u64, n: u64) -> Fields {
 }
 
 /// Gives a key its `n`-th event.
-fn give(patrol: &mut dyn Patrol, rows: &mut Rows, body: &Fields, n: u64) {
+fn give(patrol: &mut dyn Patrol, rows: &mut Rows, (kind, body): (Kind, &Fields), n: u64) {
     let ts = Timestamp::from_micros(1_750_000_000_000_000 + n as i64 * 3_600_000_000);
-    let seen = Seen { body, ts, ts_refused: false, repeated: false, timed: true };
+    let seen = Seen { kind, body, ts, ts_refused: false, repeated: false, timed: true };
     rows.truncate(0);
     patrol.features(&seen, rows).unwrap();
     // Every eleventh key is under suspicion: it is kept among others.
@@ -67,14 +67,15 @@ fn give(patrol: &mut dyn Patrol, rows: &mut Rows, body: &Fields, n: u64) {
 fn bytes_a_key(name: &str, class: Class) -> f64 {
     let entry = patrols::find(name).unwrap();
     let mut patrol = (entry.maker)(&patrols::Config::default())(Some(class));
+    let kind = entry.spec.kinds[0];
     let mut rows = Rows::new(entry.spec.input);
     for n in 0..12 {
-        give(patrol.as_mut(), &mut rows, &body(name, KEYS, n), n);
+        give(patrol.as_mut(), &mut rows, (kind, &body(name, KEYS, n)), n);
     }
     let before = held();
     for key in 0..KEYS {
         let events = if key % 10 == 0 { 12 } else { 2 };
-        (0..events).for_each(|n| give(patrol.as_mut(), &mut rows, &body(name, key, n), n));
+        (0..events).for_each(|n| give(patrol.as_mut(), &mut rows, (kind, &body(name, key, n)), n));
     }
     assert_eq!(patrol.report()["keys"], KEYS + 1, "all are remembered");
     (held() - before) as f64 / KEYS as f64

@@ -33,16 +33,16 @@ pub(crate) struct Units {
 
 impl Units {
     /// Adds the figures of a source.
-    pub(crate) fn add(&mut self, kind: Kind, source: &str, rows: &[Row], scores: &[Score]) {
+    pub(crate) fn add(&mut self, kinds: &[Kind], source: &str, rows: &[Row], scores: &[Score]) {
         let scored: Vec<(&Row, bool)> =
             rows.iter().zip(scores).map(|(row, score)| (row, score.flagged)).collect();
-        let figures = match kind {
-            Kind::Auth => logins(&scored),
-            Kind::Api => vec![
+        let figures = match kinds {
+            [Kind::Auth] => logins(&scored),
+            [Kind::Api] => vec![
                 ("attacking clients, flagged within 20 requests", clients(&scored)),
                 ("benign clients, ever flagged", benign(&scored, Class::Client)),
             ],
-            Kind::Data => vec![
+            [Kind::Data] => vec![
                 ("exfiltrations, flagged", exfiltrations(&scored)),
                 ("benign days of a user, flagged", days(&scored)),
             ],
@@ -51,7 +51,7 @@ impl Units {
         for (what, tally) in figures.into_iter().filter(|(_, tally)| tally.rows > 0) {
             self.all.push(Unit { source: source.to_owned(), what: what.to_owned(), tally });
         }
-        if kind == Kind::Auth {
+        if kinds == [Kind::Auth] {
             self.all.extend(attacks(&scored).into_iter().map(|(category, tally)| {
                 let what = format!("{category}, attacks flagged");
                 Unit { source: source.to_owned(), what, tally }
@@ -231,6 +231,7 @@ mod tests {
     fn row(label: i64, body: Value) -> Row {
         let Value::Object(body) = body else { unreachable!("a row is an object") };
         Row {
+            kind: Kind::Auth,
             source: "s".to_owned(),
             part: String::new(),
             quality: String::new(),
