@@ -190,6 +190,8 @@ patrols! {
     api_watch,
     /// Guessed and stolen accounts.
     auth_sentry,
+    /// Beacons, tunnels, made-up names, scans and odd destinations in connections and names.
+    net_sentry,
 }
 
 impl Section for Config {

@@ -275,10 +275,11 @@ impl Rows {
                 |inner| essential(kind).iter().all(|any| any.iter().any(|f| has(inner, f)));
             holds_body && inner.is_some_and(all_in)
         };
-        // A kind whose bodies need no field at all is told by nothing, and so comes last.
+        // A kind whose bodies need no field at all fits any row, and so comes after those that fit.
         let telling =
             |kind: &&Kind| !essential(**kind).is_empty() && (bare(**kind) || within(**kind));
-        let likely = self.kinds.iter().find(telling).or(self.kinds.first()).copied();
+        let open = || self.kinds.iter().find(|kind| essential(**kind).is_empty());
+        let likely = self.kinds.iter().find(telling).or_else(open).or(self.kinds.first()).copied();
         let told = likely.filter(|kind| named.is_none() && !bare(*kind) && wraps(*kind));
         let wrapped = match &named {
             Some(Ok(kind)) if holds_body => Some(*kind),

@@ -163,7 +163,7 @@ fn of_body(kind: Kind, ts: Option<Timestamp>, mut body: Fields, file: &str) -> R
     let label = label_of(&body);
     let part = match kind {
         Kind::Sql => text("kind"),
-        Kind::Api if label == 1 => text("category"),
+        Kind::Api | Kind::Dns | Kind::Flow if label == 1 => text("category"),
         _ => String::new(),
     };
     let source = Some(text("source")).filter(|source| !source.is_empty());
