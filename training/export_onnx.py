@@ -32,12 +32,15 @@ def _save(path, nodes, inputs, weights, doc):
     onnx.save(model, path)
 
 
-def bag_of_ids(path, params, width, doc):
+def bag_of_ids(path, params, width, doc, lifted=None):
     """ids [N, width] int32 → sum and maximum of embeddings → two layers → score [N, 1].
 
     The width is fixed: with a symbolic one tract keeps some 45 kB of every model that it ever
     loaded. Row zero of the table (padding) is zero and counts for nothing. Eight columns, no more, no less: the
     runtime's reductions are several times slower on a number that fills no vector register.
+
+    `lifted`, `(first, end, by)`, adds to the logit of rows with an id of that range: kinds of rows that
+    one model scores have thresholds of their own.
     """
     table = np.array(params["table"], np.float32)
     table[0] = 0.0
@@ -70,9 +73,26 @@ def bag_of_ids(path, params, width, doc):
         node("Add", ["hidden_both", "b1"], ["hidden_in"]),
         node("Relu", ["hidden_in"], ["hidden"]),
         node("MatMul", ["hidden", "w2"], ["logit_in"]),
-        node("Add", ["logit_in", "b2"], ["logit"]),
-        node("Sigmoid", ["logit"], ["score"]),
+        node("Add", ["logit_in", "b2"], ["logit_all"]),
     ]
+    if lifted:
+        first, end, by = lifted
+        weights |= {
+            "before": np.float32(first - 1),
+            "end": np.float32(end),
+            "by": np.float32(by),
+        }
+        nodes += [
+            node("Sub", ["numbers", "before"], ["beyond"]),
+            node("Sub", ["end", "numbers"], ["below"]),
+            node("Min", ["beyond", "below"], ["inside"]),
+            node("ReduceMax", ["inside"], ["inside_any"], axes=[1], keepdims=1),
+            node("Relu", ["inside_any"], ["inside_some"]),
+            node("Min", ["inside_some", "one"], ["is_lifted"]),
+            node("Mul", ["is_lifted", "by"], ["lift"]),
+            node("Add", ["logit_all", "lift"], ["logit"]),
+        ]
+    nodes.append(node("Sigmoid", ["logit" if lifted else "logit_all"], ["score"]))
     inputs = [helper.make_tensor_value_info("ids", TensorProto.INT32, ["N", width])]
     _save(path, nodes, inputs, weights, doc)
 

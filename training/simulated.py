@@ -10,7 +10,7 @@ import json
 import pathlib
 import sys
 
-from generators import api_clients, auth_life, data_access, sql_judge
+from generators import api_clients, auth_life, data_access, net_flows, sql_judge
 
 SEED = 20_250_101
 ACCOUNTS = 300
@@ -18,6 +18,7 @@ ACCOUNTS = 300
 ORGS = 40
 CLIENTS = 1000
 TEXTS = 1500
+HOSTS = 150
 
 
 def data_flow():
@@ -57,10 +58,19 @@ def sql_guard():
     yield from sql_judge.rows(TEXTS, SEED)
 
 
+def net_sentry():
+    """Connections of the hosts of each world; of `train` only the seed is another. Names of other
+    seeds are judged by training, which knows the words that they are made of."""
+    for place, world in enumerate(net_flows.WORLDS):
+        for row in net_flows.rows(HOSTS, SEED + place, world):
+            yield {**row, "source": f"simulated: {world}"}
+
+
 PATROLS = {
     "api-watch": api_watch,
     "auth-sentry": auth_sentry,
     "data-flow": data_flow,
+    "net-sentry": net_sentry,
     "sql-guard": sql_guard,
 }
 

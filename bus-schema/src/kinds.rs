@@ -262,6 +262,8 @@ bodies! {
         resp_bytes: Option<u64>,
         /// State of the connection.
         conn_state: Option<String>,
+        /// Process of the originator that it belongs to, where the sensor knows it.
+        process: Option<String>,
     }
 
     /// Body of `dns`.

@@ -322,8 +322,8 @@ pub struct UpArgs {
 
 #[derive(Args, Clone)]
 pub struct RunArgs {
-    /// sensor, a patrol (sql-guard, data-flow, api-watch, auth-sentry), analyzer, commander,
-    /// responder or logbook
+    /// sensor, a patrol (sql-guard, data-flow, api-watch, auth-sentry, net-sentry), analyzer,
+    /// commander, responder or logbook
     pub role: String,
     /// Watch a log: `postgres=/path` (a file, a folder or a pattern), or `sshd`, `access`, `zeek`
     /// or `suricata` and a file (sensor only)

@@ -170,7 +170,7 @@ async fn draft(
     Ok((entry, proposed(draft, by, clock::now())))
 }
 
-/// An incident and the events of a patrol's kind that it cites.
+/// An incident and the events of a patrol's kinds that it cites.
 async fn cited(bus: &Bus, entry: &Entry, id: &str) -> Result<(Id, Vec<Id>)> {
     let mut newest: Vec<Assessment> = Vec::new();
     let mut unreadable = Unreadable::default();
@@ -189,11 +189,11 @@ async fn cited(bus: &Bus, entry: &Entry, id: &str) -> Result<(Id, Vec<Id>)> {
             many.len()
         ))
     })?;
-    let of_kind = found.evidence.iter().filter(|e| e.kind == entry.spec.kind);
+    let of_kind = found.evidence.iter().filter(|e| entry.spec.kinds.contains(&e.kind));
     let events: Vec<Id> = of_kind.map(|evidence| evidence.event).collect();
     if events.is_empty() {
-        let (name, kind) = (entry.spec.name, entry.spec.kind);
-        let why = format!("the incident cites no {kind} events, which {name} scores");
+        let (name, kinds) = (entry.spec.name, entry.spec.kinds_told());
+        let why = format!("the incident cites no {kinds} events, which {name} scores");
         return Err(BadData(why).into());
     }
     Ok((found.incident, events))

@@ -63,7 +63,9 @@ fn patrols() -> Result<String> {
         writeln!(
             text,
             "| `{}` | `{}` | {keys} | `patrols.{}` |",
-            spec.name, spec.kind, entry.section
+            spec.name,
+            spec.kinds_told().replace(", ", "`, `"),
+            entry.section
         )?;
     }
     Ok(text)

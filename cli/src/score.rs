@@ -96,7 +96,7 @@ pub fn features(global: &Global, args: &ScoreArgs) -> Result<()> {
     let noted = Rc::clone(&wrong);
     // Training wants rows of numbers and nothing else: what cannot be read is left out, and told.
     let rows = rows.filter_map(move |given| {
-        let Some(why) = given.refused else { return Some(given.body) };
+        let Some(why) = given.refused.clone() else { return Some(given) };
         noted.borrow_mut().note(why);
         None
     });
@@ -164,19 +164,23 @@ fn parsed(mut row: Fields) -> Given {
 }
 
 fn refused(body: Fields, why: String) -> Given {
-    Given { body, refused: Some(why) }
+    Given { kind: None, body, refused: Some(why) }
 }
 
 /// A row as it is scored: a time beside the body goes into it.
-fn given(row: Row, kind: Kind, raw_http: bool) -> Given {
+fn given(row: Row, kinds: &[Kind], raw_http: bool) -> Given {
     let Row { ts, mut body, kind: own, .. } = row;
     if let Some(ts) = ts.filter(|_| !body.contains_key("ts")) {
         body.0.insert("ts".to_owned(), ts.to_string().into());
     }
     match own {
-        own if own != kind => refused(body, format!("the row is a {own} event, not {kind}")),
+        own if !kinds.contains(&own) => {
+            let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+            let kinds = tokens.join(" or ");
+            refused(body, format!("the row is a {own} event, not {kinds}"))
+        }
         _ if raw_http => parsed(body),
-        _ => body.into(),
+        own => Given { kind: Some(own), body, refused: None },
     }
 }
 
@@ -186,23 +190,27 @@ fn rows(
     args: &ScoreArgs,
 ) -> Result<(impl Iterator<Item = Given> + use<>, Noted)> {
     let unknown = || BadUsage(format!("there is no patrol {:?}", args.patrol));
-    let kind = patrols::find(&args.patrol).ok_or_else(unknown)?.spec.kind;
+    let spec = patrols::find(&args.patrol).ok_or_else(unknown)?.spec;
+    let kinds = spec.kinds;
     let raw_http = args.raw_http;
-    if raw_http && kind != Kind::Api {
-        return Err(BadUsage(format!("--raw-http is for patrols of api events, not {kind}")).into());
+    if raw_http && kinds != [Kind::Api] {
+        let kinds = spec.kinds_told();
+        return Err(
+            BadUsage(format!("--raw-http is for patrols of api events, not {kinds}")).into()
+        );
     }
     let file = if args.file.as_os_str() == "-" { "/dev/stdin".into() } else { args.file.clone() };
     let recording = Recording::File(file);
     let name = recording.name();
     let bytes_max = ROW_BYTES_MAX.max(settings.sensor.line_bytes_max);
     let rows = recording
-        .rows(Some(kind), bytes_max)
+        .rows(kinds, bytes_max)
         .map_err(|e| BadData(format!("{name} cannot be read: {e}")))?;
     let rows = if raw_http { rows.unshaped() } else { rows };
     let noted = Noted::default();
     let wrong = Rc::clone(&noted);
     let rows = rows.filter_map(move |row| match row {
-        Ok(Ok(row)) => Some(given(row, kind, raw_http)),
+        Ok(Ok(row)) => Some(given(row, kinds, raw_http)),
         Ok(Err(bad)) => {
             let line = || Fields(Map::from_iter([("line".to_owned(), bad.number.into())]));
             Some(refused(bad.fields.unwrap_or_else(line), bad.reason))

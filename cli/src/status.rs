@@ -51,7 +51,7 @@ pub async fn run(global: &Global, args: StatusArgs) -> Result<()> {
         let bar = progress::bar(global, "patrols audited", TABLE.len() as u64);
         for entry in TABLE {
             let name: Token = entry.spec.name.parse()?;
-            let audit = ledger::audit(&bus, &name, entry.spec.kind).await?;
+            let audit = ledger::audit(&bus, &name, entry.spec.kinds).await?;
             status.audit.push((name.to_string(), audit));
             bar.inc(1);
         }
@@ -72,12 +72,13 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
         }
         for class in entry.spec.keys {
             let name = consumer_of(entry.spec, *class);
-            let (stream, filter) = if name == entry.spec.token() {
-                (Stream::Events, subject::events_of(tenant, entry.spec.kind))
+            let (stream, filters) = if name == entry.spec.token() {
+                (Stream::Events, entry.spec.events_of(tenant))
             } else {
-                (Stream::Keyed, subject::facts_of(tenant, &entry.spec.token(), *class))
+                let facts = subject::facts_of(tenant, &entry.spec.token(), *class);
+                (Stream::Keyed, vec![facts])
             };
-            rows.extend(ledger::sharded_row(bus, &name, stream, &[filter]).await?);
+            rows.extend(ledger::sharded_row(bus, &name, stream, &filters).await?);
         }
     }
     let keyed = [subject::all_of(tenant, "keyed")];
@@ -87,8 +88,7 @@ async fn ledger(bus: &Bus) -> Result<Vec<Row>> {
     let filters = router::filters(tenant);
     rows.extend(ledger::whole_row(bus, &router, Stream::Scored, filters).await?);
     let scored = TABLE.iter().filter(|e| rows.iter().any(|row| row.consumer == e.spec.name));
-    let read: Vec<String> =
-        scored.map(|entry| subject::events_of(tenant, entry.spec.kind)).collect();
+    let read: Vec<String> = scored.flat_map(|entry| entry.spec.events_of(tenant)).collect();
     rows.extend(ledger::unsubscribed(bus, &read).await?);
     Ok(rows)
 }

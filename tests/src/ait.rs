@@ -45,7 +45,7 @@ pub struct Raw {
 pub fn read(file: &Path) -> Result<BTreeMap<String, Vec<Raw>>> {
     let detectors: Detectors = serde_json::from_str(DETECTORS).context("detectors.json")?;
     let mut all: BTreeMap<String, Vec<Raw>> = BTreeMap::new();
-    let rows = Recording::File(file.to_owned()).rows(Some(Kind::Host), LINE_BYTES_MAX)?.unshaped();
+    let rows = Recording::File(file.to_owned()).rows(&[Kind::Host], LINE_BYTES_MAX)?.unshaped();
     for (number, row) in rows.enumerate() {
         let row = row?.map_err(|bad| anyhow::anyhow!("{}: {}", file.display(), bad.reason))?;
         let text = |name: &str| match row.body.0.get(name) {

@@ -22,7 +22,7 @@ fn zipped(path: &Path, lines: &[String]) {
 /// The card of a run.
 fn card(data: &Path, more: &[&str]) -> String {
     let models = tempfile::tempdir().unwrap();
-    for patrol in ["sql-guard", "api-watch", "auth-sentry", "data-flow"] {
+    for patrol in ["sql-guard", "api-watch", "auth-sentry", "data-flow", "net-sentry"] {
         let list = models.path().join(format!("{patrol}.sources.json"));
         fs::write(list, r#"{"taught": {"rows": 3, "labels": [0]}}"#).unwrap();
     }

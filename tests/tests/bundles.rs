@@ -90,7 +90,7 @@ async fn bundles_are_swapped_under_load_and_bad_ones_refused() {
     let in_use = state(&bus, "in use", 8).await;
     assert_eq!(in_use["digest"].as_str().unwrap().len(), 64);
     let balanced = wait_for("every event to be answered for once", async || {
-        let audit = ledger::audit(&bus, &"sql-guard".parse().unwrap(), Kind::Sql).await.ok()?;
+        let audit = ledger::audit(&bus, &"sql-guard".parse().unwrap(), &[Kind::Sql]).await.ok()?;
         (audit.received == 2400 && audit.scored == 2400).then_some(audit)
     })
     .await;

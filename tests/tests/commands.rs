@@ -217,6 +217,7 @@ async fn every_role_drains_and_ends_well_when_it_is_asked_to() {
         "data-flow",
         "api-watch",
         "auth-sentry",
+        "net-sentry",
         "analyzer",
         "commander",
         "responder",

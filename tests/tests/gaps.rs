@@ -179,7 +179,7 @@ async fn what_a_killed_patrol_missed_is_back_filled_counted_and_alerted_without_
 
     let patrol: Token = "sql-guard".parse().unwrap();
     let audit = wait_for("an answer for every event", async || {
-        let audit = ledger::audit(&bus, &patrol, Kind::Sql).await.ok()?;
+        let audit = ledger::audit(&bus, &patrol, &[Kind::Sql]).await.ok()?;
         (audit.received == sent && audit.missing.is_empty()).then_some(audit)
     })
     .await;
@@ -236,7 +236,7 @@ async fn a_patrol_of_shards_that_slept_tells_of_its_gap_too() {
     let flow: Token = "data-flow".parse().unwrap();
     let scored = async |wanted: u64| {
         wait_for("all to be scored", async || {
-            let audit = ledger::audit(&bus, &flow, Kind::Data).await.ok()?;
+            let audit = ledger::audit(&bus, &flow, &[Kind::Data]).await.ok()?;
             (audit.scored >= wanted).then_some(())
         })
         .await;

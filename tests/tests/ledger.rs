@@ -137,7 +137,7 @@ async fn settled(bus: &Bus, durables: &[&str]) -> Vec<Row> {
 }
 
 async fn audit(bus: &Bus, patrol: &str, kind: Kind) -> Option<Audit> {
-    ledger::audit(bus, &patrol.parse().unwrap(), kind).await.ok()
+    ledger::audit(bus, &patrol.parse().unwrap(), &[kind]).await.ok()
 }
 
 async fn audited(bus: &Bus, patrol: &str, kind: Kind, events: u64) -> Audit {

@@ -189,7 +189,7 @@ async fn a_server_that_dies_is_started_again_where_it_was() {
 async fn a_named_server_goes_before_a_program_and_its_password_is_shown_to_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let shell = Shell::below(dir.path());
-    // A port that a file names is one, and there are nine roles.
+    // A port that a file names is one, and there are ten roles.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let file = format!("health: {{listen: \"127.0.0.1:{port}\"}}\n");
     std::fs::write(shell.here.join("magsentinel.yaml"), file).unwrap();

@@ -71,7 +71,7 @@ fn problems(rendered: &str, without: &str) -> Vec<String> {
             problems.push(format!("`{said}` is not said, and the root of a pod is read-only"));
         }
     }
-    for patrol in ["sql-guard", "data-flow", "api-watch", "auth-sentry"] {
+    for patrol in ["sql-guard", "data-flow", "api-watch", "auth-sentry", "net-sentry"] {
         if !rendered.contains(&format!("name: check-magsentinel-patrol-{patrol}")) {
             problems.push(format!("no Deployment for patrol {patrol}"));
         }

@@ -130,7 +130,7 @@ mod tests {
         let values = text(VALUES);
         assert!(values.contains("\n  cookie_watch:\n    enabled: true\n"), "{values}");
         let source = text("agents/patrol/src/patrols/cookie_watch.rs");
-        assert!(source.contains("kind: Kind::Api") && !source.contains('@'), "{source}");
+        assert!(source.contains("kinds: &[Kind::Api]") && !source.contains('@'), "{source}");
         assert!(files.iter().any(|(name, _)| name == "agents/patrol/models/cookie-watch.onnx"));
         assert!(text("agents/patrol/models/cookie-watch.md").starts_with("# cookie-watch: "));
         let scenario = text("agents/patrol/scenarios/cookie-watch.jsonl");

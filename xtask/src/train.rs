@@ -76,7 +76,9 @@ mod tests {
     #[test]
     fn every_shipped_patrol_has_a_training_program_and_an_unknown_one_is_told() {
         let training = workspace::root().join("training");
-        for patrol in ["sql-guard", "data-flow", "api-watch", "auth-sentry", "severity"] {
+        for patrol in
+            ["sql-guard", "data-flow", "api-watch", "auth-sentry", "net-sentry", "severity"]
+        {
             assert!(program_of(patrol, &training).is_ok(), "{patrol}");
         }
         let told = program_of("tea-watch", &training).unwrap_err().to_string();

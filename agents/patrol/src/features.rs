@@ -8,6 +8,8 @@
 pub mod api;
 pub mod auth;
 pub mod data;
+pub mod dns;
+pub mod flow;
 mod sketch;
 mod slots;
 pub mod sql;

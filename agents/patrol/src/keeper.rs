@@ -61,7 +61,7 @@ impl Parts {
             config: Arc::new(config.clone()),
             blueprint: Arc::clone(blueprint),
             rules: Arc::new(rules.clone()),
-            good: Arc::new(Good::read(entry.spec.kind, rules.known_good.as_deref())?),
+            good: Arc::new(Good::read(entry.spec.kinds, rules.known_good.as_deref())?),
         })
     }
 

@@ -4,7 +4,7 @@ use crate::{
     inference::digest_of,
     patterns::{Book, Hit, Normal},
 };
-use magsentinel_bus_schema::{Event, Fields, Id, entity::entities_of, pattern::Tally};
+use magsentinel_bus_schema::{Event, Fields, Id, Kind, entity::entities_of, pattern::Tally};
 use magsentinel_pattern::life::SAMPLES_MAX;
 use std::{
     collections::{HashSet, VecDeque, hash_map::DefaultHasher},
@@ -49,7 +49,7 @@ impl Entry {
     /// Adds its hit, if it has one.
     pub(crate) fn matches(
         &self,
-        body: &Fields,
+        body: (Kind, &Fields),
         normal: Option<&Normal>,
         hits: &mut Vec<Arc<Hit>>,
     ) -> bool {

@@ -15,7 +15,9 @@ use crate::{
     inference::{Embedded, Input, Row, Rows},
     patterns::{Hit, Normal},
 };
-use magsentinel_bus_schema::{Class, Fields, Kind, Level, Thresholds, Timestamp, Token};
+use magsentinel_bus_schema::{
+    Class, Fields, Kind, Level, Tenant, Thresholds, Timestamp, Token, subject,
+};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -24,8 +26,8 @@ use std::sync::Arc;
 pub struct Spec {
     /// Its name in subjects, CLI and Kubernetes: `sql-guard`.
     pub name: &'static str,
-    /// Kind of the events that it scores.
-    pub kind: Kind,
+    /// Kinds of the events that it scores; a body that names none is of the first.
+    pub kinds: &'static [Kind],
     /// Classes of the entities by which it keeps state; the first gives the event's shard.
     /// Empty: it keeps none.
     pub keys: &'static [Class],
@@ -45,11 +47,26 @@ impl Spec {
     pub fn token(&self) -> Token {
         Token::sanitised(self.name)
     }
+
+    /// Filters for the events that it scores.
+    #[must_use]
+    pub fn events_of(&self, tenant: &Tenant) -> Vec<String> {
+        self.kinds.iter().map(|kind| subject::events_of(tenant, *kind)).collect()
+    }
+
+    /// Its kinds, for a reader: `flow, dns`.
+    #[must_use]
+    pub fn kinds_told(&self) -> String {
+        let tokens: Vec<&str> = self.kinds.iter().map(|kind| kind.token()).collect();
+        tokens.join(", ")
+    }
 }
 
 /// One event, as a patrol sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
+    /// Of what kind it is: one of its patrol's.
+    pub kind: Kind,
     /// What happened.
     pub body: &'a Fields,
     /// When: the event's time, or the time of receipt where the event's lies in the future.

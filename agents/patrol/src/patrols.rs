@@ -1,7 +1,7 @@
 //! The patrols of the mesh, and their configuration. One line each.
 
 use crate::patrol::{Patrol, Spec};
-use magsentinel_bus_schema::{Class, Shard, Subject, Tenant, Thresholds, subject};
+use magsentinel_bus_schema::{Class, Kind, Shard, Subject, Tenant, Thresholds};
 use magsentinel_runtime::settings::{Section, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -170,9 +170,10 @@ macro_rules! patrols {
             shared: |config| config.$name.shared(),
             maker: |config| $name::maker(&config.$name),
             keyed: |config| $name::keyed(&config.$name),
-            filters: |tenant| vec![subject::events_of(tenant, $name::SPEC.kind)],
+            filters: |tenant| $name::SPEC.events_of(tenant),
             shard_filters: |tenant, shard| {
-                vec![Subject::Event($name::SPEC.kind, shard).of(tenant)]
+                let of = |kind: &Kind| Subject::Event(*kind, shard).of(tenant);
+                $name::SPEC.kinds.iter().map(of).collect()
             },
             problems: |config| $name::problems(&config.$name),
         }),*];
@@ -189,6 +190,8 @@ patrols! {
     api_watch,
     /// Guessed and stolen accounts.
     auth_sentry,
+    /// Beacons, tunnels, made-up names, scans and odd destinations in connections and names.
+    net_sentry,
 }
 
 impl Section for Config {
@@ -249,8 +252,11 @@ mod tests {
         for entry in TABLE {
             let spec = entry.spec;
             if let Some(first) = spec.keys.first() {
-                assert_eq!(shard_classes(spec.kind).first(), Some(first), "{}", spec.name);
+                for kind in spec.kinds {
+                    assert_eq!(shard_classes(*kind).first(), Some(first), "{}", spec.name);
+                }
             }
+            assert!(!spec.kinds.is_empty(), "{}", spec.name);
             assert_eq!(spec.name, entry.section.replace('_', "-"));
             assert_eq!(spec.keys.is_empty(), (entry.keyed)(&Config::default()).is_none());
         }

@@ -22,7 +22,7 @@ pub use proposal::{Bounds, Proposal};
 
 use crate::body;
 use aho_corasick::AhoCorasick;
-use magsentinel_bus_schema::{Fields, Level, Token};
+use magsentinel_bus_schema::{Fields, Kind, Level, Token};
 use rsigma_eval::{CompiledRule, Event, EventValue, evaluate_rule};
 use serde_json::Value;
 use std::{borrow::Cow, sync::Arc};
@@ -42,6 +42,8 @@ pub struct Hit {
 
 #[derive(Clone)]
 struct Pattern {
+    /// Of the events that it looks at.
+    kind: Kind,
     rule: CompiledRule,
     hit: Arc<Hit>,
 }
@@ -89,11 +91,16 @@ impl Book {
         self.patterns.is_empty()
     }
 
-    /// Adds what matches to `hits`, the worst first. `normal` holds the normal form of the
+    /// Adds what matches a body of a kind to `hits`, the worst first. `normal` holds the normal form of the
     /// body's text; `None` when its patrol reads none.
-    pub fn matches(&self, fields: &Fields, normal: Option<&Normal>, hits: &mut Vec<Arc<Hit>>) {
+    pub fn matches(
+        &self,
+        (kind, fields): (Kind, &Fields),
+        normal: Option<&Normal>,
+        hits: &mut Vec<Arc<Hit>>,
+    ) {
         let Some(normal) = normal else {
-            let found = self.matching(&View { fields, text: None }, Mask::MAX);
+            let found = self.matching(&View { kind, fields, text: None }, Mask::MAX);
             self.collect(found, hits);
             return;
         };
@@ -104,7 +111,7 @@ impl Book {
         for text in forms.into_iter().take(count) {
             let awake = self.awake(text) & !found;
             if awake != 0 {
-                found |= self.matching(&View { fields, text: Some(text) }, awake);
+                found |= self.matching(&View { kind, fields, text: Some(text) }, awake);
             }
         }
         self.collect(found, hits);
@@ -124,6 +131,7 @@ impl Book {
         let bit = |at: usize| (1 as Mask) << at;
         let patterns = self.patterns.iter().enumerate().filter(|(at, _)| awake & bit(*at) != 0);
         patterns
+            .filter(|(_, pattern)| pattern.kind == view.kind)
             .filter(|(_, pattern)| evaluate_rule(&pattern.rule, view).is_some())
             .fold(0, |found, (at, _)| found | bit(at))
     }
@@ -138,6 +146,7 @@ impl Book {
 
 /// A body as rules see it.
 struct View<'a> {
+    kind: Kind,
     fields: &'a Fields,
     text: Option<&'a str>,
 }

@@ -2,18 +2,29 @@
 //!
 //! A row's `phase` names its scene. Of an attack, one row with `label` 1 must be flagged and named
 //! as its `category`; no row with `label` 0 may be flagged; a row whose label is null may be either.
+//! Of a patrol that scores several kinds, rows are events: `kind`, and the rest in `body`.
 
-use crate::{Config, inference, patrols::TABLE, score_rows};
+use crate::{Config, Given, inference, patrols::TABLE, score_rows};
 use magsentinel_bus_schema::{Fields, Level};
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
 
-fn rows(patrol: &str) -> Vec<Fields> {
+fn given(line: &str) -> Given {
+    let row: Value = serde_json::from_str(line).unwrap();
+    let fields = |row: &Value| Fields(row.as_object().cloned().unwrap_or_default());
+    if !row["body"].is_object() || row["path"].is_string() {
+        return fields(&row).into();
+    }
+    let kind = row["kind"].as_str().and_then(|kind| kind.parse().ok());
+    Given { kind, body: fields(&row["body"]), refused: None }
+}
+
+fn rows(patrol: &str) -> Vec<Given> {
     let package = std::env::var("CARGO_MANIFEST_DIR").unwrap();
     let file = Path::new(&package).join(format!("scenarios/{patrol}.jsonl"));
     let text = std::fs::read_to_string(&file)
         .unwrap_or_else(|error| panic!("{}: {error}: every patrol has one", file.display()));
-    text.lines().map(|line| Fields(serde_json::from_str(line).unwrap())).collect()
+    text.lines().map(given).collect()
 }
 
 fn text<'a>(row: &'a Fields, name: &str) -> &'a str {

@@ -7,7 +7,7 @@ use crate::{
     patrols::{self, Entry},
     scorer::{Blueprint, CHUNK, Features, Scorer, Verdict},
 };
-use magsentinel_bus_schema::{Class, Fields, Level, Timestamp};
+use magsentinel_bus_schema::{Class, Fields, Kind, Level, Timestamp};
 use serde_json::{Value, json};
 use std::{
     borrow::Cow,
@@ -18,6 +18,8 @@ use std::{
 /// A row to be scored: a body, or what there is of one that could not be read.
 #[derive(Clone, Debug)]
 pub struct Given {
+    /// Its kind; `None` is the first of the patrol's.
+    pub kind: Option<Kind>,
     /// Its fields, which come back with the verdict.
     pub body: Fields,
     /// Why it is no body of the patrol's kind; then it is not looked at.
@@ -26,7 +28,7 @@ pub struct Given {
 
 impl From<Fields> for Given {
     fn from(body: Fields) -> Self {
-        Self { body, refused: None }
+        Self { kind: None, body, refused: None }
     }
 }
 
@@ -61,7 +63,7 @@ where
 
 /// The features of rows, `{"rows": [[…], …]}` each: all rows of all the patrol's instances, in
 /// the order of its key classes; or why a row has none. Needs no model.
-pub fn features_rows<I: Iterator<Item = Fields>>(
+pub fn features_rows<I: Iterator<Item: Into<Given>>>(
     patrol: &str,
     config: &patrols::Config,
     rows: I,
@@ -70,12 +72,14 @@ pub fn features_rows<I: Iterator<Item = Fields>>(
     let instances = instances(entry).map(|class| (class, Features::new(entry, config, class)));
     let mut instances: Vec<_> = instances.collect();
     let mut clock = Clock::default();
-    Ok(rows.map(move |body| {
+    Ok(rows.map(move |row| {
+        let Given { kind, body, .. } = row.into();
+        let kind = kind_of(entry.spec, kind);
         let time = clock.of(&body)?;
         let mut all = Vec::new();
         for (at, (class, features)) in instances.iter_mut().enumerate() {
             let Some(body) = part(entry.spec, at, *class, &body) else { continue };
-            let rows = features.of(&seen(&body, time))?;
+            let rows = features.of(&seen(kind, &body, time))?;
             all.extend((0..rows.len()).map(|at| match rows.row(at) {
                 Row::Ids(ids) => json!(ids),
                 Row::Values(values) => json!(values),
@@ -104,8 +108,13 @@ fn part<'a>(
     }
 }
 
-fn seen(body: &Fields, time: Time) -> Seen<'_> {
-    Seen { body, ts: time.ts, ts_refused: false, repeated: false, timed: time.known }
+fn kind_of(spec: &Spec, told: Option<Kind>) -> Kind {
+    // A patrol of no kind is refused by a test of the table.
+    told.or_else(|| spec.kinds.first().copied()).unwrap_or(Kind::Sql)
+}
+
+fn seen(kind: Kind, body: &Fields, time: Time) -> Seen<'_> {
+    Seen { kind, body, ts: time.ts, ts_refused: false, repeated: false, timed: time.known }
 }
 
 /// When a row happened, or the time of the row before.
@@ -140,9 +149,12 @@ pub struct ScoredRows<I> {
 
 impl<I: Iterator<Item: Into<Given>>> ScoredRows<I> {
     fn refill(&mut self) {
-        let given = self.rows.by_ref().take(CHUNK).map(Into::into);
-        let (chunk, refused): (Vec<_>, Vec<_>) =
-            given.map(|Given { body, refused }| (body, refused)).unzip();
+        let (mut chunk, mut refused, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+        for given in self.rows.by_ref().take(CHUNK).map(Into::<Given>::into) {
+            kinds.push(kind_of(self.spec, given.kind));
+            chunk.push(given.body);
+            refused.push(given.refused);
+        }
         let times = chunk.iter().zip(refused);
         let times = times.map(|(row, why)| why.map_or_else(|| self.clock.of(row), Err));
         let times: Vec<_> = times.collect();
@@ -150,9 +162,11 @@ impl<I: Iterator<Item: Into<Given>>> ScoredRows<I> {
         for (at, scorer) in self.scorers.iter_mut().enumerate() {
             let class = self.spec.keys.get(at).copied();
             let parts: Vec<_> = chunk.iter().map(|row| part(self.spec, at, class, row)).collect();
-            let timed = parts.iter().zip(&times).enumerate();
+            let timed = parts.iter().zip(&times).zip(&kinds).enumerate();
             let (places, events): (Vec<_>, Vec<_>) = timed
-                .filter_map(|(n, (p, ts))| Some((n, seen(p.as_ref()?, *ts.as_ref().ok()?))))
+                .filter_map(|(n, ((p, ts), kind))| {
+                    Some((n, seen(*kind, p.as_ref()?, *ts.as_ref().ok()?)))
+                })
                 .unzip();
             scorer.score(&events, &mut self.verdicts);
             for (place, verdict) in places.into_iter().zip(self.verdicts.drain(..)) {

@@ -201,14 +201,14 @@ impl Scorer {
         self.hits.clear();
         let has_text = self.patrol.normal(seen, &mut self.normal);
         let normal = has_text.then_some(&self.normal);
-        book.matches(seen.body, normal, &mut self.hits);
+        book.matches((seen.kind, seen.body), normal, &mut self.hits);
         let flagged = self.hits.first().is_some_and(|hit| hit.level.is_flagged())
             || self.blueprint.thresholds.level(score).is_flagged();
         let first = self.matches.len();
         let mut shadow = Vec::new();
         for entry in self.overlay.entries() {
             let hits = if entry.live { &mut self.hits } else { &mut shadow };
-            if entry.matches(seen.body, normal, hits) {
+            if entry.matches((seen.kind, seen.body), normal, hits) {
                 self.matches.push(Match { event, entry: Arc::clone(entry), alone: !flagged });
             }
         }

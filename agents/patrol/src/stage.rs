@@ -10,7 +10,7 @@ use crate::{
     scorer::{Blueprint, Scorer, Verdict},
 };
 use magsentinel_bus_schema::{
-    Class, Event, Fact, Id, Kind, Level, Limits, Message, Receipt, SCHEMA_VERSION, Scored, Stream,
+    Class, Event, Fact, Id, Level, Limits, Message, Receipt, SCHEMA_VERSION, Scored, Stream,
     Subject, Timestamp, Token, entity::entities_of, trace,
 };
 use magsentinel_runtime::{
@@ -215,6 +215,7 @@ impl PatrolStage {
         let latest = self.view.map(|view| delivery.stored.plus(view.skew));
         let ts_refused = latest.is_some_and(|latest| event.ts > latest);
         Seen {
+            kind: event.kind,
             body: &event.body,
             ts: if ts_refused { delivery.stored } else { event.ts },
             ts_refused,
@@ -399,16 +400,17 @@ struct Read {
     backfilled: bool,
 }
 
-/// Reads one delivery as an event of a kind, or as a fact about one.
-fn read(index: usize, delivery: &Delivery, kind: Kind, fact: bool) -> Result<Read, String> {
+/// Reads one delivery as an event that a patrol scores, or as a fact about one.
+fn read(index: usize, delivery: &Delivery, spec: &Spec, fact: bool) -> Result<Read, String> {
     let (event, seq, backfilled) = if fact {
         let Fact { event, seq, backfilled, .. } = decode(delivery)?;
         (event, seq, backfilled)
     } else {
         (decode::<Event>(delivery)?, delivery.seq, false)
     };
-    if event.kind != kind {
-        return Err(format!("event is of kind {}, this patrol scores {kind}", event.kind));
+    if !spec.kinds.contains(&event.kind) {
+        let (kind, scored) = (event.kind, spec.kinds_told());
+        return Err(format!("event is of kind {kind}, this patrol scores {scored}"));
     }
     // `mag.<tenant>.event.…`: who may publish for one tenant must not speak for another.
     match delivery.subject.split('.').nth(1) {
@@ -425,10 +427,10 @@ fn decode<T: Message>(delivery: &Delivery) -> Result<T, String> {
 
 impl Stage for PatrolStage {
     fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
-        let (kind, fact) = (self.blueprint.spec().kind, self.by_key().is_some());
+        let (spec, fact) = (self.blueprint.spec(), self.by_key().is_some());
         let mut events: Vec<Read> = Vec::with_capacity(batch.deliveries.len());
         for (index, delivery) in batch.deliveries.iter().enumerate() {
-            match read(index, delivery, kind, fact) {
+            match read(index, delivery, spec, fact) {
                 Ok(mut read) => {
                     read.backfilled |= self.is_missed(&read.event, delivery, batch.now);
                     events.push(read);

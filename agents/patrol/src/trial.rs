@@ -10,7 +10,7 @@ use crate::{
     patterns::{Hit, Normal, Proposal},
 };
 use magsentinel_bus_schema::{
-    Event, Fields, Id, Timestamp,
+    Event, Fields, Id, Kind, Timestamp,
     pattern::{Gate, Proof},
 };
 use magsentinel_pattern::{Budget, life::SAMPLES_MAX};
@@ -49,13 +49,18 @@ impl Matcher {
     }
 
     /// Whether it matches; nothing where the body is none that the patrol scores.
-    fn matches(&mut self, proposal: &Proposal, body: &Fields, ts: Timestamp) -> Option<bool> {
-        let seen = Seen { body, ts, ts_refused: false, repeated: true, timed: true };
+    fn matches(
+        &mut self,
+        proposal: &Proposal,
+        (kind, body): (Kind, &Fields),
+        ts: Timestamp,
+    ) -> Option<bool> {
+        let seen = Seen { kind, body, ts, ts_refused: false, repeated: true, timed: true };
         self.rows.truncate(0);
         self.patrol.features(&seen, &mut self.rows).ok()?;
         let has_text = self.patrol.normal(&seen, &mut self.normal);
         self.hits.clear();
-        proposal.book.matches(body, has_text.then_some(&self.normal), &mut self.hits);
+        proposal.book.matches((kind, body), has_text.then_some(&self.normal), &mut self.hits);
         Some(!self.hits.is_empty())
     }
 }
@@ -103,20 +108,21 @@ impl Trial {
     }
 
     /// Shows a body that is known to be good.
-    pub fn good(&mut self, body: &Fields) {
+    pub fn good(&mut self, kind: Kind, body: &Fields) {
         let at = Timestamp::from_micros(0);
-        let Some(hit) = self.matcher.matches(&self.proposal, body, at) else { return };
+        let Some(hit) = self.matcher.matches(&self.proposal, (kind, body), at) else { return };
         self.proof.good_events += 1;
         self.proof.good_hits += u64::from(hit);
     }
 
-    /// Shows a retained event of the patrol's kind.
+    /// Shows a retained event of one of the patrol's kinds.
     pub fn event(&mut self, event: &Event) {
         let own = self.own.contains(&event.id);
         if self.proof.events >= self.events_max && !own {
             return;
         }
-        let hit = self.matcher.matches(&self.proposal, &event.body, event.ts);
+        let body = (event.kind, &event.body);
+        let hit = self.matcher.matches(&self.proposal, body, event.ts);
         let Some(hit) = hit else { return };
         self.proof.events += 1;
         self.proof.hits += u64::from(hit);
@@ -145,7 +151,8 @@ impl Trial {
     /// Why a match says no more than that these very bytes came again.
     fn overfitted(&mut self, event: &Event) -> Option<String> {
         let varied = varied::varied(&event.body);
-        if self.matcher.matches(&self.proposal, &varied, event.ts) == Some(false) {
+        let body = (event.kind, &varied);
+        if self.matcher.matches(&self.proposal, body, event.ts) == Some(false) {
             let why = "with other addresses, names, times and numbers it does not match any more";
             return Some(why.to_owned());
         }

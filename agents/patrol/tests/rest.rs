@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use magsentinel_bus_schema::{Fields, Timestamp};
+use magsentinel_bus_schema::{Fields, Kind, Timestamp};
 use magsentinel_patrol::{
     Config, inference,
     patrol::Seen,
@@ -39,7 +39,8 @@ fn bodies() -> Vec<Fields> {
 
 fn score(scorer: &mut Scorer, bodies: &[Fields], verdicts: &mut Vec<Verdict>) {
     let ts = Timestamp::from_micros(1);
-    let seen = |body| Seen { body, ts, ts_refused: false, repeated: false, timed: true };
+    let kind = Kind::Sql;
+    let seen = |body| Seen { kind, body, ts, ts_refused: false, repeated: false, timed: true };
     scorer.score(&bodies.iter().map(seen).collect::<Vec<_>>(), verdicts);
 }
 

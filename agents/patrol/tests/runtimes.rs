@@ -38,6 +38,12 @@ fn rows(patrol: &str) -> Vec<Fields> {
                 "ts": 1_700_330_000 + 3 * n, "event": "login", "outcome": "failure",
                 "user": format!("x{n}"), "src_ip": "198.51.100.7",
             })),
+            "net-sentry" if n.is_multiple_of(2) => body(json!({
+                "qname": format!("mail{n}.green-river-{}.example.com", n % 7),
+            })),
+            "net-sentry" => body(json!({
+                "qname": format!("{:x}.{:x}.org", n * 7_919_337_331, n * 104_729_918_273),
+            })),
             // Ordinary reads, then somebody who takes all there is.
             _ if n < 200 => body(json!({
                 "ts": 1_700_000_000 + 3600 * n, "user": format!("u{}", n % 7), "action": "select",

@@ -158,7 +158,7 @@ async fn survey(config: &Config, replay: &Replay) -> Result<(u64, Span), Error> 
     let (recording, kind, max) = (replay.recording.clone(), replay.kind, config.line_bytes_max);
     let surveyed = spawn_blocking(move || {
         let (mut total, mut span) = (0, None::<Span>);
-        for row in recording.rows(kind, max)? {
+        for row in recording.rows(kind.as_slice(), max)? {
             total += 1;
             let Some(ts) = row?.ok().and_then(|row| row.ts) else { continue };
             let span = span.get_or_insert(Span { first: ts, last: ts });
@@ -180,7 +180,7 @@ type AnyRow = Result<Row, BadRow>;
 
 /// Reads rows on a thread that may block, a bounded number ahead.
 fn read(config: &Config, replay: &Replay) -> Result<(mpsc::Receiver<AnyRow>, Reading), Error> {
-    let opened = replay.recording.rows(replay.kind, config.line_bytes_max);
+    let opened = replay.recording.rows(replay.kind.as_slice(), config.line_bytes_max);
     let rows = opened.map_err(|source| Error::Read { name: replay.recording.name(), source })?;
     let (send, receive) = mpsc::channel(BATCH_MAX);
     let reading = spawn_blocking(move || {

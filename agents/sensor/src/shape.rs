@@ -40,7 +40,7 @@ pub(crate) fn essential(kind: Kind) -> &'static [&'static [&'static str]] {
         ]],
         Kind::Data | Kind::Host => &[&["action"]],
         Kind::Extension => &[&["extension"], &["action"]],
-        Kind::Dns => &[&["qname"]],
+        Kind::Dns => &[loose::NAME],
         Kind::Iot | Kind::Flow => &[],
     }
 }

@@ -34,11 +34,11 @@ impl Audit {
 }
 
 /// Audits one patrol over everything that the streams hold.
-pub async fn audit(bus: &Bus, patrol: &Token, kind: Kind) -> Result<Audit, Error> {
+pub async fn audit(bus: &Bus, patrol: &Token, kinds: &[Kind]) -> Result<Audit, Error> {
     let tenant = bus.tenant().clone();
     let mut events = BTreeSet::new();
-    let filter = vec![subject::events_of(&tenant, kind)];
-    bus.read_all(Stream::Events, filter, |d| {
+    let filters = kinds.iter().map(|kind| subject::events_of(&tenant, *kind)).collect();
+    bus.read_all(Stream::Events, filters, |d| {
         events.insert(d.seq);
     })
     .await?;

@@ -217,7 +217,7 @@ async fn settled(bus: &Bus, events: &BTreeMap<Kind, u64>) {
 async fn unsettled(bus: &Bus, events: &BTreeMap<Kind, u64>) -> Vec<String> {
     let mut found = Vec::new();
     for (patrol, kind) in faults::PATROLS {
-        match ledger::audit(bus, &patrol.parse().unwrap(), kind).await {
+        match ledger::audit(bus, &patrol.parse().unwrap(), &[kind]).await {
             Ok(audit) if audit.received < events[&kind] || !audit.missing.is_empty() => {
                 let (want, missing) = (events[&kind], audit.missing.len());
                 found.push(format!("{patrol}: {} of {want}, {missing} open", audit.received));

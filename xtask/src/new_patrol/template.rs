@@ -77,7 +77,7 @@ macro_rules! pattern {
 /// The fixed facts of @name@.
 pub const SPEC: Spec = Spec {
     name: "@name@",
-    kind: Kind::@variant@,
+    kinds: &[Kind::@variant@],
     keys: &[],
     facts: &[],
     input: Input::Values(1),

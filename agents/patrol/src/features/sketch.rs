@@ -194,6 +194,16 @@ impl Sizes {
         self.count
     }
 
+    /// The mean; 0 without any history.
+    pub(crate) fn mean(self) -> f32 {
+        self.mean
+    }
+
+    /// Standard deviation around the mean, without anything assumed.
+    pub(crate) fn deviation(self) -> f32 {
+        self.variance.max(0.0).sqrt()
+    }
+
     /// Standard deviations above the mean; 0 without any history.
     pub(crate) fn excess(self, value: f32) -> f32 {
         if self.count < 1.0 {

@@ -44,13 +44,19 @@ impl<'a> Slots<'a> {
 
     /// Puts each value, at most one less than [`SCALAR_STEPS`], as an id of its own kind.
     pub(super) fn scalars(&mut self, values: &[usize], end: usize) {
-        for (kind, value) in (0u32..).zip(values) {
+        self.scalars_from(0, values, end);
+    }
+
+    /// The same, the first of them of the kind `first`.
+    pub(super) fn scalars_from(&mut self, first: u32, values: &[usize], end: usize) {
+        for (kind, value) in (first..).zip(values) {
             let step = u32::try_from(*value).unwrap_or(u32::MAX).min(SCALAR_STEPS - 1);
             self.put(1 + kind * SCALAR_STEPS + step, end);
         }
     }
 
-    fn hashed(&mut self, salt: u32, value: u64, end: usize) {
+    /// Puts a value of a kind of its own, the salt, as an id beyond the scalars.
+    pub(super) fn hashed(&mut self, salt: u32, value: u64, end: usize) {
         let mut hash = value ^ (u64::from(salt) << 56);
         hash = (hash ^ (hash >> 29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         hash = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);

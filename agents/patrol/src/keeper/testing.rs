@@ -5,7 +5,7 @@ use crate::{patrols::Entry, trial::Trial};
 use magsentinel_bus_schema::{
     Assessment, Closure, Event, Id, Judgement, Level, Limits, Pattern, Scored, Stream, Tenant,
     Timestamp,
-    subject::{all_of, events_of, scored_at},
+    subject::{all_of, scored_at},
 };
 use magsentinel_pattern::Input;
 use magsentinel_runtime::{keeper::Work, stage::Delivery};
@@ -46,7 +46,7 @@ impl Testing {
         let (budget, most) = (parts.rules.budget(), parts.rules.backtest_events_max);
         let from = (parts.entry, &*parts.config);
         let mut trial = Trial::new(from, proposal, &pattern.events, budget, most);
-        parts.good.bodies().for_each(|body| trial.good(&body));
+        parts.good.bodies().for_each(|(kind, body)| trial.good(kind, &body));
         let (cited, judged) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { name, trial, phase: Phase::Events, cited, judged })
     }
@@ -55,7 +55,7 @@ impl Testing {
     #[must_use]
     pub fn work(&self, tenant: &Tenant, entry: &Entry) -> Work {
         let (stream, filters) = match self.phase {
-            Phase::Events => (Stream::Events, vec![events_of(tenant, entry.spec.kind)]),
+            Phase::Events => (Stream::Events, entry.spec.events_of(tenant)),
             Phase::Scored => {
                 let flagged = [Level::Medium, Level::High, Level::Critical];
                 (Stream::Scored, scored_at(tenant, &flagged))

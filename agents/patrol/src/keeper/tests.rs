@@ -170,6 +170,7 @@ impl World {
         let seen: Vec<_> = events
             .iter()
             .map(|e| crate::patrol::Seen {
+                kind: e.kind,
                 body: &e.body,
                 ts: e.ts,
                 ts_refused: false,

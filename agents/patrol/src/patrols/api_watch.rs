@@ -76,7 +76,7 @@ macro_rules! pattern {
 /// The fixed facts of api-watch.
 pub const SPEC: Spec = Spec {
     name: "api-watch",
-    kind: Kind::Api,
+    kinds: &[Kind::Api],
     keys: &[Class::Client],
     facts: &[],
     input: Input::Ids(api::WIDTH),

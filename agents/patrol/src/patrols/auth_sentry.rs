@@ -84,7 +84,7 @@ macro_rules! pattern {
 /// The fixed facts of auth-sentry.
 pub const SPEC: Spec = Spec {
     name: "auth-sentry",
-    kind: Kind::Auth,
+    kinds: &[Kind::Auth],
     keys: &[Class::Client, Class::User],
     facts: &[
         "event",

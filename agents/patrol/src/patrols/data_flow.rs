@@ -63,7 +63,7 @@ macro_rules! pattern {
 /// The fixed facts of data-flow.
 pub const SPEC: Spec = Spec {
     name: "data-flow",
-    kind: Kind::Data,
+    kinds: &[Kind::Data],
     keys: &[Class::User],
     facts: &[],
     input: Input::Values(WIDTH),

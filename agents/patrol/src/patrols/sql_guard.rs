@@ -44,7 +44,7 @@ macro_rules! pattern {
 /// The fixed facts of sql-guard.
 pub const SPEC: Spec = Spec {
     name: "sql-guard",
-    kind: Kind::Sql,
+    kinds: &[Kind::Sql],
     keys: &[],
     facts: &[],
     input: Input::Ids(sql::WIDTH),

@@ -133,7 +133,7 @@ mod tests {
                     detection: {s: {'text|re': '(\\d'}, condition: s}\n\
                     level: low\ntags: [mag.t]\n";
         let files = [("bad.yml".to_owned(), rule.to_owned())];
-        let error = super::super::Book::of_files(magsentinel_bus_schema::Kind::Sql, &files);
+        let error = super::super::Book::of_files(&[magsentinel_bus_schema::Kind::Sql], &files);
         let error = error.err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.contains("bad.yml") && error.contains("unclosed group"), "{error}");
     }

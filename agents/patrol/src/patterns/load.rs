@@ -43,7 +43,7 @@ impl Book {
     /// Compiles the embedded rules of a patrol and those of an extra directory (`*.yml`,
     /// `*.yaml`, in the order of their names).
     pub fn load(
-        kind: Kind,
+        kinds: &[Kind],
         embedded: &[(&str, &str)],
         extra: Option<&Path>,
     ) -> Result<Self, Error> {
@@ -52,11 +52,11 @@ impl Book {
         if let Some(dir) = extra {
             files.extend(read_dir(dir)?);
         }
-        Self::of_files(kind, &files)
+        Self::of_files(kinds, &files)
     }
 
     /// Compiles rules from files, given by name and text.
-    pub fn of_files(kind: Kind, files: &[(String, String)]) -> Result<Self, Error> {
+    pub fn of_files(kinds: &[Kind], files: &[(String, String)]) -> Result<Self, Error> {
         let mut rules: Vec<(String, SigmaRule)> = Vec::new();
         for (file, text) in files {
             let wrong = |why| Error::Rule { file: file.clone(), why };
@@ -74,7 +74,7 @@ impl Book {
         }
         let parts: Vec<&[u8]> =
             files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]).collect();
-        build(kind, &rules, crate::inference::digest_of(&parts))
+        build(kinds, &rules, crate::inference::digest_of(&parts))
     }
 }
 
@@ -107,14 +107,14 @@ pub(super) fn parse(text: &str) -> Result<Vec<SigmaRule>, String> {
     if found.rules.is_empty() { Err("it holds no rule".to_owned()) } else { Ok(found.rules) }
 }
 
-fn build(kind: Kind, rules: &[(String, SigmaRule)], digest: String) -> Result<Book, Error> {
+fn build(kinds: &[Kind], rules: &[(String, SigmaRule)], digest: String) -> Result<Book, Error> {
     let mut patterns = Vec::new();
     let mut always = 0;
     let mut woken: BTreeMap<String, Mask> = BTreeMap::new();
     for (at, (file, rule)) in rules.iter().enumerate() {
         let wrong = |why: String| Error::Rule { file: file.clone(), why };
         let triggers = triggers_of(rule).map_err(wrong)?;
-        patterns.push(pattern(kind, rule).map_err(wrong)?);
+        patterns.push(pattern(kinds, rule).map_err(wrong)?);
         let bit = (1 as Mask) << at;
         if triggers.is_empty() {
             always |= bit;
@@ -138,14 +138,15 @@ fn build(kind: Kind, rules: &[(String, SigmaRule)], digest: String) -> Result<Bo
     Ok(Book { patterns, always, triggers, woken: woken.into_values().collect(), digest })
 }
 
-fn pattern(kind: Kind, rule: &SigmaRule) -> Result<Pattern, String> {
+fn pattern(kinds: &[Kind], rule: &SigmaRule) -> Result<Pattern, String> {
     let source = &rule.logsource;
-    if source.product.as_deref() != Some("magsentinel")
-        || source.category.as_deref() != Some(kind.token())
-        || source.service.is_some()
-    {
-        return Err(format!("its logsource must be product: magsentinel, category: {kind}"));
-    }
+    let of = |kind: &&Kind| source.category.as_deref() == Some(kind.token());
+    let ours = source.product.as_deref() == Some("magsentinel") && source.service.is_none();
+    let Some(kind) = kinds.iter().find(of).copied().filter(|_| ours) else {
+        let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+        let kinds = tokens.join(" or ");
+        return Err(format!("its logsource must be product: magsentinel, category: {kinds}"));
+    };
     let unknown = rule.custom_attributes.keys().find(|key| *key != "triggers");
     if let Some(key) = unknown {
         return Err(format!("{key:?} is no part of a Sigma rule"));
@@ -173,7 +174,7 @@ fn pattern(kind: Kind, rule: &SigmaRule) -> Result<Pattern, String> {
     let mut rule = rule.clone();
     super::ascii::rewrite(&mut rule);
     let compiled = compile_rule(&rule).map_err(|e| e.to_string())?;
-    Ok(Pattern { rule: compiled, hit: Arc::new(hit) })
+    Ok(Pattern { kind, rule: compiled, hit: Arc::new(hit) })
 }
 
 /// `attack.t1190` is T1190; a tactic's tag is none.

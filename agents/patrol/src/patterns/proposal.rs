@@ -63,7 +63,7 @@ impl Proposal {
             look.at(detection, 0)?;
         }
         let files = [("the proposal".to_owned(), rule.to_owned())];
-        let book = Book::of_files(spec.kind, &files).map_err(|e| e.to_string())?;
+        let book = Book::of_files(spec.kinds, &files).map_err(|e| e.to_string())?;
         Ok(Self { title, book, literals: look.literals })
     }
 }
@@ -84,7 +84,7 @@ fn title_of(spec: &Spec, rule: &SigmaRule) -> Result<String, String> {
     Ok(title)
 }
 
-/// The fields that a patrol's rules may read: those of its kind's bodies, and whatever else its own
+/// The fields that a patrol's rules may read: those of its kinds' bodies, and whatever else its own
 /// rules read.
 fn fields_of(spec: &Spec) -> BTreeSet<String> {
     static BODIES: OnceLock<Vec<(&'static str, BTreeSet<String>)>> = OnceLock::new();
@@ -95,8 +95,9 @@ fn fields_of(spec: &Spec) -> BTreeSet<String> {
         };
         reference::bodies().into_iter().map(|(kind, schema)| (kind, names(schema))).collect()
     });
-    let of_kind = bodies.iter().find(|(kind, _)| *kind == spec.kind.token());
-    let mut fields: BTreeSet<String> = of_kind.map(|(_, f)| f.clone()).unwrap_or_default();
+    let of_kinds =
+        spec.kinds.iter().filter_map(|kind| bodies.iter().find(|(name, _)| *name == kind.token()));
+    let mut fields: BTreeSet<String> = of_kinds.flat_map(|(_, f)| f.iter().cloned()).collect();
     fields.insert("text".to_owned());
     for (_, text) in spec.patterns {
         for rule in load::parse(text).unwrap_or_default() {

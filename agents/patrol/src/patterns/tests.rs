@@ -6,7 +6,7 @@ use serde_json::json;
 
 fn book(patrol: &str) -> Book {
     let spec = find(patrol).unwrap().spec;
-    Book::load(spec.kind, spec.patterns, None).unwrap()
+    Book::load(spec.kinds, spec.patterns, None).unwrap()
 }
 
 fn body(value: serde_json::Value) -> Fields {
@@ -17,7 +17,7 @@ fn found(book: &Book, text: &str, kind: &str) -> Vec<Arc<Hit>> {
     let mut normal = Normal::default();
     normal.set(text, 65_536);
     let mut hits = Vec::new();
-    book.matches(&body(json!({"text": text, "kind": kind})), Some(&normal), &mut hits);
+    book.matches((Kind::Sql, &body(json!({"text": text, "kind": kind}))), Some(&normal), &mut hits);
     hits
 }
 
@@ -141,7 +141,7 @@ fn data_flow_names_what_needs_no_past() {
     let book = book("data-flow");
     let of = |value| {
         let mut hits = Vec::new();
-        book.matches(&body(value), None, &mut hits);
+        book.matches((Kind::Data, &body(value)), None, &mut hits);
         hits.first().map(|hit| (hit.level, hit.category.as_str().to_owned()))
     };
     let some = |level, category: &str| Some((level, category.to_owned()));
@@ -159,7 +159,7 @@ fn data_flow_names_what_needs_no_past() {
 }
 
 fn refused(rule: &str) -> String {
-    Book::load(magsentinel_bus_schema::Kind::Sql, &[("r.yml", rule)], None)
+    Book::load(&[magsentinel_bus_schema::Kind::Sql], &[("r.yml", rule)], None)
         .err()
         .map_or_else(|| "accepted".to_owned(), |e| e.to_string())
 }
@@ -196,7 +196,7 @@ fn what_is_not_understood_is_an_error() {
 fn a_directory_adds_rules_and_changes_the_digest() {
     let dir = tempfile::tempdir().unwrap();
     let spec = find("sql-guard").unwrap().spec;
-    let load = || Book::load(spec.kind, spec.patterns, Some(dir.path()));
+    let load = || Book::load(spec.kinds, spec.patterns, Some(dir.path()));
     std::fs::write(dir.path().join("own.yml"), RULE).unwrap();
     std::fs::write(dir.path().join("notes.txt"), "no rule").unwrap();
     let (own, embedded) = (load().unwrap(), book("sql-guard"));

@@ -133,6 +133,7 @@ fn a_role_that_suddenly_takes_everything_is_flagged_high() {
 
 #[test]
 fn an_unknown_patrol_is_told_with_the_known_ones() {
-    let error = features_rows("wine", &patrols::Config::default(), std::iter::empty()).err();
+    let error =
+        features_rows("wine", &patrols::Config::default(), std::iter::empty::<Fields>()).err();
     assert!(error.unwrap().to_string().contains("sql-guard, data-flow"));
 }

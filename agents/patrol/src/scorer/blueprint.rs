@@ -108,7 +108,7 @@ impl Blueprint {
         let spec = entry.spec;
         let shared = (entry.shared)(config);
         let wrong = |source| Error::Inference { patrol: spec.name, source };
-        let book = Book::load(spec.kind, spec.patterns, shared.patterns)
+        let book = Book::load(spec.kinds, spec.patterns, shared.patterns)
             .map_err(|source| Error::Patterns { patrol: spec.name, source })?;
         let runtime = Runtime::of(inference).map_err(wrong)?;
         let source = Source::read(spec.name, spec.model, shared.model).map_err(wrong)?;
@@ -219,7 +219,7 @@ impl Blueprint {
                 let bundle = Bundle::read(self.spec.name, bytes)?;
                 let source = bundle.source(self.spec.name)?;
                 let book = match &bundle.patterns {
-                    Some(files) => Arc::new(Book::of_files(self.spec.kind, files)?),
+                    Some(files) => Arc::new(Book::of_files(self.spec.kinds, files)?),
                     None => self.standard.book(),
                 };
                 let source = source.unwrap_or_else(|| self.standard.source.clone());

@@ -1,7 +1,7 @@
 //! Deliveries in, messages out.
 
 use super::*;
-use magsentinel_bus_schema::{Fields, Source, Tenant, Timestamp, Trust, decode, encode};
+use magsentinel_bus_schema::{Fields, Kind, Source, Tenant, Timestamp, Trust, decode, encode};
 use serde_json::json;
 
 const NOW: i64 = 1_767_700_000_000_000;

@@ -63,7 +63,8 @@ fn own(patrol: &str) -> Vec<Value> {
 
 /// Ten thousand ordinary events of a kind: what is known to be good, with other values.
 fn retained(kind: Kind) -> Vec<Event> {
-    let good: Vec<Fields> = Good::read(kind, None).unwrap().bodies().collect();
+    let good: Vec<Fields> =
+        Good::read(&[kind], None).unwrap().bodies().map(|(_, body)| body).collect();
     let again = (0..10_000).map(|n| {
         let mut body = varied::varied(&good[n % good.len()]);
         body.0.insert("ts".to_owned(), json!(1_767_700_000 + n));
@@ -81,11 +82,12 @@ fn gates(patrol: &str, rule: &str, retained: &[Event]) -> (Proof, Option<(Gate, 
     };
     let own: Vec<Event> = (0..)
         .zip(own(patrol))
-        .map(|(n, body)| event(entry.spec.kind, &format!("own {n}"), &body))
+        .map(|(n, body)| event(entry.spec.kinds[0], &format!("own {n}"), &body))
         .collect();
     let ids: Vec<Id> = own.iter().map(|event| event.id).collect();
     let mut trial = Trial::new((entry, &Config::default()), proposal, &ids, BUDGET, 1_000_000);
-    Good::read(entry.spec.kind, None).unwrap().bodies().for_each(|body| trial.good(&body));
+    let good = Good::read(entry.spec.kinds, None).unwrap();
+    good.bodies().for_each(|(kind, body)| trial.good(kind, &body));
     own.iter().chain(retained).for_each(|event| trial.event(event));
     trial.conclude()
 }
@@ -113,7 +115,7 @@ struct Bad {
 
 impl Bad {
     fn text(&self) -> String {
-        let kind = find(&self.patrol).unwrap().spec.kind;
+        let kind = find(&self.patrol).unwrap().spec.kinds[0];
         let text = match (&self.rule, &self.detection) {
             (Some(rule), _) => rule.clone(),
             (None, detection) => rule(kind, detection.as_deref().unwrap_or_default()),
@@ -135,7 +137,7 @@ fn every_bad_pattern_is_stopped_at_its_gate_with_the_reason() {
     let mut retained_of: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
     let (mut table, mut wrong) = (String::new(), Vec::new());
     for bad in &corpus {
-        let kind = find(&bad.patrol).unwrap().spec.kind;
+        let kind = find(&bad.patrol).unwrap().spec.kinds[0];
         let retained = retained_of.entry(kind.token()).or_insert_with(|| retained(kind));
         let (_, stopped) = gates(&bad.patrol, &bad.text(), retained);
         let (gate, why) = stopped.map_or(("none", String::new()), |(g, why)| (g.token(), why));

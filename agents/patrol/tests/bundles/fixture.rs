@@ -1,6 +1,6 @@
 //! A patrol's blueprint, a bundle for it, and what a scorer finds.
 
-use magsentinel_bus_schema::{Fields, Level, Timestamp};
+use magsentinel_bus_schema::{Fields, Kind, Level, Timestamp};
 use magsentinel_patrol::{
     Config,
     bundle::Bundle,
@@ -53,7 +53,8 @@ pub(crate) fn found(scorer: &mut Scorer, texts: &[&str]) -> Vec<bool> {
         .map(|text| Fields(json!({ "text": text }).as_object().cloned().unwrap()))
         .collect();
     let ts = Timestamp::from_micros(1);
-    let seen = |body| Seen { body, ts, ts_refused: false, repeated: false, timed: true };
+    let kind = Kind::Sql;
+    let seen = |body| Seen { kind, body, ts, ts_refused: false, repeated: false, timed: true };
     let mut verdicts = Vec::new();
     scorer.score(&bodies.iter().map(seen).collect::<Vec<_>>(), &mut verdicts);
     let is_found = |verdict: &Verdict| match verdict {

@@ -54,8 +54,9 @@ impl Recording {
     }
 
     /// Its rows, from the first. Gzip is recognised by its first bytes. `line_bytes_max` bounds
-    /// a row; a larger one is given out as a bad row.
-    pub fn rows(&self, kind: Option<Kind>, line_bytes_max: usize) -> io::Result<Rows> {
+    /// a row; a larger one is given out as a bad row. `kinds` are those that a row which names none
+    /// may be of: the first whose needed fields it has, else the first of all.
+    pub fn rows(&self, kinds: &[Kind], line_bytes_max: usize) -> io::Result<Rows> {
         let source: Box<dyn Read + Send> = match self {
             Self::File(path) => Box::new(File::open(path)?),
             Self::Built { bytes, .. } => Box::new(Cursor::new(bytes.clone())),
@@ -78,7 +79,7 @@ impl Recording {
             pieces: VecDeque::new(),
             ended: false,
             header: self.is_csv().then(Vec::new),
-            kind,
+            kinds: kinds.to_vec(),
             shaped: true,
             number: 0,
         })
@@ -154,7 +155,7 @@ pub struct Rows {
     ended: bool,
     /// The columns of a CSV file; empty before its first line was read.
     header: Option<Vec<String>>,
-    kind: Option<Kind>,
+    kinds: Vec<Kind>,
     shaped: bool,
     number: u64,
 }
@@ -269,7 +270,17 @@ impl Rows {
         let request =
             |inner| essential(Kind::Api).iter().all(|any| any.iter().any(|f| has(inner, f)));
         let wraps = |kind: Kind| kind != Kind::Api || inner.is_some_and(request);
-        let told = self.kind.filter(|kind| named.is_none() && !bare(*kind) && wraps(*kind));
+        let within = |kind: Kind| {
+            let all_in =
+                |inner| essential(kind).iter().all(|any| any.iter().any(|f| has(inner, f)));
+            holds_body && inner.is_some_and(all_in)
+        };
+        // A kind whose bodies need no field at all fits any row, and so comes after those that fit.
+        let telling =
+            |kind: &&Kind| !essential(**kind).is_empty() && (bare(**kind) || within(**kind));
+        let open = || self.kinds.iter().find(|kind| essential(**kind).is_empty());
+        let likely = self.kinds.iter().find(telling).or_else(open).or(self.kinds.first()).copied();
+        let told = likely.filter(|kind| named.is_none() && !bare(*kind) && wraps(*kind));
         let wrapped = match &named {
             Some(Ok(kind)) if holds_body => Some(*kind),
             _ => told.filter(|_| holds_body),
@@ -281,7 +292,7 @@ impl Rows {
             };
             return Ok((kind, ts, body));
         }
-        match (self.kind, named) {
+        match (likely, named) {
             (Some(kind), _) => Ok((kind, None, row)),
             (None, Some(Err(unknown))) if holds_body => Err(unknown),
             (None, _) => {

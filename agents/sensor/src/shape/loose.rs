@@ -64,6 +64,9 @@ const COUNT_MAX: f64 = 1e15;
 /// What carries a request, one of which an api body needs.
 pub(super) const REQUEST: &[&str] = &["path", "uri", "url", "query", "headers", "body"];
 
+/// The name that a dns body asks for, under all its names: Zeek's is `query`.
+pub(super) const NAME: &[&str] = &["qname", "query", "domain"];
+
 /// Fields of a place, inside an object that tells it.
 const PLACE: &[&str] = &[
     "lat",
@@ -120,6 +123,7 @@ pub(super) fn loosen(kind: Kind, body: &mut Fields) {
         Kind::Sql => sql(body),
         Kind::Api => api(body),
         Kind::Auth => auth(body),
+        Kind::Dns => dns(body),
         _ => {}
     }
 }
@@ -166,6 +170,14 @@ fn auth(body: &mut Fields) {
     if let Some(id) = number.map(str::to_owned) {
         // A bare number is the id that Windows gives an event.
         body.0.entry("event_id").or_insert(Value::String(id));
+    }
+}
+
+fn dns(body: &mut Fields) {
+    let told = body.get("qname").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    let name = NAME.iter().filter_map(|name| body.get(*name)?.as_str()).find(|n| !n.is_empty());
+    if let Some(name) = name.filter(|_| !told).map(str::to_owned) {
+        body.0.insert("qname".to_owned(), Value::String(name));
     }
 }
 

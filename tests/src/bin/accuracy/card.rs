@@ -106,10 +106,10 @@ impl Card {
     ) {
         let name = entry.spec.name;
         let _ = writeln!(self.text, "\n## {name}");
-        let rivals = match entry.spec.kind {
+        let rivals = match entry.spec.kinds {
             _ if !self.beside => Vec::new(),
-            Kind::Sql => vec![0, 1, 2],
-            Kind::Api => vec![1, 2],
+            [Kind::Sql] => vec![0, 1, 2],
+            [Kind::Api] => vec![1, 2],
             _ => Vec::new(),
         };
         let columns = Columns { patrol: name, rivals };
@@ -118,13 +118,13 @@ impl Card {
         self.table("Benign, share flagged", &columns, &groups, |g| &g.benign, &all.attacks);
         self.neither(name, &groups);
         self.summary(&columns, &groups, "");
-        if entry.spec.kind == Kind::Sql {
+        if entry.spec.kinds == [Kind::Sql] {
             // Rivals are made for values; whole statements are all alike to them.
             let values = only(&groups, |g| g.part != STATEMENT);
             self.summary(&columns, &values, ", values and prose alone");
         }
         let content = only(&groups, |g| g.attacks.ours.rows == 0 || g.family().is_some());
-        if entry.spec.kind == Kind::Api {
+        if entry.spec.kinds == [Kind::Api] {
             self.summary(&columns, &content, ", content alone");
             self.families(name, &content);
             self.curve(&content, ", content alone");

@@ -157,10 +157,11 @@ pub(crate) fn overall(shares: &[(String, f64)], low_is_bad: bool) -> Option<Over
 #[cfg(test)]
 mod tests {
     use super::*;
-    use magsentinel_bus_schema::Fields;
+    use magsentinel_bus_schema::{Fields, Kind};
 
     fn group(quality: &str) -> Group {
         let row = Row {
+            kind: Kind::Sql,
             source: "s".to_owned(),
             part: String::new(),
             quality: quality.to_owned(),

@@ -78,15 +78,18 @@ fn main() -> Result<()> {
     let rivals = if args.alone { Rivals::none() } else { Rivals::load()? };
     let mut card = Card::new(&rivals, args.rule_set_rows);
     if let Some(file) = &args.raw_http {
-        let entry = TABLE.iter().find(|entry| entry.spec.kind == Kind::Api);
+        let entry = TABLE.iter().find(|entry| entry.spec.kinds == [Kind::Api]);
         let entry = entry.context("there is no patrol of kind api")?;
         judge(&args, entry, rows::raw_http(file)?, &rivals, &mut card)?;
     } else {
         for entry in wanted(&args.patrol)? {
-            let mut found = rows::of(entry.spec.kind, &args.data)?;
+            let mut found = Found::default();
+            for kind in entry.spec.kinds {
+                found.join(rows::of(*kind, &args.data)?);
+            }
             if let Some(folder) = &args.simulated {
                 let file = folder.join(format!("{}.jsonl", entry.spec.name));
-                found.join(rows::simulated(&file, entry.spec.kind)?);
+                found.join(rows::simulated(&file, entry.spec.kinds)?);
             }
             judge(&args, entry, found, &rivals, &mut card)?;
         }
@@ -139,14 +142,14 @@ fn judge(
         rows.sort_by_key(|row| row.ts);
         let scores = program.score(&rows, args.raw_http.is_some())?;
         eprintln!("{}: {source}, {} rows", entry.spec.name, rows.len());
-        units.add(entry.spec.kind, &source, &rows, &scores);
+        units.add(entry.spec.kinds, &source, &rows, &scores);
         let shown = sample(&rows, args.rule_set_rows);
         for (at, (row, score)) in rows.iter().zip(scores).enumerate() {
             let verdicts = Verdicts {
                 score: score.score,
                 flagged: score.flagged,
                 unread: score.unread,
-                rivals: rivals.judge(entry.spec.kind, row, shown.contains(&at)),
+                rivals: rivals.judge(row, shown.contains(&at)),
             };
             let key = (source.clone(), row.part.clone());
             let group = groups.entry(key).or_insert_with(|| Group::new(row, model.trained));

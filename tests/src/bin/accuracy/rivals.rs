@@ -32,11 +32,11 @@ impl Rivals {
     }
 
     /// What each says of a row; the rule set only where `sampled`, since it needs milliseconds.
-    pub(crate) fn judge(&self, kind: Kind, row: &Row, sampled: bool) -> [Option<bool>; RIVALS] {
+    pub(crate) fn judge(&self, row: &Row, sampled: bool) -> [Option<bool>; RIVALS] {
         let Some(rivals) = &self.0 else { return [None; RIVALS] };
-        let text = row.text("text").filter(|_| kind == Kind::Sql);
+        let text = row.text("text").filter(|_| row.kind == Kind::Sql);
         let injection = text.map(|text| rivals.is_injection(text));
-        let request = request::of(kind, row).filter(|_| sampled);
+        let request = request::of(row.kind, row).filter(|_| sampled);
         let by = |strictness| request.as_ref().map(|r| rivals.is_denied(strictness, r));
         [injection, by(Strictness::One), by(Strictness::Two)]
     }

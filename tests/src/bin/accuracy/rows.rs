@@ -13,6 +13,8 @@ use std::{
 
 /// One labelled row.
 pub(crate) struct Row {
+    /// The event's kind.
+    pub(crate) kind: Kind,
     /// Where it comes from.
     pub(crate) source: String,
     /// What of the source it is, where sources are of several parts: a statement, a value.
@@ -53,11 +55,13 @@ impl Found {
         self.notes.extend(other.notes);
     }
 
-    fn read(&mut self, data: &Path, name: &str, kind: Kind) {
-        match read(&data.join(name), kind, true) {
+    fn read(&mut self, data: &Path, name: &str, kinds: &[Kind]) {
+        match read(&data.join(name), kinds, true) {
             Ok(read) if read.good == 0 => {
                 let rows = read.rows.len();
-                self.notes.push(format!("{name}: none of its {rows} rows is a {kind} event"));
+                let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+                let kinds = tokens.join(" or ");
+                self.notes.push(format!("{name}: none of its {rows} rows is a {kinds} event"));
             }
             Ok(read) => {
                 self.rows.extend(read.rows);
@@ -73,12 +77,12 @@ pub(crate) fn of(kind: Kind, data: &Path) -> Result<Found> {
     let listed = files::of(kind, data)?;
     let mut found = Found { rows: Vec::new(), notes: listed.notes };
     for name in &listed.names {
-        found.read(data, name, kind);
+        found.read(data, name, &[kind]);
     }
     if kind == Kind::Sql {
         let mut requests = Found::default();
         for name in &files::of(Kind::Api, data)?.names {
-            requests.read(data, name, Kind::Api);
+            requests.read(data, name, &[Kind::Api]);
         }
         found.rows.extend(http_values(&requests.rows));
     }
@@ -86,19 +90,19 @@ pub(crate) fn of(kind: Kind, data: &Path) -> Result<Found> {
 }
 
 /// Rows of a simulated world, none where there is no such file.
-pub(crate) fn simulated(file: &Path, kind: Kind) -> Result<Found> {
+pub(crate) fn simulated(file: &Path, kinds: &[Kind]) -> Result<Found> {
     let mut found = Found::default();
     if file.is_file() {
         let folder = file.parent().unwrap_or(Path::new(""));
         let name = file.file_name().context("a file has a name")?.to_string_lossy();
-        found.read(folder, &name, kind);
+        found.read(folder, &name, kinds);
     }
     Ok(found)
 }
 
 /// Whole requests, as lines of JSON.
 pub(crate) fn raw_http(file: &Path) -> Result<Found> {
-    let read = read(file, Kind::Api, false)?;
+    let read = read(file, &[Kind::Api], false)?;
     let name = file.display();
     let notes = read.broken.map(|why| format!("{name}: {why}")).into_iter().collect();
     Ok(Found { rows: read.rows, notes })
@@ -113,10 +117,10 @@ struct Read {
     broken: Option<String>,
 }
 
-/// Rows of a file; `shaped` where they must be bodies of the kind. One that cannot be read is a
+/// Rows of a file; `shaped` where they must be bodies of one of the kinds. One that cannot be read is a
 /// row too: whoever gives it to a patrol gets no verdict.
-fn read(file: &Path, kind: Kind, shaped: bool) -> Result<Read> {
-    let rows = Recording::File(PathBuf::from(file)).rows(Some(kind), ROW_BYTES_MAX)?;
+fn read(file: &Path, kinds: &[Kind], shaped: bool) -> Result<Read> {
+    let rows = Recording::File(PathBuf::from(file)).rows(kinds, ROW_BYTES_MAX)?;
     let rows = if shaped { rows } else { rows.unshaped() };
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.split('.').next().unwrap_or_default();
@@ -125,9 +129,10 @@ fn read(file: &Path, kind: Kind, shaped: bool) -> Result<Read> {
         match row {
             Ok(Ok(row)) => {
                 read.good += 1;
-                read.rows.push(of_body(kind, row.ts, row.body, stem));
+                read.rows.push(of_body(row.kind, row.ts, row.body, stem));
             }
             Ok(Err(bad)) => {
+                let kind = kinds.first().copied().unwrap_or(Kind::Sql);
                 read.rows.push(of_body(kind, None, bad.fields.unwrap_or_default(), stem));
             }
             Err(e) => read.broken = Some(format!("cannot be read to its end: {e}")),
@@ -158,7 +163,7 @@ fn of_body(kind: Kind, ts: Option<Timestamp>, mut body: Fields, file: &str) -> R
     let label = label_of(&body);
     let part = match kind {
         Kind::Sql => text("kind"),
-        Kind::Api if label == 1 => text("category"),
+        Kind::Api | Kind::Dns | Kind::Flow if label == 1 => text("category"),
         _ => String::new(),
     };
     let source = Some(text("source")).filter(|source| !source.is_empty());
@@ -167,7 +172,7 @@ fn of_body(kind: Kind, ts: Option<Timestamp>, mut body: Fields, file: &str) -> R
         body.0.insert("ts".to_owned(), ts.to_string().into());
     }
     let source = source.unwrap_or_else(|| file.to_owned());
-    Row { source, part, quality, category, label, ts, body }
+    Row { kind, source, part, quality, category, label, ts, body }
 }
 
 /// Parameter values of ordinary requests, each once, as an application hands them to SQL.
@@ -187,6 +192,7 @@ fn http_values(requests: &[Row]) -> Vec<Row> {
             let body = json!({ "text": value, "kind": "param" });
             let Value::Object(body) = body else { continue };
             made.push(Row {
+                kind: Kind::Sql,
                 source: row.source.clone(),
                 part: "value of a request".to_owned(),
                 quality: row.quality.clone(),

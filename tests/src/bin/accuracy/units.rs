@@ -14,6 +14,9 @@ const FAILURES_MAX: usize = 5;
 /// Requests within which an attacking client must be flagged.
 const REQUESTS_MAX: usize = 20;
 
+/// Connections of a pair that may have a beat.
+const TIMES_OFTEN: usize = 10;
+
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 /// One figure of one source.
@@ -33,25 +36,26 @@ pub(crate) struct Units {
 
 impl Units {
     /// Adds the figures of a source.
-    pub(crate) fn add(&mut self, kind: Kind, source: &str, rows: &[Row], scores: &[Score]) {
+    pub(crate) fn add(&mut self, kinds: &[Kind], source: &str, rows: &[Row], scores: &[Score]) {
         let scored: Vec<(&Row, bool)> =
             rows.iter().zip(scores).map(|(row, score)| (row, score.flagged)).collect();
-        let figures = match kind {
-            Kind::Auth => logins(&scored),
-            Kind::Api => vec![
+        let figures = match kinds {
+            [Kind::Auth] => logins(&scored),
+            [Kind::Api] => vec![
                 ("attacking clients, flagged within 20 requests", clients(&scored)),
                 ("benign clients, ever flagged", benign(&scored, Class::Client)),
             ],
-            Kind::Data => vec![
+            [Kind::Data] => vec![
                 ("exfiltrations, flagged", exfiltrations(&scored)),
                 ("benign days of a user, flagged", days(&scored)),
             ],
+            [Kind::Dns, Kind::Flow] => pairs(&scored),
             _ => Vec::new(),
         };
         for (what, tally) in figures.into_iter().filter(|(_, tally)| tally.rows > 0) {
             self.all.push(Unit { source: source.to_owned(), what: what.to_owned(), tally });
         }
-        if kind == Kind::Auth {
+        if kinds == [Kind::Auth] || kinds == [Kind::Dns, Kind::Flow] {
             self.all.extend(attacks(&scored).into_iter().map(|(category, tally)| {
                 let what = format!("{category}, attacks flagged");
                 Unit { source: source.to_owned(), what, tally }
@@ -204,6 +208,29 @@ fn exfiltrations(rows: &[(&Row, bool)]) -> Tally {
     tally
 }
 
+/// Benign pairs of source and destination, and whether one was ever flagged: all of them, and those
+/// that talk often enough to have a beat.
+fn pairs(rows: &[(&Row, bool)]) -> Vec<(&'static str, Tally)> {
+    let mut units: BTreeMap<(String, String, String), (usize, bool, bool)> = BTreeMap::new();
+    for (row, flagged) in rows.iter().filter(|(row, _)| row.kind == Kind::Flow) {
+        let (Some(src), Some(dst)) = (row.text("src_ip"), row.text("dst_ip")) else { continue };
+        let port = row.body.get("dst_port").map(Value::to_string).unwrap_or_default();
+        let unit = units.entry((src.to_owned(), dst.to_owned(), port)).or_insert((0, true, false));
+        *unit = (unit.0 + 1, unit.1 && row.label == 0, unit.2 || *flagged);
+    }
+    let (mut all, mut often) = (Tally::default(), Tally::default());
+    for (times, _, hit) in units.into_values().filter(|(_, clean, _)| *clean) {
+        all.count(hit);
+        if times >= TIMES_OFTEN {
+            often.count(hit);
+        }
+    }
+    vec![
+        ("benign pairs, ever flagged", all),
+        ("benign pairs that talk ten times or more, ever flagged", often),
+    ]
+}
+
 /// Days of a user without a row of an attack, and whether one was flagged.
 fn days(rows: &[(&Row, bool)]) -> Tally {
     let mut units: BTreeMap<(String, i64), bool> = BTreeMap::new();
@@ -231,6 +258,7 @@ mod tests {
     fn row(label: i64, body: Value) -> Row {
         let Value::Object(body) = body else { unreachable!("a row is an object") };
         Row {
+            kind: Kind::Auth,
             source: "s".to_owned(),
             part: String::new(),
             quality: String::new(),

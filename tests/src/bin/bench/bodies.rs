@@ -9,6 +9,7 @@ pub fn body(patrol: &str, n: u64, key: u64) -> Fields {
         "sql-guard" => json!({"text": super::statement(n), "user": format!("app{key}")}),
         "api-watch" => request(n, key),
         "auth-sentry" => login(n, key),
+        "net-sentry" => question(n, key),
         _ => json!({
             "user": format!("user{key}"), "action": "select", "rows": 20 + n % 50,
             "bytes_out": 4000 + n % 9000, "resource": format!("table{}", n % 9),
@@ -52,6 +53,16 @@ fn login(n: u64, key: u64) -> Value {
         "host": format!("web{}", n % 5), "service": "sshd", "event": event,
         "user": format!("user{key}"), "src_ip": address(key), "src_port": 40_000 + n % 20_000,
         "session": format!("sshd[{n}]"),
+    })
+}
+
+fn question(n: u64, key: u64) -> Value {
+    let hosts = ["www", "static-assets", "api", "d3f1a9", "mail.eu-west-1", "telemetry"];
+    let names = ["example", "green-river", "uni-heidelberg", "openstreetmap", "shop24"];
+    let (host, name) = (hosts[n as usize % hosts.len()], names[n as usize % names.len()]);
+    json!({
+        "src_ip": address(key), "qname": format!("{host}.{name}{}.co.uk", n % 90),
+        "qtype": "A", "rcode": "NOERROR", "n_answers": 1,
     })
 }
 

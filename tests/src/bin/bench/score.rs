@@ -2,7 +2,7 @@
 //! rule set on the same inputs.
 
 use super::bodies::body;
-use magsentinel_bus_schema::{Fields, Timestamp};
+use magsentinel_bus_schema::{Fields, Kind, Timestamp};
 use magsentinel_patrol::{
     inference,
     patrol::Seen,
@@ -65,17 +65,18 @@ fn measure(entry: &'static Entry, onnxruntime: Option<PathBuf>) {
     let model = Arc::new(Mutex::new(blueprint.armed().expect("a model")));
     let class = entry.spec.keys.first().copied();
     let mut scorer = blueprint.scorer(model, class);
+    let kind = kind_of(entry);
     let bodies: Vec<Fields> = (0..EVENTS).map(|n| body(entry.spec.name, n, n % 100)).collect();
 
     let mut features = Features::new(entry, &config, class);
-    let rows: usize = seen(&bodies, 0)
+    let rows: usize = seen(kind, &bodies, 0)
         .iter()
         .map(|seen| features.of(seen).map_or(0, magsentinel_patrol::inference::Rows::len))
         .sum();
-    let mut each = one_by_one(&mut scorer, &bodies);
+    let mut each = one_by_one(&mut scorer, kind, &bodies);
     each.sort_by(f64::total_cmp);
     say(&label("one event, p50"), format!("{:.1} µs", super::quantile(&each, 0.5)));
-    let rate = in_batches(&mut scorer, &bodies);
+    let rate = in_batches(&mut scorer, kind, &bodies);
     say(&label("batches of 64, events/s/core"), format!("{rate:.0}"));
     let parts = rows as f64 / bodies.len() as f64;
     if parts > 1.5 {
@@ -86,18 +87,24 @@ fn measure(entry: &'static Entry, onnxruntime: Option<PathBuf>) {
     }
 }
 
-fn seen(bodies: &[Fields], from: i64) -> Vec<Seen<'_>> {
+/// The kind of the events that are scored: that of a body which names none.
+fn kind_of(entry: &Entry) -> Kind {
+    *entry.spec.kinds.first().expect("a patrol scores a kind")
+}
+
+fn seen(kind: Kind, bodies: &[Fields], from: i64) -> Vec<Seen<'_>> {
     let at = |n: usize| Timestamp::from_micros(1_700_000_000_000_000 + from + n as i64 * 50_000);
-    let one = |(n, body)| Seen { body, ts: at(n), ts_refused: false, repeated: false, timed: true };
+    let one =
+        |(n, body)| Seen { kind, body, ts: at(n), ts_refused: false, repeated: false, timed: true };
     bodies.iter().enumerate().map(one).collect()
 }
 
 /// Microseconds of each event, scored alone.
-fn one_by_one(scorer: &mut Scorer, bodies: &[Fields]) -> Vec<f64> {
+fn one_by_one(scorer: &mut Scorer, kind: Kind, bodies: &[Fields]) -> Vec<f64> {
     let mut verdicts = Vec::new();
     let mut each = Vec::new();
     for round in 0..8 {
-        for event in seen(bodies, round * 60_000_000) {
+        for event in seen(kind, bodies, round * 60_000_000) {
             let begun = Instant::now();
             scorer.score(std::slice::from_ref(&event), &mut verdicts);
             each.push(begun.elapsed().as_secs_f64() * 1e6);
@@ -108,12 +115,12 @@ fn one_by_one(scorer: &mut Scorer, bodies: &[Fields]) -> Vec<f64> {
 }
 
 /// Events a second of this core.
-fn in_batches(scorer: &mut Scorer, bodies: &[Fields]) -> f64 {
+fn in_batches(scorer: &mut Scorer, kind: Kind, bodies: &[Fields]) -> f64 {
     const ROUNDS: i64 = 50;
     let mut verdicts = Vec::new();
     let begun = cpu_seconds();
     for round in 0..ROUNDS {
-        for chunk in seen(bodies, (100 + round) * 60_000_000).chunks(64) {
+        for chunk in seen(kind, bodies, (100 + round) * 60_000_000).chunks(64) {
             scorer.score(chunk, &mut verdicts);
         }
     }
@@ -130,7 +137,7 @@ fn bytes_a_key(scorer: &mut Scorer, entry: &Entry) -> f64 {
                 .map(|key| body(entry.spec.name, n * 7 + key, 1_000_000 + key))
                 .collect();
             let from = 10_000_000_000 + n as i64 * 100_000_000_000 + first as i64 * 50_000;
-            scorer.score(&seen(&bodies, from), &mut verdicts);
+            scorer.score(&seen(kind_of(entry), &bodies, from), &mut verdicts);
         }
     }
     let after = resident_bytes(std::process::id()).unwrap_or(0);

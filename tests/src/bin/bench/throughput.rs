@@ -65,7 +65,7 @@ async fn mesh(payloads: &[(String, bytes::Bytes)], library: Option<&str>) -> (f6
     let rate = payloads.len() as f64 / begun.elapsed().as_secs_f64();
     let patrol = "sql-guard".parse().expect("a token");
     wait_for("the audit", async || {
-        let audit = ledger::audit(&bus, &patrol, Kind::Sql).await.ok()?;
+        let audit = ledger::audit(&bus, &patrol, &[Kind::Sql]).await.ok()?;
         (audit.is_balanced() && audit.received == EVENTS).then_some(())
     })
     .await;

@@ -280,7 +280,8 @@ fn a_repeated_event_is_not_learnt_twice_and_secrets_are_not_quoted() {
     let ts = magsentinel_bus_schema::Timestamp::from_micros(START * 1_000_000);
     let mut of = |repeated| {
         let mut rows = Rows::new(Input::Values(WIDTH));
-        let seen = Seen { body: &body, ts, ts_refused: false, repeated, timed: true };
+        let kind = Kind::Auth;
+        let seen = Seen { kind, body: &body, ts, ts_refused: false, repeated, timed: true };
         sentry.features(&seen, &mut rows).unwrap();
         let Row::Values(row) = rows.row(0) else { return Vec::new() };
         row.to_vec()

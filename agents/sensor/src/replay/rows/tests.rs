@@ -6,7 +6,7 @@ fn read(name: &str, bytes: &[u8], kind: Option<Kind>) -> Vec<Result<Row, BadRow>
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    Recording::File(path).rows(kind, 1000).unwrap().map(Result::unwrap).collect()
+    Recording::File(path).rows(kind.as_slice(), 1000).unwrap().map(Result::unwrap).collect()
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn what_can_never_be_rows_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let rows = Recording::File(path).rows(Some(Kind::Sql), 1000);
+        let rows = Recording::File(path).rows(&[Kind::Sql], 1000);
         let first = rows.map(|mut rows| rows.next());
         match first {
             Err(error) | Ok(Some(Err(error))) => error.to_string(),
@@ -132,7 +132,21 @@ fn a_truncated_archive_is_an_error_and_no_end() {
     let bytes = gz.finish().unwrap();
     let cut = Cow::Owned(bytes[..bytes.len() - 20].to_vec());
     let recording = Recording::Built { name: "x".into(), bytes: cut };
-    let mut rows = recording.rows(Some(Kind::Sql), 1000).unwrap();
+    let mut rows = recording.rows(&[Kind::Sql], 1000).unwrap();
     assert!(rows.any(|row| row.is_err()));
     assert!(rows.next().is_none());
+}
+
+#[test]
+fn a_row_without_a_kind_is_of_the_one_whose_fields_it_has() {
+    let text = r#"{"qname": "a.example"}
+{"src_ip": "192.0.2.1", "dst_ip": "192.0.2.2"}
+{"ts": 1, "body": {"qname": "b.example"}}
+{"kind": "flow", "body": {"qname": "c.example"}}
+"#;
+    let bytes = text.as_bytes().to_vec().into();
+    let recording = Recording::Built { name: "built".to_owned(), bytes };
+    let rows = recording.rows(&[Kind::Flow, Kind::Dns], 1000).unwrap();
+    let kinds: Vec<Kind> = rows.map(|row| row.unwrap().unwrap().kind).collect();
+    assert_eq!(kinds, [Kind::Dns, Kind::Flow, Kind::Dns, Kind::Flow]);
 }

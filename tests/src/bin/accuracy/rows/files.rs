@@ -32,7 +32,7 @@ fn known(kind: Kind) -> &'static [&'static str] {
         Kind::Data => &["dataflow/cloud_audit.jsonl.gz", "dataflow/cert_activity.csv.gz"],
         Kind::Iot => &["iot/mqtt_messages.jsonl.gz", "iot/ton_iot_telemetry.jsonl.gz"],
         Kind::Flow => &["net/flows.jsonl.gz"],
-        Kind::Dns => &["net/dns_queries.jsonl.gz"],
+        Kind::Dns => &["net/dns_queries.jsonl.gz", "net/domains.csv.gz"],
         Kind::Host => &["chains/windows_events.jsonl.gz"],
         Kind::Extension => &[],
     }
