@@ -13,9 +13,9 @@ use super::{
     tally::{Bounds, Tally},
 };
 use crate::chain::{Chain, Condition, Mask};
+use front::{FEW, Front, News};
 use magsentinel_bus_schema::{Id, Level, Response, Timestamp};
 use serde::{Deserialize, Serialize};
-use front::{FEW, Front, News};
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -152,7 +152,7 @@ impl Entry {
     }
 
     fn unpacked(&self) -> Option<New> {
-        Some((self.at, self.mask, Arc::new(self.packed.member()?)))
+        Some((self.at, self.mask, self.packed.shared()?))
     }
 }
 

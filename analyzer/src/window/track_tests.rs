@@ -40,8 +40,11 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         2 => -4..1_i64,
         1 => 3..12_i64,
     ];
-    let event = (1..8_u16, 0..5_u64, ahead)
-        .prop_map(|(mask, value, ahead)| Turn::Event { mask, value, ahead });
+    let event = (1..8_u16, 0..5_u64, ahead).prop_map(|(mask, value, ahead)| Turn::Event {
+        mask,
+        value,
+        ahead,
+    });
     let one = prop_oneof![
         12 => event,
         1 => (0..160_usize).prop_map(Turn::Again),
@@ -185,9 +188,10 @@ fn looked_at(
     };
     let mut incidents = BTreeMap::new();
     for (start, end) in found.spans {
-        let members = sorted.iter().zip(&found.member).filter(|((ts, ..), member)| {
-            **member && (start..=end).contains(&ts.micros())
-        });
+        let members = sorted
+            .iter()
+            .zip(&found.member)
+            .filter(|((ts, ..), member)| **member && (start..=end).contains(&ts.micros()));
         let ids: Vec<Id> = members.map(|((_, id, ..), _)| *id).collect();
         let sum = ids.iter().fold(0_u128, |sum, id| sum.wrapping_add(id.as_u128()));
         incidents.insert(ids[0], (ids.len() as u64, sum));

@@ -16,7 +16,7 @@ use crate::{
     service::Sharded,
     stage::{Delivery, Stage},
 };
-use magsentinel_bus_schema::{Lease, Shard, Token};
+use magsentinel_bus_schema::{Lease, Mark, Shard, Token};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     collections::BTreeMap,
@@ -311,6 +311,8 @@ impl ShardedState {
             position: before.map_or(0, |l| l.position),
             handled: before.map_or(0, |l| l.handled),
             snapshot: before.and_then(|l| l.snapshot.clone()),
+            // Of a shard that nobody has had, everything is counted.
+            marks: before.map_or(vec![Mark { position: 0, handled: 0 }], |l| l.marks.clone()),
         };
         (lease, known.map_or(0, |k| k.seq))
     }

@@ -60,9 +60,9 @@ impl Track {
         let lost = self.lost();
         let first = self.events.partition_point(|entry| entry.judged);
         let next = self.events.partition_point(|entry| entry.at.0 < watermark);
-        let front = self.front.get_or_insert_with(|| {
-            Box::new(Front::Trailing(Trailing::after(chain, self.gone)))
-        });
+        let front = self
+            .front
+            .get_or_insert_with(|| Box::new(Front::Trailing(Trailing::after(chain, self.gone))));
         let Front::Trailing(trailing) = front.as_mut() else { return News::default() };
         let ends = Ends { lost, ..Ends::ALL };
         let window = micros(chain);
