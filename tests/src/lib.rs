@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod responses;
 pub mod rivals;
 pub mod server;
+pub mod skew;
 pub mod up;
 
 use futures::StreamExt;
@@ -145,10 +146,18 @@ impl Mesh {
 
     /// Starts a role; `more` is appended to its command line.
     pub fn start(&mut self, role: &str, more: &[&str]) -> usize {
+        self.start_at(role, more, 0)
+    }
+
+    /// The same, with a wall clock that is so many seconds ahead, or behind.
+    pub fn start_at(&mut self, role: &str, more: &[&str], ahead: i64) -> usize {
         let log = self.dir.path().join(format!("{role}-{}.log", self.roles.len()));
         let file = File::create(&log).expect("a log file");
         let mut command = self.command(&["run", role]);
         command.args(more).stdin(Stdio::null());
+        if ahead != 0 {
+            command.env("LD_PRELOAD", skew::clock(self.dir.path(), ahead));
+        }
         command.stdout(file.try_clone().expect("a handle")).stderr(file);
         let child = command.spawn().expect("a role starts");
         self.roles.push(Role { name: role.to_owned(), child, log });
