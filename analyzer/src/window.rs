@@ -5,6 +5,9 @@
 //! intervals overlap (closed intervals: touching is overlapping); its members are the events of
 //! these windows. Both depend on the set of events alone, never on the order in which they came.
 //!
+//! Nothing of a window is looked at again for a further event, where one can do without:
+//! `track/front.rs` says what is carried on, `docs/adr/0021-windows-carried-on.md` why.
+//!
 //! **Conditions that only grow** (`gte` and `gt` of counts and sums, `temporal`,
 //! `temporal_ordered`) are looked at whenever an event comes: a further event may add windows, and
 //! takes none away. `temporal_ordered` has a window for every choice of its steps, the others one

@@ -203,6 +203,11 @@ impl Mesh {
         assert!(status.success(), "{} ended with {status}", self.roles[role].name);
     }
 
+    /// Whether a role has ended by itself.
+    pub fn has_ended(&mut self, role: usize) -> bool {
+        self.roles[role].child.try_wait().expect("a role").is_some()
+    }
+
     /// Waits for a role to end and tells how.
     pub fn wait(&mut self, role: usize) -> std::process::ExitStatus {
         self.roles[role].child.wait().expect("a role ends")
@@ -246,9 +251,9 @@ impl Mesh {
         Ok(bus)
     }
 
-    /// The number of the server that leads a stream of the default tenant.
+    /// The number of the server that leads a stream of the default tenant; none while none says.
     pub async fn leader(&self, stream: Stream) -> Option<usize> {
-        let js = async_nats::jetstream::new(self.client().await);
+        let js = async_nats::jetstream::new(self.try_client().await.ok()?);
         let name = stream.name(&"default".parse().expect("a tenant"));
         let info = js.get_stream(name).await.ok()?.cached_info().cluster.clone()?;
         info.leader?.strip_prefix('n')?.parse().ok()
@@ -264,9 +269,14 @@ impl Mesh {
 
     /// A plain client, as any publisher has.
     pub async fn client(&self) -> async_nats::Client {
+        self.try_client().await.expect("a connection")
+    }
+
+    /// The same, which fails while no server can be reached.
+    async fn try_client(&self) -> Result<async_nats::Client, async_nats::ConnectError> {
         let servers: Vec<async_nats::ServerAddr> =
             self.url().split(',').map(|url| url.parse().expect("an address")).collect();
-        async_nats::connect(servers).await.expect("a connection")
+        async_nats::connect(servers).await
     }
 
     /// Publishes a body on `ingest` and waits until the server has it.

@@ -161,6 +161,7 @@ impl Chaos {
             println!("{} events stored: {fault:?}", stored.load(Ordering::Relaxed));
             self.strike(fault).await;
         }
+        self.revive();
     }
 
     async fn strike(&mut self, fault: Fault) {
@@ -216,12 +217,26 @@ impl Chaos {
     }
 
     /// Waits until so many analyzers own shards, and all of them together own all.
-    async fn owners(&self, wanted: usize) {
+    async fn owners(&mut self, wanted: usize) {
         wait_for("shards to be shared out", async || {
+            self.revive();
             let owners = owners(&self.bus).await?;
             (owners.len() == wanted && owners.values().sum::<usize>() == 64).then_some(())
         })
         .await;
+    }
+
+    /// Starts again what ended because the servers did not answer when it was started, as whoever
+    /// runs the mesh does.
+    fn revive(&mut self) {
+        for (role, process) in std::mem::take(&mut self.running) {
+            if self.mesh.has_ended(process) {
+                println!("{role} {process} ended and is started again");
+                self.run(role);
+            } else {
+                self.running.push((role, process));
+            }
+        }
     }
 
     /// Asks the replica of a role that runs longest to end.
