@@ -45,6 +45,7 @@ mod parse;
 pub use condition::{
     Condition, Counted, MILLIONTHS, Measure, NO_VALUE, NumberField, Range, Ratio, ValueField,
 };
+pub(crate) use condition::{remembered, remembered_name};
 pub use detection::{Matcher, Pattern};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, SHIPPED};
 pub use lookup::{Part, Parts};

@@ -14,7 +14,7 @@ use std::{cmp::Ordering, sync::Arc};
 
 /// Form of [`Snapshot`]: rises when form or meaning change. One of another form is refused: what it
 /// held is found again by reading the stream.
-const SNAPSHOT_VERSION: u16 = 5;
+const SNAPSHOT_VERSION: u16 = 6;
 
 /// The state of a shard, for its next owner: as it is written, and as it is read.
 #[derive(Serialize, Deserialize)]

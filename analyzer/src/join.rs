@@ -32,7 +32,7 @@ use recent::{Kept, Recent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -123,7 +123,7 @@ pub struct Joins {
 /// [`Joins`] at work.
 #[derive(Debug, Default)]
 pub struct Joiner {
-    keys: BTreeMap<Side, Linked>,
+    keys: HashMap<Side, Linked>,
     by_age: BTreeSet<(Timestamp, Side)>,
     recent: Recent,
     joined: u64,
@@ -141,7 +141,9 @@ impl Joiner {
     /// What a next owner must know.
     #[must_use]
     pub fn save(&self) -> Joins {
-        let keys = self.keys.iter().map(|(side, of)| (side.clone(), of.clone())).collect();
+        let all = self.keys.iter().map(|(side, of)| (side.clone(), of.clone()));
+        let mut keys: Vec<(Side, Linked)> = all.collect();
+        keys.sort_by(|a, b| a.0.cmp(&b.0));
         Joins { keys, recent: self.recent.save() }
     }
 
@@ -213,6 +215,9 @@ impl Joiner {
 
     /// What came lately for a key, with each link by which it counts for another.
     fn counted_lately(&self, by: (&Config, &[Class]), side: &Side) -> Vec<(&Kept, &Link)> {
+        if self.recent.of(side).next().is_none() {
+            return Vec::new();
+        }
         let reached = |kept: &'_ Kept| self.reached(by, side, kept.ts(), |class| kept.names(class));
         let recent = self.recent.of(side);
         recent.flat_map(|kept| reached(kept).into_iter().map(move |link| (kept, link))).collect()
@@ -239,12 +244,17 @@ impl Joiner {
         let known: BTreeSet<(u64, Class, String)> =
             self.counted_lately(by, side).iter().map(name).collect();
         let linked = self.keys.entry(side.clone()).or_default();
-        self.by_age.remove(&(linked.newest, side.clone()));
+        let before = (!linked.links.is_empty()).then_some(linked.newest);
         linked.newest = linked.newest.max(scored.ts);
         for entity in seen {
             linked.see(config, entity, scored.ts);
         }
-        self.by_age.insert((linked.newest, side.clone()));
+        if before != Some(linked.newest) {
+            if let Some(before) = before {
+                self.by_age.remove(&(before, side.clone()));
+            }
+            self.by_age.insert((linked.newest, side.clone()));
+        }
         while self.keys.len() > config.keys_max {
             let Some((_, oldest)) = self.by_age.pop_first() else { break };
             self.keys.remove(&oldest);

@@ -5,6 +5,9 @@
 //! intervals overlap (closed intervals: touching is overlapping); its members are the events of
 //! these windows. Both depend on the set of events alone, never on the order in which they came.
 //!
+//! Nothing of a window is looked at again for a further event, where one can do without:
+//! `track/front.rs` says what is carried on, `docs/adr/0021-windows-carried-on.md` why.
+//!
 //! **Conditions that only grow** (`gte` and `gt` of counts and sums, `temporal`,
 //! `temporal_ordered`) are looked at whenever an event comes: a further event may add windows, and
 //! takes none away. `temporal_ordered` has a window for every choice of its steps, the others one
@@ -36,13 +39,18 @@ mod followed;
 mod gauge;
 mod lane;
 mod member;
+mod order;
 mod saved;
 mod shape;
 mod slots;
+mod sorted;
 mod sources;
 mod tally;
 mod track;
+#[cfg(test)]
+mod track_tests;
 
+use chained::joined;
 pub use chained::{search, stepped};
 pub use followed::{Key, Tell, Told, Turn};
 pub use gauge::{Ends, judged, nearest};
@@ -50,12 +58,13 @@ pub use lane::{Counters, Given, Lane, Limits};
 pub use member::{At, Member, Packed};
 pub use saved::{Saved, Saving};
 pub use shape::{Peak, SPAN, Shape, Shapes};
+pub use sorted::Sorted;
 pub use sources::Pace;
 pub use tally::{Bounds, Seen, Step, Tally};
 pub use track::{Clock, Decided, Event, Incident, Taken, Track};
 
 use crate::chain::{Condition, Mask};
-use std::collections::HashMap;
+use gauge::Gauge;
 
 /// One event as a condition sees it.
 #[derive(Clone, Copy, Debug)]
@@ -85,91 +94,11 @@ pub struct Found {
 /// points times rules; with a logarithm for percentiles.
 #[must_use]
 pub fn find(condition: &Condition, rules: usize, window: i64, points: &[Point]) -> Found {
-    match condition {
-        Condition::Ordered => ordered(rules, window, points),
-        Condition::Count { at_least } => trailing(window, points, &mut Many(0, *at_least), all),
-        Condition::Distinct { at_least, .. } => {
-            trailing(window, points, &mut Values(HashMap::new(), *at_least), all)
-        }
-        Condition::Sum { at_least, .. } => trailing(window, points, &mut Sum(0, *at_least), all),
-        Condition::Together => trailing(window, points, &mut Rules(vec![0; rules]), all),
-        Condition::Judged { measure, range } => judged(*measure, range, window, points, &Ends::ALL),
+    if *condition == Condition::Ordered {
+        return ordered(rules, window, points);
     }
-}
-
-/// A condition over the points of a window that slides.
-trait Sliding {
-    fn enter(&mut self, point: &Point);
-    fn leave(&mut self, point: &Point);
-    fn holds(&self) -> bool;
-}
-
-struct Many(u64, u64);
-
-impl Sliding for Many {
-    fn enter(&mut self, _: &Point) {
-        self.0 += 1;
-    }
-    fn leave(&mut self, _: &Point) {
-        self.0 -= 1;
-    }
-    fn holds(&self) -> bool {
-        self.0 >= self.1
-    }
-}
-
-struct Sum(u64, u64);
-
-impl Sliding for Sum {
-    fn enter(&mut self, point: &Point) {
-        self.0 = self.0.saturating_add(point.value);
-    }
-    fn leave(&mut self, point: &Point) {
-        self.0 = self.0.saturating_sub(point.value);
-    }
-    fn holds(&self) -> bool {
-        self.0 >= self.1
-    }
-}
-
-struct Values(HashMap<u64, u64>, u64);
-
-impl Sliding for Values {
-    fn enter(&mut self, point: &Point) {
-        *self.0.entry(point.value).or_default() += 1;
-    }
-    fn leave(&mut self, point: &Point) {
-        if let Some(count) = self.0.get_mut(&point.value) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&point.value);
-            }
-        }
-    }
-    fn holds(&self) -> bool {
-        self.0.len() as u64 >= self.1
-    }
-}
-
-struct Rules(Vec<u64>);
-
-impl Sliding for Rules {
-    fn enter(&mut self, point: &Point) {
-        let matched = self.0.iter_mut().enumerate().filter(|(i, _)| point.mask >> i & 1 == 1);
-        matched.for_each(|(_, count)| *count += 1);
-    }
-    fn leave(&mut self, point: &Point) {
-        let matched = self.0.iter_mut().enumerate().filter(|(i, _)| point.mask >> i & 1 == 1);
-        matched.for_each(|(_, count)| *count -= 1);
-    }
-    fn holds(&self) -> bool {
-        self.0.iter().all(|count| *count > 0)
-    }
-}
-
-/// Every window is looked at.
-fn all(_: i64) -> bool {
-    true
+    let gauge = Gauge::for_condition(condition, rules);
+    trailing(window, points, (gauge, |gauge: &Gauge| gauge.satisfies(condition)), |_| true)
 }
 
 /// For every instant at which a point lies, if it is one of the `ends`: the window that ends
@@ -177,7 +106,7 @@ fn all(_: i64) -> bool {
 fn trailing(
     window: i64,
     points: &[Point],
-    inside: &mut impl Sliding,
+    (mut inside, holds): (Gauge, impl Fn(&Gauge) -> bool),
     ends: impl Fn(i64) -> bool,
 ) -> Found {
     let (mut spans, mut found) = (Spans::default(), Vec::new());
@@ -192,7 +121,7 @@ fn trailing(
             inside.leave(left);
         }
         if ends(point.at)
-            && inside.holds()
+            && holds(&inside)
             && let Some(first) = oldest.peek()
         {
             spans.add(first.at, point.at);

@@ -41,7 +41,7 @@ pub use entity::{Class, Entity, Trust};
 pub use event::{Event, Fields, Source};
 pub use id::Id;
 pub use kinds::Kind;
-pub use ops::{DeadLetter, Failure, Gap, GapState, Lease, Snapshot};
+pub use ops::{DeadLetter, Failure, Gap, GapState, Lease, Mark, Snapshot};
 pub use order::{Ask, Order, OrderVerb};
 pub use pattern::{Pattern, PatternChange};
 pub use rated::Rated;

@@ -32,6 +32,19 @@ pub struct Lease {
     /// The newest stored state of the shard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
+    /// How many were handled up to earlier positions, oldest first: what was handled since is
+    /// compared with what the stream holds behind one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
+}
+
+/// How many messages of a shard were handled when its lease stood at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Mark {
+    /// Stream sequence up to which they were handled.
+    pub position: u64,
+    /// How many they were, over all owners.
+    pub handled: u64,
 }
 
 /// A shard's state in the object store.

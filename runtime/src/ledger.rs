@@ -4,16 +4,18 @@
 //!
 //! The terms are counted apart, so that the equation can fail: what is *received* and how much of
 //! it the consumer has been shown is counted in the stream; *waiting* and *in flight* is what the
-//! consumer says of itself; *shed* is what the gaps on DECISIONS tell, so it stays when the
+//! consumer says of itself, and of readers under leases what these say (`shards`); *shed* is what the gaps on DECISIONS tell, so it stays when the
 //! consumer has caught up; *dead-lettered* is what DEADLETTER holds. What none of them accounts for
 //! is *missing*, and an alarm: a message that was never acknowledged and that the server delivers
 //! no more, or one that the consumer was moved past.
 
 mod audit;
 mod missing;
+mod shards;
 
 pub use audit::{Audit, audit};
 pub(crate) use missing::of_one;
+pub use shards::{sharded_row, whole_row};
 
 use crate::{
     bus::{Bus, Error},
@@ -21,7 +23,7 @@ use crate::{
 };
 use async_nats::jetstream::{consumer::Info, stream::Stream as Held};
 use futures::TryStreamExt;
-use magsentinel_bus_schema::{DeadLetter, Lease, Stream, Subject, Timestamp, Token, subject};
+use magsentinel_bus_schema::{DeadLetter, Stream, Timestamp, Token, subject};
 use missing::{Abandoned, missing};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -222,89 +224,6 @@ fn covers(filter: &str, subject: &str) -> bool {
             _ => return false,
         }
     }
-}
-
-/// The newest lease of each shard of a service.
-async fn newest_leases(bus: &Bus, service: &Token) -> Result<BTreeMap<u16, Lease>, Error> {
-    let mut leases = BTreeMap::new();
-    let filter = vec![subject::leases_of(bus.tenant(), service)];
-    bus.read_all(Stream::Decisions, filter, |d| match d.decode::<Lease>(bus.limits()) {
-        Ok(lease) => drop(leases.insert(lease.shard.0, lease)),
-        Err(error) => tracing::warn!(%service, %error, seq = d.seq, "a lease cannot be read"),
-    })
-    .await?;
-    Ok(leases)
-}
-
-/// The ledger of a service that owns shards, from its leases; `None` where it has never run.
-pub async fn sharded_row(
-    bus: &Bus,
-    service: &Token,
-    stream: Stream,
-    filters: &[String],
-) -> Result<Option<Row>, Error> {
-    let leases = newest_leases(bus, service).await?;
-    if leases.is_empty() {
-        return Ok(None);
-    }
-    let letters = dead_letters(bus).await?;
-    let letters = letters.iter().filter(|d| d.1 == service.as_str());
-    let dead: BTreeSet<u64> = letters.map(|d| d.2).collect();
-    let mut row = Row { stream: stream.token(), consumer: service.to_string(), ..Row::default() };
-    bus.read_all(stream, filters.to_vec(), |d| {
-        row.received += 1;
-        let shard = Subject::parse(&d.subject).ok().and_then(|(_, s)| s.shard());
-        let position = shard.and_then(|s| leases.get(&s.0)).map_or(0, |l| l.position);
-        if d.seq > position {
-            row.waiting += 1;
-            let since = row.waiting_since.unwrap_or(d.stored);
-            row.waiting_since = Some(since.min(d.stored));
-        } else if dead.contains(&d.seq) {
-            row.dead_lettered += 1;
-        } else {
-            row.handled += 1;
-        }
-    })
-    .await?;
-    row.shed = gap::lost(bus, service.as_str()).await?;
-    row.received += row.shed;
-    Ok(Some(row))
-}
-
-/// The ledger of a service that reads its stream as a whole, from its one lease; `None` where it
-/// has never run.
-pub async fn whole_row(
-    bus: &Bus,
-    service: &Token,
-    stream: Stream,
-    filters: Vec<String>,
-) -> Result<Option<Row>, Error> {
-    let leases = newest_leases(bus, service).await?;
-    let Some(Lease { position, .. }) = leases.into_values().next() else { return Ok(None) };
-    let held = bus.stream(stream).await?;
-    let first = held.cached_info().state.first_sequence;
-    let here = count(&held, &filters).await?;
-    let waiting = bus.count_after(stream, filters.clone(), position).await?;
-    let waiting_since = match waiting {
-        0 => None,
-        _ => handled::oldest(&held, &filters, position + 1).await?,
-    };
-    let name = stream.name(bus.tenant());
-    let letters = dead_letters(bus).await?.into_iter();
-    let dead = letters.filter(|d| d.0 == name && d.1 == service.as_str() && d.2 >= first);
-    let dead_lettered = dead.count() as u64;
-    let shed = gap::lost(bus, service.as_str()).await?;
-    Ok(Some(Row {
-        stream: stream.token(),
-        consumer: service.to_string(),
-        received: here + shed,
-        handled: here.saturating_sub(waiting + dead_lettered),
-        dead_lettered,
-        waiting,
-        waiting_since,
-        shed,
-        ..Row::default()
-    }))
 }
 
 /// Distinct (stream, consumer, sequence) of all dead letters.

@@ -9,9 +9,11 @@ mod claim;
 mod feed;
 mod leases;
 mod losses;
+mod marks;
 mod members;
 mod snapshot;
 mod trouble;
 mod worker;
 
+pub(crate) use marks::is_whole;
 pub(crate) use worker::{ShardedWorker, ShardedWorkerArgs};

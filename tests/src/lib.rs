@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod responses;
 pub mod rivals;
 pub mod server;
+pub mod skew;
 pub mod up;
 
 use futures::StreamExt;
@@ -145,10 +146,18 @@ impl Mesh {
 
     /// Starts a role; `more` is appended to its command line.
     pub fn start(&mut self, role: &str, more: &[&str]) -> usize {
+        self.start_at(role, more, 0)
+    }
+
+    /// The same, with a wall clock that is so many seconds ahead, or behind.
+    pub fn start_at(&mut self, role: &str, more: &[&str], ahead: i64) -> usize {
         let log = self.dir.path().join(format!("{role}-{}.log", self.roles.len()));
         let file = File::create(&log).expect("a log file");
         let mut command = self.command(&["run", role]);
         command.args(more).stdin(Stdio::null());
+        if ahead != 0 {
+            command.env("LD_PRELOAD", skew::clock(self.dir.path(), ahead));
+        }
         command.stdout(file.try_clone().expect("a handle")).stderr(file);
         let child = command.spawn().expect("a role starts");
         self.roles.push(Role { name: role.to_owned(), child, log });
@@ -194,6 +203,11 @@ impl Mesh {
         assert!(status.success(), "{} ended with {status}", self.roles[role].name);
     }
 
+    /// Whether a role has ended by itself.
+    pub fn has_ended(&mut self, role: usize) -> bool {
+        self.roles[role].child.try_wait().expect("a role").is_some()
+    }
+
     /// Waits for a role to end and tells how.
     pub fn wait(&mut self, role: usize) -> std::process::ExitStatus {
         self.roles[role].child.wait().expect("a role ends")
@@ -237,9 +251,9 @@ impl Mesh {
         Ok(bus)
     }
 
-    /// The number of the server that leads a stream of the default tenant.
+    /// The number of the server that leads a stream of the default tenant; none while none says.
     pub async fn leader(&self, stream: Stream) -> Option<usize> {
-        let js = async_nats::jetstream::new(self.client().await);
+        let js = async_nats::jetstream::new(self.try_client().await.ok()?);
         let name = stream.name(&"default".parse().expect("a tenant"));
         let info = js.get_stream(name).await.ok()?.cached_info().cluster.clone()?;
         info.leader?.strip_prefix('n')?.parse().ok()
@@ -255,9 +269,14 @@ impl Mesh {
 
     /// A plain client, as any publisher has.
     pub async fn client(&self) -> async_nats::Client {
+        self.try_client().await.expect("a connection")
+    }
+
+    /// The same, which fails while no server can be reached.
+    async fn try_client(&self) -> Result<async_nats::Client, async_nats::ConnectError> {
         let servers: Vec<async_nats::ServerAddr> =
             self.url().split(',').map(|url| url.parse().expect("an address")).collect();
-        async_nats::connect(servers).await.expect("a connection")
+        async_nats::connect(servers).await
     }
 
     /// Publishes a body on `ingest` and waits until the server has it.

@@ -8,10 +8,11 @@
     reason = "a test reports by panicking"
 )]
 
+use async_nats::jetstream::message::PublishMessage;
 use magsentinel_analyzer::router;
 use magsentinel_bus_schema::{
-    Assessment, Gap, GapState, Id, Lease, SCHEMA_VERSION, Stream, Subject, Tenant, Timestamp,
-    Token, subject,
+    Assessment, Gap, GapState, Id, Keyed, Lease, Limits, SCHEMA_VERSION, Scored, Shard, Stream,
+    Subject, Tenant, Timestamp, Token, codec::MESSAGEPACK, decode, encode, subject,
 };
 use magsentinel_runtime::{
     bus::{Bus, Error, Fence},
@@ -20,7 +21,7 @@ use magsentinel_runtime::{
 };
 use magsentinel_tests::{
     Mesh, held,
-    keyed::{injection, unrouted},
+    keyed::{injection, shard_of, unrouted},
     proxy::Proxy,
     wait_for,
 };
@@ -28,7 +29,7 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -332,4 +333,117 @@ async fn a_cluster_stores_all_that_is_published_under_one_lease_and_nothing_unde
     js.publish(fences[0].subject.clone(), "the next".into()).await.unwrap().await.unwrap();
     let late = bus.publish_fenced(&[numbered(60)], &[Some(fences[0].clone())]).await;
     assert!(matches!(late, Err(Error::Fenced { .. })), "{late:?}");
+}
+
+/// Writes the lease of a shard as an owner would that goes on behind all that its stream holds, and
+/// has handled none of it.
+async fn pass_over(mesh: &Mesh, bus: &Bus, service: &str, shard: Shard, stream: Stream) {
+    let js = async_nats::jetstream::new(mesh.client().await);
+    let stream = js.get_stream(stream.name(bus.tenant())).await.unwrap();
+    let last = stream.cached_info().state.last_sequence;
+    let lease = lease_of(bus, service, shard).await;
+    write(mesh, bus, &Lease { position: last, ..lease }).await;
+}
+
+/// The newest lease of a shard.
+async fn lease_of(bus: &Bus, service: &str, shard: Shard) -> Lease {
+    let filter = subject::leases_of(bus.tenant(), &service.parse().unwrap());
+    let leases = held::<Lease>(bus, Stream::Decisions, filter).await;
+    leases.into_iter().rfind(|lease| lease.shard == shard).unwrap()
+}
+
+async fn write(mesh: &Mesh, bus: &Bus, lease: &Lease) {
+    let js = async_nats::jetstream::new(mesh.client().await);
+    let message = PublishMessage::build()
+        .payload(encode(lease).unwrap().into())
+        .header("Content-Type", MESSAGEPACK)
+        .header("Nats-Rollup", "sub");
+    let subject = Subject::Lease(lease.service.clone(), lease.shard).of(bus.tenant());
+    js.send_publish(subject, message).await.unwrap().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_owner_told_and_did_not_write_down_is_put_right_by_the_next_one() {
+    let mut mesh = Mesh::with(&["analyzer"]).await;
+    let bus = mesh.bus().await;
+    let shard = shard_of("ann");
+    let before = lease_of(&bus, "analyzer", shard).await;
+    let later = injection("later", "ann");
+    bus.publish_all(std::slice::from_ref(&later)).await.unwrap();
+    incidents(&bus, 1).await;
+    mesh.signal(0, "KILL");
+    mesh.wait(0);
+    // As it was when it told: it writes down how far it is every few seconds.
+    write(&mesh, &bus, &before).await;
+    // By a clock that is behind, or delivered late.
+    let keyed: Keyed =
+        decode(&injection("earlier", "ann").payload, None, Limits::default()).unwrap();
+    let ts = keyed.scored.ts.minus(Duration::from_secs(20));
+    let keyed = Keyed { scored: Scored { ts, ..keyed.scored }, ..keyed };
+    let id = Id::derived(&["keyed", "earlier"]);
+    let earlier = Publish::new(Subject::Keyed(keyed.class, shard), id, &keyed).unwrap();
+    bus.publish_all(&[earlier]).await.unwrap();
+    mesh.start("analyzer", &[]);
+    let told = wait_for("both to be one incident", async || {
+        let mut newest = BTreeMap::new();
+        for assessment in decided(&bus).await.into_iter().filter(|a| a.key == "ann") {
+            newest.insert(assessment.incident, assessment);
+        }
+        newest.values().any(|a| a.count == 2).then_some(newest)
+    })
+    .await;
+    let goes_on =
+        |a: &&Assessment| a.reasoning.iter().any(|line| line.contains("goes on as incident"));
+    let (gone, open): (Vec<&Assessment>, Vec<&Assessment>) = told.values().partition(goes_on);
+    assert_eq!((gone.len(), open.len()), (1, 1), "{told:?}");
+    assert_eq!((gone[0].count, open[0].count), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_owner_passes_over_is_missing_and_stays_so_under_the_next_one() {
+    let mut mesh = Mesh::with(&["analyzer"]).await;
+    let bus = mesh.bus().await;
+    let (keyed, routed) = (subject::all_of(bus.tenant(), "keyed"), router::filters(bus.tenant()));
+    let (analyzer, routing) = ("analyzer".parse().unwrap(), router::NAME.parse().unwrap());
+    // Of the owners' rows, once nothing waits: received, handled, missing.
+    let rows = async || {
+        wait_for("nothing to wait", async || {
+            let filters = std::slice::from_ref(&keyed);
+            let sharded = ledger::sharded_row(&bus, &analyzer, Stream::Keyed, filters).await;
+            let whole = ledger::whole_row(&bus, &routing, Stream::Scored, routed.clone()).await;
+            let rows = [sharded.ok()??, whole.ok()??];
+            let told = |row: &ledger::Row| (row.received, row.handled, row.missing);
+            rows.iter().all(|row| row.waiting == 0).then(|| rows.each_ref().map(told))
+        })
+        .await
+    };
+    let publish = async |users: Range<u32>| {
+        let name = |n| format!("user-{n}");
+        let all: Vec<Publish> = users.map(|n| unrouted(&name(n), &name(n))).collect();
+        bus.publish_all(&all).await.unwrap();
+    };
+    publish(0..40).await;
+    incidents(&bus, 40).await;
+    // One that is killed has not told all that it counted: the next counts it again.
+    mesh.signal(0, "KILL");
+    mesh.wait(0);
+    let second = mesh.start("analyzer", &[]);
+    publish(40..80).await;
+    incidents(&bus, 80).await;
+    let [(passed, keyed_handled, 0), (80, 80, 0)] = rows().await else {
+        panic!("{:?}", rows().await)
+    };
+    assert_eq!(passed, keyed_handled);
+    mesh.signal(second, "TERM");
+    mesh.wait(second);
+    publish(80..81).await;
+    pass_over(&mesh, &bus, router::NAME, Shard(0), Stream::Scored).await;
+    inject(&bus, 81..82).await;
+    pass_over(&mesh, &bus, "analyzer", shard_of("user-81"), Stream::Keyed).await;
+    let missing = [(passed + 1, passed, 1), (81, 80, 1)];
+    assert_eq!(rows().await, missing);
+    mesh.start("analyzer", &[]);
+    inject(&bus, 82..83).await;
+    incidents(&bus, 81).await;
+    assert_eq!(rows().await, [(passed + 2, passed + 1, 1), (81, 80, 1)]);
 }

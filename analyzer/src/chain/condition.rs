@@ -167,10 +167,25 @@ const REMEMBERED_MAX: usize = 1024;
 
 thread_local! {
     static REMEMBERED: RefCell<HashMap<CompactString, u64>> = RefCell::default();
+    static NAMES: RefCell<HashMap<CompactString, u64>> = RefCell::default();
 }
 
-fn remembered(text: &str) -> u64 {
-    REMEMBERED.with_borrow_mut(|known| {
+/// The digest of a text of which there are few different ones.
+pub(crate) fn remembered(text: &str) -> u64 {
+    remembered_in(&REMEMBERED, text)
+}
+
+/// The digest of a name, which comes several times in a row, once for each chain; others of its
+/// sort must not push out the few.
+pub(crate) fn remembered_name(text: &str) -> u64 {
+    remembered_in(&NAMES, text)
+}
+
+fn remembered_in(
+    known: &'static std::thread::LocalKey<RefCell<HashMap<CompactString, u64>>>,
+    text: &str,
+) -> u64 {
+    known.with_borrow_mut(|known| {
         if let Some(digest) = known.get(text) {
             return *digest;
         }

@@ -10,7 +10,7 @@ use crate::{
 };
 use magsentinel_bus_schema::Level;
 use proptest::prelude::*;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// By user: a login that stands out, then a dump. By client: nothing that matches.
 fn book() -> Arc<Book> {

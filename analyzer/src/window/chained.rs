@@ -179,7 +179,7 @@ fn evidence(events: usize, mut links: Vec<Done>, outer: (Level, Vec<bool>)) -> V
 }
 
 /// Intervals that overlap made one.
-fn joined(mut spans: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+pub(super) fn joined(mut spans: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
     spans.sort_unstable();
     let mut joined: Vec<(i64, i64)> = Vec::new();
     for (start, end) in spans {

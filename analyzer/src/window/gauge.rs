@@ -1,7 +1,8 @@
-//! The number of a window whose number may fall as well as rise.
+//! What a condition measures of a window, kept while events enter and leave it.
 
-use super::{Found, Point, Sliding, trailing};
-use crate::chain::{MILLIONTHS, Measure, Range, Ratio};
+use super::{Found, Point, order::Order, trailing};
+use crate::chain::{Condition, MILLIONTHS, Measure, Range, Ratio};
+use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 
 /// Which windows are judged, by their ends.
@@ -19,7 +20,8 @@ impl Ends {
     /// All windows.
     pub const ALL: Self = Self { since: i64::MIN, until: i64::MAX, lost: None };
 
-    fn contain(&self, end: i64, window: i64) -> bool {
+    /// Whether the window that ends at `end` is one of them.
+    pub(super) fn contain(&self, end: i64, window: i64) -> bool {
         let whole = self.lost.is_none_or(|lost| lost < end.saturating_sub(window));
         self.since <= end && end < self.until && whole
     }
@@ -34,15 +36,15 @@ pub fn judged(
     points: &[Point],
     ends: &Ends,
 ) -> Found {
-    let mut gauge = Judging { gauge: Gauge::new(measure, points), range };
-    trailing(window, points, &mut gauge, |end| ends.contain(end, window))
+    let within = |gauge: &Gauge| range.holds(gauge.ratio());
+    trailing(window, points, (Gauge::of(measure), within), |end| ends.contain(end, window))
 }
 
 /// The number, of all windows, that comes nearest to the range.
 #[must_use]
 pub fn nearest(measure: Measure, range: &Range, window: i64, points: &[Point]) -> Option<Ratio> {
     let mut best: Option<(f64, Ratio)> = None;
-    let mut gauge = Gauge::new(measure, points);
+    let mut gauge = Gauge::of(measure);
     let mut oldest = points.iter().peekable();
     for run in points.chunk_by(|a, b| a.at == b.at) {
         run.iter().for_each(|point| gauge.enter(point));
@@ -65,45 +67,45 @@ pub fn nearest(measure: Measure, range: &Range, window: i64, points: &[Point]) -
     best.map(|(_, number)| number)
 }
 
-struct Judging<'r> {
-    gauge: Gauge,
-    range: &'r Range,
-}
-
-impl Sliding for Judging<'_> {
-    fn enter(&mut self, point: &Point) {
-        self.gauge.enter(point);
-    }
-    fn leave(&mut self, point: &Point) {
-        self.gauge.leave(point);
-    }
-    fn holds(&self) -> bool {
-        self.range.holds(self.gauge.ratio())
-    }
-}
-
-/// A measure of the points that are inside.
-enum Gauge {
+/// A measure of the points that are inside. They may leave in any order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Gauge {
     Count(u64),
     Distinct(HashMap<u64, u64>),
     Sum(u128),
-    Average { sum: u128, count: u64 },
+    Average {
+        sum: u128,
+        count: u64,
+    },
     Percentile(Order, u8),
+    /// How many match each rule.
+    Rules(SmallVec<[u32; 4]>),
 }
 
 impl Gauge {
-    /// Of none of these points yet.
-    fn new(measure: Measure, points: &[Point]) -> Self {
+    /// Of no points yet.
+    pub(super) fn of(measure: Measure) -> Self {
         match measure {
             Measure::Count => Self::Count(0),
             Measure::Distinct(_) => Self::Distinct(HashMap::new()),
             Measure::Sum(_) => Self::Sum(0),
             Measure::Average(_) => Self::Average { sum: 0, count: 0 },
-            Measure::Percentile(_, of) => Self::Percentile(Order::new(points), of),
+            Measure::Percentile(_, of) => Self::Percentile(Order::default(), of),
         }
     }
 
-    fn enter(&mut self, point: &Point) {
+    /// What a condition asks for, over so many rules.
+    pub(super) fn for_condition(condition: &Condition, rules: usize) -> Self {
+        match condition {
+            Condition::Ordered | Condition::Together => Self::Rules(smallvec![0; rules]),
+            Condition::Count { .. } => Self::of(Measure::Count),
+            Condition::Distinct { field, .. } => Self::of(Measure::Distinct(*field)),
+            Condition::Sum { field, .. } => Self::of(Measure::Sum(*field)),
+            Condition::Judged { measure, .. } => Self::of(*measure),
+        }
+    }
+
+    pub(super) fn enter(&mut self, point: &Point) {
         match self {
             Self::Count(count) => *count += 1,
             Self::Distinct(values) => *values.entry(point.value).or_default() += 1,
@@ -113,10 +115,11 @@ impl Gauge {
                 *count += 1;
             }
             Self::Percentile(order, _) => order.add(point.value),
+            Self::Rules(counts) => matched(counts, point).for_each(|count| *count += 1),
         }
     }
 
-    fn leave(&mut self, point: &Point) {
+    pub(super) fn leave(&mut self, point: &Point) {
         match self {
             Self::Count(count) => *count -= 1,
             Self::Distinct(values) => {
@@ -133,11 +136,32 @@ impl Gauge {
                 *count -= 1;
             }
             Self::Percentile(order, _) => order.remove(point.value),
+            Self::Rules(counts) => matched(counts, point).for_each(|count| *count -= 1),
+        }
+    }
+
+    /// Whether a condition holds of what is inside; never where its windows are not those that
+    /// end with an event.
+    pub(super) fn satisfies(&self, condition: &Condition) -> bool {
+        match condition {
+            Condition::Ordered => false,
+            Condition::Together => match self {
+                Self::Rules(counts) => counts.iter().all(|count| *count > 0),
+                _ => false,
+            },
+            Condition::Count { at_least } | Condition::Distinct { at_least, .. } => {
+                self.ratio().compare(*at_least).is_ge()
+            }
+            Condition::Sum { at_least, .. } => match self {
+                Self::Sum(sum) => *sum >= u128::from(*at_least),
+                _ => false,
+            },
+            Condition::Judged { range, .. } => range.holds(self.ratio()),
         }
     }
 
     /// The number, where there is at least one point.
-    fn ratio(&self) -> Ratio {
+    pub(super) fn ratio(&self) -> Ratio {
         let whole = |n: u64| Ratio { over: n.into(), under: 1 };
         match self {
             Self::Count(count) => whole(*count),
@@ -146,67 +170,23 @@ impl Gauge {
             Self::Average { sum, count } => {
                 Ratio { over: *sum, under: u128::from((*count).max(1)) * u128::from(MILLIONTHS) }
             }
-            Self::Percentile(order, of) => order.percentile(*of),
+            Self::Percentile(order, of) => percentile(order, *of),
+            Self::Rules(counts) => whole(counts.iter().filter(|count| **count > 0).count() as u64),
         }
     }
 }
 
-/// Values in order, with those of the inside counted: a Fenwick tree over their ranks (P. M.
-/// Fenwick, *A New Data Structure for Cumulative Frequency Tables*, 1994).
-struct Order {
-    /// All values that may come in, each once, ascending.
-    values: Vec<u64>,
-    /// At `i`: how many inside have a rank in `i - lowest bit of i + 1 ..= i`, from 1.
-    tree: Vec<u64>,
-    inside: u64,
+/// The counts of the rules that a point matches.
+fn matched<'c>(counts: &'c mut [u32], point: &Point) -> impl Iterator<Item = &'c mut u32> {
+    let mask = point.mask;
+    counts.iter_mut().enumerate().filter(move |(rule, _)| mask >> rule & 1 == 1).map(|(_, c)| c)
 }
 
-impl Order {
-    fn new(points: &[Point]) -> Self {
-        let mut values: Vec<u64> = points.iter().map(|point| point.value).collect();
-        values.sort_unstable();
-        values.dedup();
-        Self { tree: vec![0; values.len() + 1], values, inside: 0 }
-    }
-
-    fn add(&mut self, value: u64) {
-        self.inside += 1;
-        self.change(value, |count| count + 1);
-    }
-
-    fn remove(&mut self, value: u64) {
-        self.inside -= 1;
-        self.change(value, |count| count - 1);
-    }
-
-    fn change(&mut self, value: u64, to: impl Fn(u64) -> u64) {
-        let mut rank = self.values.partition_point(|v| *v < value) + 1;
-        while let Some(count) = self.tree.get_mut(rank) {
-            *count = to(*count);
-            rank += rank & rank.wrapping_neg();
-        }
-    }
-
-    /// The value that `before` of those inside come before.
-    fn nth(&self, before: u64) -> u64 {
-        let (mut rank, mut left) = (0, before);
-        let mut step = self.values.len().checked_ilog2().map_or(0, |bits| 1 << bits);
-        while step > 0 {
-            if let Some(count) = self.tree.get(rank + step).filter(|count| **count <= left) {
-                left -= count;
-                rank += step;
-            }
-            step /= 2;
-        }
-        self.values.get(rank).copied().unwrap_or_default()
-    }
-
-    fn percentile(&self, of: u8) -> Ratio {
-        let place = u64::from(of) * self.inside.saturating_sub(1);
-        let (below, part) = (place / 100, place % 100);
-        let low = u128::from(self.nth(below));
-        let high = if part == 0 { low } else { u128::from(self.nth(below + 1)) };
-        let over = low * 100 + (high - low) * u128::from(part);
-        Ratio { over, under: 100 * u128::from(MILLIONTHS) }
-    }
+fn percentile(order: &Order, of: u8) -> Ratio {
+    let place = u64::from(of) * order.len().saturating_sub(1);
+    let (below, part) = (place / 100, place % 100);
+    let low = u128::from(order.nth(below));
+    let high = if part == 0 { low } else { u128::from(order.nth(below + 1)) };
+    let over = low * 100 + (high - low) * u128::from(part);
+    Ratio { over, under: 100 * u128::from(MILLIONTHS) }
 }

@@ -10,7 +10,7 @@ use serde::{
     de::{self, Visitor},
 };
 use smallvec::SmallVec;
-use std::{fmt, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 /// Characters of an event's excerpt that are cited.
 const EXCERPT_CHARS_MAX: usize = 400;
@@ -136,6 +136,14 @@ impl<'s> From<&'s Scored> for MemberRef<'s> {
     }
 }
 
+thread_local! {
+    /// What was unpacked last.
+    static NEWEST: RefCell<Option<Newest>> = const { RefCell::new(None) };
+}
+
+/// The bytes of a member, and what they are.
+type Newest = (Arc<[u8]>, Arc<Member>);
+
 /// A member at rest, encoded: most events never become members, and a window may hold millions.
 /// Always what [`Packed::member`] can read.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +158,20 @@ impl Packed {
         buffer.clear();
         rmp_serde::encode::write(buffer, &MemberRef::from(scored))?;
         Ok(Self(buffer.as_slice().into()))
+    }
+
+    /// The member again, the same one for all chains of a key that find it one after the other.
+    pub(super) fn shared(&self) -> Option<Arc<Member>> {
+        NEWEST.with_borrow_mut(|newest| {
+            if let Some((packed, member)) = newest
+                && Arc::ptr_eq(packed, &self.0)
+            {
+                return Some(Arc::clone(member));
+            }
+            let member = Arc::new(self.member()?);
+            *newest = Some((Arc::clone(&self.0), Arc::clone(&member)));
+            Some(member)
+        })
     }
 
     /// The member again.

@@ -8,14 +8,18 @@
 //! is added, and the model rates no higher number lower ([`crate::severity`]): nobody can hide a
 //! strong finding among weak ones.
 
-use super::member::{At, Member};
-use crate::severity::{FEATURES, Model, Stage, Vector};
-use magsentinel_bus_schema::{Class, Id, Kind, Level, Timestamp};
-use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
+use super::{
+    member::{At, Member},
+    sorted::Sorted,
 };
+use crate::{
+    chain::{remembered, remembered_name},
+    severity::{FEATURES, Model, Stage, Vector},
+};
+use magsentinel_bus_schema::{Class, Kind, Level, Timestamp};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Length of one span. Fixed, because the model was trained with it.
 pub const SPAN: Duration = Duration::from_secs(300);
@@ -29,23 +33,20 @@ const DISTINCT_MAX: usize = 32;
 
 /// The names of one sort, as numbers; at the bound the smallest stay.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Distinct(BTreeSet<u64>);
+struct Distinct(SmallVec<[u64; 2]>);
 
 impl Distinct {
-    fn add(&mut self, text: &str) {
-        self.0.insert((Id::derived(&[text]).as_u128() >> 64) as u64);
-        self.cut();
+    fn add(&mut self, number: u64) {
+        if let Err(place) = self.0.binary_search(&number)
+            && place < DISTINCT_MAX
+        {
+            self.0.insert(place, number);
+            self.0.truncate(DISTINCT_MAX);
+        }
     }
 
     fn join(&mut self, other: &Self) {
-        self.0.extend(&other.0);
-        self.cut();
-    }
-
-    fn cut(&mut self) {
-        while self.0.len() > DISTINCT_MAX {
-            self.0.pop_last();
-        }
+        other.0.iter().for_each(|number| self.add(*number));
     }
 }
 
@@ -61,12 +62,12 @@ struct Found {
 /// The shape of some members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
-    kinds: BTreeMap<Kind, Found>,
+    kinds: Sorted<Kind, Found>,
     patrols: Distinct,
     categories: Distinct,
-    entities: BTreeMap<Class, Distinct>,
+    entities: Sorted<Class, Distinct>,
     /// First and last time of each stage of an attack.
-    stages: BTreeMap<Stage, (Timestamp, Timestamp)>,
+    stages: Sorted<Stage, (Timestamp, Timestamp)>,
     /// Highest confidence of a member that is flagged.
     sure: f32,
     /// Times of the first and last member.
@@ -75,18 +76,19 @@ pub struct Shape {
 
 impl Shape {
     fn add(&mut self, ts: Timestamp, member: &Member) {
-        let found = self.kinds.entry(member.kind).or_default();
+        let found = self.kinds.entry(member.kind, Found::default);
         if let Some(count) = found.levels.get_mut(member.level as usize) {
             *count = count.saturating_add(1);
         }
         found.score = found.score.max(unit(member.score));
-        self.patrols.add(member.patrol.as_str());
-        self.categories.add(member.category.as_str());
+        self.patrols.add(remembered(member.patrol.as_str()));
+        self.categories.add(remembered(member.category.as_str()));
         for entity in &member.entities {
-            self.entities.entry(entity.class).or_default().add(&entity.value);
+            let number = remembered_name(&entity.value);
+            self.entities.entry(entity.class, Distinct::default).add(number);
         }
         for stage in member.techniques.iter().filter_map(|t| Stage::of(t)) {
-            let known = self.stages.entry(stage).or_insert((ts, ts));
+            let known = self.stages.entry(stage, || (ts, ts));
             *known = wider(*known, (ts, ts));
         }
         if member.level.is_flagged() {
@@ -96,8 +98,8 @@ impl Shape {
     }
 
     fn join(&mut self, other: &Self) {
-        for (kind, theirs) in &other.kinds {
-            let mine = self.kinds.entry(*kind).or_default();
+        for (kind, theirs) in other.kinds.iter() {
+            let mine = self.kinds.entry(*kind, Found::default);
             for (a, b) in mine.levels.iter_mut().zip(theirs.levels) {
                 *a = a.saturating_add(b);
             }
@@ -105,11 +107,11 @@ impl Shape {
         }
         self.patrols.join(&other.patrols);
         self.categories.join(&other.categories);
-        for (class, theirs) in &other.entities {
-            self.entities.entry(*class).or_default().join(theirs);
+        for (class, theirs) in other.entities.iter() {
+            self.entities.entry(*class, Distinct::default).join(theirs);
         }
-        for (stage, theirs) in &other.stages {
-            let known = self.stages.entry(*stage).or_insert(*theirs);
+        for (stage, theirs) in other.stages.iter() {
+            let known = self.stages.entry(*stage, || *theirs);
             *known = wider(*known, *theirs);
         }
         self.sure = self.sure.max(other.sure);
@@ -207,11 +209,11 @@ impl Peak {
 /// The shapes of an incident by span.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shapes {
-    spans: BTreeMap<i64, Shape>,
+    spans: Sorted<i64, Shape>,
     /// Spans that grew since they were rated.
     grown: BTreeSet<i64>,
     /// What was said of the spans that are kept: replaced when they grow.
-    rated: BTreeMap<i64, Peak>,
+    rated: Sorted<i64, Peak>,
     /// The highest of those that are forgotten.
     forgotten: Option<Peak>,
 }
@@ -220,7 +222,7 @@ impl Shapes {
     /// Adds a member that was not added before.
     pub fn add(&mut self, (ts, _): At, member: &Member) {
         let span = number(ts);
-        self.spans.entry(span).or_default().add(ts, member);
+        self.spans.entry(span, Shape::default).add(ts, member);
         self.grown.insert(span);
         self.cut();
     }
@@ -228,12 +230,12 @@ impl Shapes {
     /// Adds the members of others, which are all different ones. What neither side's news
     /// touches keeps its rating.
     pub fn join(&mut self, other: Self) {
-        let near = |span: i64| (span - 1..=span + 1).any(|near| self.spans.contains_key(&near));
+        let near = |span: i64| (span - 1..=span + 1).any(|near| self.spans.get(&near).is_some());
         let touched: Vec<i64> = other.spans.keys().copied().filter(|span| near(*span)).collect();
         self.grown.extend(touched);
         self.grown.extend(other.grown);
         for (span, shape) in other.spans {
-            self.spans.entry(span).or_default().join(&shape);
+            self.spans.entry(span, Shape::default).join(&shape);
         }
         self.rated.extend(other.rated);
         other.forgotten.into_iter().for_each(|peak| self.keep(peak));
@@ -242,9 +244,7 @@ impl Shapes {
 
     /// At the bound the oldest span goes.
     fn cut(&mut self) {
-        while self.spans.len() > SPANS_MAX {
-            self.spans.pop_first();
-        }
+        self.spans.keep_last(SPANS_MAX);
     }
 
     /// The highest rating, and what it was given for. Spans that ended more than `late` before
@@ -255,23 +255,31 @@ impl Shapes {
         let earlier = grown.iter().map(|span| span - 1);
         let pairs: BTreeSet<i64> = earlier.chain(grown.iter().copied()).collect();
         for span in pairs {
-            let Some(shape) = self.pair(span) else { continue };
+            let both;
+            let shape = match (self.spans.get(&span), self.spans.get(&(span + 1))) {
+                (None, _) => continue,
+                (Some(alone), None) => alone,
+                (Some(_), Some(_)) => {
+                    both = self.pair(span);
+                    let Some(both) = &both else { continue };
+                    both
+                }
+            };
             let Some(rating) = model.rate(&shape.vector()) else { continue };
             self.rated.insert(span, Peak { rating, span, words: shape.words() });
         }
         self.forget(late);
-        let all = self.rated.values().chain(&self.forgotten);
+        let all = self.rated.values().chain(self.forgotten.iter());
         all.max_by(|a, b| a.rank().0.total_cmp(&b.rank().0).then(a.span.cmp(&b.span)))
     }
 
     fn forget(&mut self, late: Duration) {
-        let Some((newest, _)) = self.spans.last_key_value() else { return };
+        let Some(newest) = self.spans.keys().next_back() else { return };
         let spans = late.as_micros().div_ceil(SPAN.as_micros()) + 2;
         let oldest = newest.saturating_sub(i64::try_from(spans).unwrap_or(i64::MAX));
-        self.spans = self.spans.split_off(&oldest);
-        let kept = self.rated.split_off(&oldest);
-        let forgotten = std::mem::replace(&mut self.rated, kept);
-        forgotten.into_values().for_each(|peak| self.keep(peak));
+        self.spans.take_before(&oldest);
+        let forgotten = self.rated.take_before(&oldest);
+        forgotten.into_iter().for_each(|(_, peak)| self.keep(peak));
     }
 
     fn keep(&mut self, peak: Peak) {

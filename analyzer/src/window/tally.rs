@@ -4,15 +4,12 @@
 use super::{
     member::{At, Member},
     shape::Shapes,
+    sorted::Sorted,
 };
 use crate::chain::{Confidence, Mask, Severity};
 use magsentinel_bus_schema::{Class, Kind, Level, trace};
 use serde::{Deserialize, Serialize};
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 /// What is known about the members that match one rule (several: the first of them).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +19,7 @@ pub struct Step {
     /// Highest confidence by level; none where no member has the level.
     best: [Option<f32>; 5],
     /// The strongest members, at most the share of this step.
-    cited: BTreeMap<Rank, Arc<Member>>,
+    cited: Sorted<Rank, Arc<Member>>,
 }
 
 /// Strongest first, then earliest.
@@ -83,7 +80,7 @@ pub struct Tally {
     /// By rule.
     pub steps: Vec<Step>,
     /// Who and what is named, at most `entities_max` of each class.
-    pub entities: BTreeMap<Class, BTreeMap<String, Seen>>,
+    pub entities: Sorted<Class, Sorted<String, Seen>>,
     /// Entities were left out.
     pub entities_cut: bool,
     /// What the severity model sees.
@@ -116,7 +113,7 @@ impl Tally {
                 *best = Some(best.map_or(sure, |b| b.max(sure)));
             }
             step.cited.insert((Reverse(member.level), at), member.clone());
-            cut(&mut step.cited, share);
+            step.cited.keep_first(share);
         }
         for entity in member.entities.iter().filter(|e| !e.value.trim().is_empty()) {
             let mut seen = Seen { trust: entity.trust, observed_by: BTreeSet::new() };
@@ -146,7 +143,7 @@ impl Tally {
                 };
             }
             mine.cited.extend(theirs.cited);
-            cut(&mut mine.cited, share);
+            mine.cited.keep_first(share);
         }
         self.entities_cut |= other.entities_cut;
         for (class, entities) in other.entities {
@@ -168,17 +165,17 @@ impl Tally {
     }
 
     fn see(&mut self, class: Class, value: &str, seen: Seen, bounds: Bounds) {
-        let entities = self.entities.entry(class).or_default();
-        let known = entities.entry(value.to_owned()).or_default();
+        let entities = self.entities.entry(class, Sorted::default);
+        let known = entities.entry(value.to_owned(), Seen::default);
         known.trust = known.trust.max(seen.trust);
         known.observed_by.extend(seen.observed_by);
-        self.entities_cut |= cut(entities, bounds.entities_max);
+        self.entities_cut |= entities.keep_first(bounds.entities_max);
     }
 
     /// The cited events with their times, oldest first.
     #[must_use]
     pub fn cited(&self) -> Vec<(At, &Member)> {
-        let cited = self.steps.iter().flat_map(|s| &s.cited);
+        let cited = self.steps.iter().flat_map(|s| s.cited.iter());
         let mut cited: Vec<_> = cited.map(|((_, at), member)| (*at, member.as_ref())).collect();
         cited.sort_by_key(|(at, _)| *at);
         cited
@@ -205,15 +202,6 @@ impl Tally {
         };
         (level, confidence)
     }
-}
-
-/// Drops the last entries over the bound; whether there were any.
-fn cut<K: Ord, V>(map: &mut BTreeMap<K, V>, max: usize) -> bool {
-    let over = map.len() > max;
-    while map.len() > max {
-        map.pop_last();
-    }
-    over
 }
 
 /// A confidence of a stranger's making, brought into 0..=1; 0 when it is not a number.

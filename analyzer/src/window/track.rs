@@ -1,7 +1,10 @@
 //! The events and incidents of one key under one chain.
 
+mod front;
 mod judge;
 mod merge;
+
+pub(super) use front::may_satisfy;
 
 use super::{
     Point,
@@ -10,6 +13,7 @@ use super::{
     tally::{Bounds, Tally},
 };
 use crate::chain::{Chain, Condition, Mask};
+use front::{FEW, Front, News};
 use magsentinel_bus_schema::{Id, Level, Response, Timestamp};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -143,8 +147,12 @@ impl Entry {
         Self { at, value, packed, mask, member: false, judged: false }
     }
 
+    fn point(&self) -> Point {
+        Point { at: self.at.0.micros(), mask: self.mask, value: self.value }
+    }
+
     fn unpacked(&self) -> Option<New> {
-        Some((self.at, self.mask, Arc::new(self.packed.member()?)))
+        Some((self.at, self.mask, self.packed.shared()?))
     }
 }
 
@@ -169,9 +177,15 @@ pub enum Taken {
 pub struct Track {
     /// In order of time. Room for one in place: most have no second.
     events: SmallVec<[Entry; 1]>,
+    /// So many of them, the first, are forgotten; they are moved out together, where there are
+    /// many.
+    gone: usize,
     /// Events were taken since the last evaluation.
     stale: bool,
     more: Option<Box<More>>,
+    /// What is carried on from event to event, where there is anything. It follows from the rest.
+    #[serde(skip)]
+    front: Option<Box<Front>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -186,6 +200,9 @@ struct More {
     /// Of a judged condition: what was told and taken back.
     #[serde(default)]
     ghosts: Vec<judge::Ghost>,
+    /// Of a judged condition: some of the incidents may still be changed.
+    #[serde(default)]
+    tentative: bool,
     /// Published incidents that are none any more.
     superseded: Vec<Gone>,
 }
@@ -204,13 +221,13 @@ impl More {
 impl Track {
     /// A track of one event.
     pub(super) fn one(entry: Entry, stale: bool) -> Self {
-        Self { events: SmallVec::from_buf([entry]), stale, more: None }
+        Self { events: SmallVec::from_buf([entry]), stale, ..Self::default() }
     }
 
     /// That one event, and whether it was taken since the last evaluation, where there is nothing
     /// else.
     pub(super) fn into_one(mut self) -> Result<(Entry, bool), Self> {
-        if self.more.is_some() || self.events.len() > 1 {
+        if self.more.is_some() || self.events.len() > 1 || self.gone > 0 {
             return Err(self);
         }
         let stale = self.stale;
@@ -248,20 +265,32 @@ impl Track {
             return Taken::Refused;
         }
         let mut gone = 0;
-        if self.events.len() >= events_max {
+        if self.events.len() - self.gone >= events_max {
             self.evaluate(chain, clock, bounds);
             self.forget_events(clock.watermark.minus(chain.reach()));
         }
-        if self.events.len() >= events_max {
+        if self.events.len() - self.gone >= events_max {
             gone = self.let_go_oldest((events_max / 8).max(1));
             if self.was_let_go(&event) {
                 return Taken::Refused;
             }
         }
-        let (Ok(place) | Err(place)) = self.place(event.at);
-        self.events.insert(place, Entry::new(event));
-        self.stale = true;
+        self.insert(chain, event);
         Taken::New(gone)
+    }
+
+    fn insert(&mut self, chain: &Chain, event: Event) {
+        let (Ok(place) | Err(place)) = self.place(event.at);
+        // What waits for time to pass has nothing to do with it before.
+        let grows = !matches!(chain.condition, Condition::Judged { .. });
+        if let Some(front) = self.front.as_mut().filter(|_| grows) {
+            front.before(chain, &self.events, (place, event.at));
+        }
+        self.events.insert(place, Entry::new(event));
+        if let Some(front) = self.front.as_mut().filter(|_| grows) {
+            front.took(chain, &self.events, place);
+        }
+        self.stale = true;
     }
 
     /// Where the event of this time is, or belongs. Nearly always it is the newest.
@@ -282,6 +311,8 @@ impl Track {
     /// Lets go the oldest events of the most numerous sort, so that a flood of one step does not
     /// push out the other steps.
     fn let_go_oldest(&mut self, how_many: usize) -> usize {
+        self.move_out();
+        self.front = None;
         let mut counts: BTreeMap<Mask, usize> = BTreeMap::new();
         for entry in &self.events {
             *counts.entry(entry.mask).or_default() += 1;
@@ -310,35 +341,65 @@ impl Track {
             self.judge(chain, (*measure, range), clock, bounds);
             return;
         }
-        if !stale || !may_satisfy(chain, &self.events) {
+        if !stale {
             return;
         }
-        let found = search(chain, &self.points());
-        let new = self.new_members(&found.member);
+        let few = self.kept().len() <= FEW;
+        if few && self.front.is_none() && !may_satisfy(chain, self.kept()) {
+            return;
+        }
+        let news = if chain.links.is_empty() { self.news(chain) } else { self.look(chain) };
+        let new = self.new_members(&news.members);
         // A window is newly satisfied only by an event that was in none before.
         if !new.is_empty() {
             let more = self.more.get_or_insert_default();
-            let found = (found.spans.as_slice(), new);
             let known = (&mut more.incidents, &mut more.superseded);
-            merge::merge(known, found, chain.rules.len(), bounds);
+            merge::merge(known, (&news.spans, new), chain.rules.len(), bounds);
         }
     }
 
+    /// What became satisfied since the last evaluation.
+    fn news(&mut self, chain: &Chain) -> News {
+        let (events, gone) = (&self.events, self.gone);
+        let front = || Box::new(Front::over(chain, events, gone));
+        let kept = events.get(gone..).unwrap_or_default();
+        self.front.get_or_insert_with(front).news(chain, kept).in_order()
+    }
+
+    /// The same of a chain of chains, for which all kept events are looked at.
+    fn look(&self, chain: &Chain) -> News {
+        let found = search(chain, &self.points());
+        let entries = self.kept().iter().zip(&found.member);
+        let members = entries.filter(|(_, member)| **member).map(|(entry, _)| entry.at);
+        News { members: members.collect(), spans: found.spans }
+    }
+
+    /// The events that are not forgotten.
+    fn kept(&self) -> &[Entry] {
+        self.events.get(self.gone..).unwrap_or_default()
+    }
+
     fn points(&self) -> Vec<Point> {
-        let point =
-            |entry: &Entry| Point { at: entry.at.0.micros(), mask: entry.mask, value: entry.value };
-        self.events.iter().map(point).collect()
+        self.kept().iter().map(Entry::point).collect()
     }
 
     /// Marks members, and returns those that were none before.
-    fn new_members(&mut self, member: &[bool]) -> Vec<New> {
-        let news = self.events.iter_mut().zip(member);
-        news.filter(|(entry, member)| **member && !entry.member)
-            .filter_map(|(entry, _)| {
+    fn new_members(&mut self, members: &[At]) -> Vec<New> {
+        let mut new = Vec::new();
+        for at in members {
+            let entry = self.place(*at).ok().and_then(|place| self.events.get_mut(place));
+            if let Some(entry) = entry.filter(|entry| !entry.member) {
                 entry.member = true;
-                entry.unpacked()
-            })
-            .collect()
+                new.extend(entry.unpacked());
+            }
+        }
+        new
+    }
+
+    /// How many events have a place, forgotten ones too.
+    #[cfg(test)]
+    pub(super) fn events_held(&self) -> usize {
+        self.events.len()
     }
 
     /// Forgets what no event at or after `watermark` can meet: events before
@@ -358,29 +419,25 @@ impl Track {
 
     fn forget_events(&mut self, horizon: Timestamp) {
         let old = self.events.partition_point(|entry| entry.at.0 < horizon);
-        self.events.drain(..old);
+        if old <= self.gone {
+            return;
+        }
+        if let Some(front) = &mut self.front {
+            front.forgot(&self.events, self.gone, old);
+        }
+        self.gone = old;
+        if self.events.len() <= FEW || old * 2 >= self.events.len() {
+            self.move_out();
+        }
     }
-}
 
-/// False where no window can satisfy the condition, however the kept events lie: most keys,
-/// most of the time, and found without looking at windows.
-pub(super) fn may_satisfy(chain: &Chain, events: &[Entry]) -> bool {
-    if !chain.links.is_empty() {
-        return true;
-    }
-    match &chain.condition {
-        Condition::Ordered | Condition::Together => {
-            let met = events.iter().fold(0, |met, entry| met | entry.mask);
-            met.count_ones() as usize == chain.rules.len()
+    /// Frees the places of the forgotten events.
+    fn move_out(&mut self) {
+        self.events.drain(..self.gone);
+        if let Some(front) = &mut self.front {
+            front.moved(self.gone);
         }
-        Condition::Count { at_least } | Condition::Distinct { at_least, .. } => {
-            events.len() as u64 >= *at_least
-        }
-        Condition::Sum { at_least, .. } => {
-            let values = events.iter().map(|entry| entry.value);
-            values.fold(0, u64::saturating_add) >= *at_least
-        }
-        Condition::Judged { .. } => true,
+        self.gone = 0;
     }
 }
 

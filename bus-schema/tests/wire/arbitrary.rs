@@ -8,9 +8,10 @@ mod pattern;
 use crate::examples::{self, Visit};
 use magsentinel_bus_schema::{
     Action, Alert, Analyze, Analyzed, Assessment, Class, Closure, DeadLetter, Effect, Entity,
-    Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level, Mode,
-    Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source, Status,
-    Suppressed, Tenant, Timestamp, Token, Trust, closure::Share, decision::Evidence, suppression,
+    Event, Fact, Failure, Fields, Gap, GapState, Id, Judgement, Keyed, Kind, Lease, Level, Mark,
+    Mode, Outcome, OutcomeStatus, Rated, Receipt, Response, Scored, Shard, Snapshot, Source,
+    Status, Suppressed, Tenant, Timestamp, Token, Trust, closure::Share, decision::Evidence,
+    suppression,
 };
 use serde_json::{Map, Value};
 
@@ -434,6 +435,7 @@ impl Bytes<'_> {
             position: self.number(),
             handled: self.number(),
             snapshot: self.maybe(Self::snapshot),
+            marks: self.list(|it| Mark { position: it.number(), handled: it.number() }),
         }
     }
 

@@ -429,6 +429,7 @@ pub(crate) fn lease() -> Lease {
         position: 1234,
         handled: 1200,
         snapshot: None,
+        marks: vec![],
     }
 }
 

@@ -76,7 +76,9 @@ impl ShardedState {
         fresh.filter_map(|delivery| self.dead(*shard, delivery, &wrong)).collect()
     }
 
-    /// Shows messages to a shard's stage: together, or one by one where a panic is remembered.
+    /// Shows messages to a shard's stage: together, or one by one where a panic is remembered, and
+    /// where an earlier owner may have told what it found after any of them. What it told then must
+    /// be found again, so that it is not left standing when the next message tells otherwise.
     async fn feed_stage(
         &mut self,
         shard: Shard,
@@ -89,7 +91,12 @@ impl ShardedState {
             deliveries.iter().any(|d| trouble.is_suspect(shard, d.seq))
         };
         if !suspect {
-            return self.call(shard, &deliveries, rebuilding, outgoing).await;
+            let told_to = self.told_to(shard).filter(|_| !rebuilding).unwrap_or(0);
+            let (told, new) = deliveries.split_at(deliveries.partition_point(|d| d.seq <= told_to));
+            for delivery in told {
+                self.call(shard, std::slice::from_ref(delivery), rebuilding, outgoing).await;
+            }
+            return self.call(shard, new, rebuilding, outgoing).await;
         }
         for delivery in deliveries {
             let panics = self.args.trouble().panics(delivery.seq);
@@ -101,6 +108,12 @@ impl ShardedState {
             let wrong = Wrong { failure: Class::Bug, reason: &reason, element: None };
             outgoing.extend(self.dead(shard, &delivery, &wrong));
         }
+    }
+
+    /// Up to where what is found may have been told: nothing is told twice that is not fenced.
+    fn told_to(&self, shard: Shard) -> Option<u64> {
+        let owned = self.owned.get(&shard).filter(|_| self.args.service.fenced)?;
+        Some(owned.told_to)
     }
 
     async fn call(

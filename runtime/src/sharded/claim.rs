@@ -72,6 +72,7 @@ mod tests {
             position: 0,
             handled: 0,
             snapshot: None,
+            marks: vec![],
         };
         Known { lease, seq: 1, age: Duration::from_secs(age_s), gone: false }
     }

@@ -3,6 +3,7 @@
 
 use super::{
     feed::Feed,
+    marks::mark,
     worker::{ShardedState, ShardedWorkerArgs},
 };
 use crate::{
@@ -43,6 +44,9 @@ impl ShardedState {
             return;
         };
         let state = &stream.cached_info().state;
+        for owned in self.owned.values_mut().filter(|owned| owned.seen >= owned.rebuild_to) {
+            mark(&mut owned.lease, state.first_sequence);
+        }
         let Some(waiting) = self.waiting().await else { return };
         let whole = self.feed.as_ref().is_some_and(Feed::is_whole);
         let ShardedWorkerArgs { context, service, .. } = &self.args;

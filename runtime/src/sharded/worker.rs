@@ -16,7 +16,7 @@ use crate::{
     service::Sharded,
     stage::{Delivery, Stage},
 };
-use magsentinel_bus_schema::{Lease, Shard, Token};
+use magsentinel_bus_schema::{Lease, Mark, Shard, Token};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     collections::BTreeMap,
@@ -60,6 +60,9 @@ pub(super) struct Owned {
     pub(super) seen: u64,
     /// Up to here an earlier owner, or we before a restart, had handled everything.
     pub(super) rebuild_to: u64,
+    /// Up to here an earlier owner may have handled messages, and told what it found after any of
+    /// them, without writing it down in its lease.
+    pub(super) told_to: u64,
     pub(super) renewed: Instant,
     /// Messages of the shard that were handled when its newest snapshot was taken.
     pub(super) snapshot_of: u64,
@@ -266,8 +269,12 @@ impl ShardedState {
             return;
         }
         let Ok(written) = self.leases.write(&wanted).await else { return };
+        // Only now is what an earlier owner publishes refused.
+        let last = self.last_sequence().await;
         for ((lease, _), seq) in wanted.into_iter().zip(written) {
             let Some(seq) = seq else { continue };
+            let left = known.get(&lease.shard).is_some_and(|known| known.lease.owner.is_some());
+            let told_to = if left { last } else { 0 };
             let (stage, seen) = match restored(&self.args, &lease).await {
                 Ok(restored) => restored,
                 Err(error) => {
@@ -289,6 +296,7 @@ impl ShardedState {
                 seq,
                 seen,
                 rebuild_to,
+                told_to,
                 renewed: now,
                 snapshot_of,
                 snapshot_at: now,
@@ -297,6 +305,12 @@ impl ShardedState {
             self.feed = None;
         }
         tracing::info!(service = %self.args.service.name, shards = self.owned.len(), "owns shards");
+    }
+
+    /// The last sequence of the stream, or what lies behind all, where nobody says.
+    async fn last_sequence(&mut self) -> u64 {
+        let stream = self.args.context.bus.stream(self.args.service.stream).await;
+        stream.map_or(u64::MAX, |stream| stream.cached_info().state.last_sequence)
     }
 
     fn next_lease(&self, shard: Shard, known: Option<&claim::Known>, me: &str) -> (Lease, u64) {
@@ -311,6 +325,8 @@ impl ShardedState {
             position: before.map_or(0, |l| l.position),
             handled: before.map_or(0, |l| l.handled),
             snapshot: before.and_then(|l| l.snapshot.clone()),
+            // Of a shard that nobody has had, everything is counted.
+            marks: before.map_or(vec![Mark { position: 0, handled: 0 }], |l| l.marks.clone()),
         };
         (lease, known.map_or(0, |k| k.seq))
     }

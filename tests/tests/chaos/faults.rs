@@ -18,6 +18,8 @@ pub(crate) const PATROLS: [(&str, Kind); 4] = [
     ("auth-sentry", Kind::Auth),
 ];
 
+/// How far the wall clocks of replicas are off that are started one after the other, in seconds.
+pub(crate) const CLOCKS: [i64; 3] = [0, 900, -900];
 /// Analyzers that run, when none is down.
 const ANALYZERS: usize = 3;
 /// Longest that a number of events may take to be stored.
@@ -82,10 +84,13 @@ pub(crate) struct Chaos {
     running: Vec<(&'static str, usize)>,
     proxy: Proxy,
     lateness: String,
+    /// How many analyzers were started.
+    analyzers: usize,
 }
 
 impl Chaos {
-    /// Three analyzers, one of them behind a proxy, and two of all else.
+    /// Three analyzers, one of them behind a proxy, and two of all else; no two of a role with the
+    /// same wall clock.
     pub(crate) async fn start(mesh: Mesh, lateness: Span) -> Self {
         let proxy = Proxy::to(&mesh.server.url()).await;
         let lateness = format!("analyzer.lateness={lateness}");
@@ -94,7 +99,7 @@ impl Chaos {
             mesh.try_bus("default").await.inspect_err(|e| println!("{e}")).ok()
         })
         .await;
-        let mut chaos = Self { mesh, bus, running: Vec::new(), proxy, lateness };
+        let mut chaos = Self { mesh, bus, running: Vec::new(), proxy, lateness, analyzers: 0 };
         let patrols = PATROLS.iter().map(|(name, _)| *name);
         for role in ["sensor", "analyzer"].into_iter().chain(patrols) {
             chaos.run(role);
@@ -125,8 +130,22 @@ impl Chaos {
             args.extend(["--set".to_owned(), format!("inference.onnxruntime={library}")]);
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let started = self.mesh.start(role, &args);
+        let ahead = self.clock_of(role);
+        let started = self.mesh.start_at(role, &args, ahead);
         self.running.push((role, started));
+    }
+
+    /// How far the wall clock of the next replica of a role is off. Sensors have to tell what comes
+    /// from the future, so that theirs is right.
+    fn clock_of(&mut self, role: &str) -> i64 {
+        match role {
+            "sensor" => 0,
+            "analyzer" => {
+                self.analyzers += 1;
+                CLOCKS[self.analyzers % CLOCKS.len()]
+            }
+            _ => CLOCKS[self.running.len() % CLOCKS.len()],
+        }
     }
 
     /// Every fault once, in an order of the seed, spread over the events.
@@ -142,6 +161,7 @@ impl Chaos {
             println!("{} events stored: {fault:?}", stored.load(Ordering::Relaxed));
             self.strike(fault).await;
         }
+        self.revive();
     }
 
     async fn strike(&mut self, fault: Fault) {
@@ -197,12 +217,26 @@ impl Chaos {
     }
 
     /// Waits until so many analyzers own shards, and all of them together own all.
-    async fn owners(&self, wanted: usize) {
+    async fn owners(&mut self, wanted: usize) {
         wait_for("shards to be shared out", async || {
+            self.revive();
             let owners = owners(&self.bus).await?;
             (owners.len() == wanted && owners.values().sum::<usize>() == 64).then_some(())
         })
         .await;
+    }
+
+    /// Starts again what ended because the servers did not answer when it was started, as whoever
+    /// runs the mesh does.
+    fn revive(&mut self) {
+        for (role, process) in std::mem::take(&mut self.running) {
+            if self.mesh.has_ended(process) {
+                println!("{role} {process} ended and is started again");
+                self.run(role);
+            } else {
+                self.running.push((role, process));
+            }
+        }
     }
 
     /// Asks the replica of a role that runs longest to end.

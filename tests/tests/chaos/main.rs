@@ -3,6 +3,7 @@
 //!
 //! `MAGSENTINEL_CHAOS_EVENTS` (default 4000) and `MAGSENTINEL_CHAOS_SEED` (default: the clock)
 //! are the run's; the seed is printed, and gives the same traffic and the same order of faults.
+//! The clocks of sources are off, and so are the wall clocks of replicas.
 //! `cargo xtask chaos` runs the long form.
 #![allow(
     clippy::indexing_slicing,
@@ -24,7 +25,7 @@ use magsentinel_bus_schema::{
 use magsentinel_inference as inference;
 use magsentinel_runtime::{
     bus::Bus,
-    ledger,
+    clock, ledger,
     settings::{Layers, Span},
     stage::Delivery,
 };
@@ -153,7 +154,7 @@ async fn published(bus: &Bus) -> Published {
 }
 
 /// What people see last of each incident is what was decided last.
-async fn alerts_agree(bus: &Bus, decided: &[Assessment]) {
+async fn alerts_agree(bus: &Bus, decided: &[Assessment], begun: Timestamp) {
     let all: Vec<Alert> =
         held(bus, Stream::Decisions, subject::all_of(bus.tenant(), "alert")).await;
     let mut alerts: BTreeMap<Id, &Alert> = BTreeMap::new();
@@ -178,6 +179,10 @@ async fn alerts_agree(bus: &Bus, decided: &[Assessment]) {
         shown += 1;
     }
     println!("{shown} alerts in {} revisions say what was decided", all.len());
+    // They are told by the clocks of those who decided.
+    let decided = || all.iter().map(|alert| alert.decided);
+    assert!(decided().any(|at| at > clock::now()), "nobody's clock is ahead");
+    assert!(decided().any(|at| at < begun), "nobody's clock is behind");
 }
 
 /// Every scored event once, in the order of time.
@@ -264,8 +269,9 @@ fn found() -> Vec<Scored> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_under_faults_decide_what_one_process_would() {
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seed = setting("MAGSENTINEL_CHAOS_SEED", clock.as_secs());
+    let begun = clock::now();
+    let now = Duration::from_micros(begun.micros().unsigned_abs());
+    let seed = setting("MAGSENTINEL_CHAOS_SEED", now.as_secs());
     let wanted = setting("MAGSENTINEL_CHAOS_EVENTS", 4000);
     println!("seed {seed}, {wanted} events");
     let mut chaos = Chaos::start(Mesh::clustered(), LATENESS).await;
@@ -274,7 +280,7 @@ async fn replicas_under_faults_decide_what_one_process_would() {
     let stored = Arc::new(AtomicU64::new(0));
     let publishing = tokio::spawn(traffic::publish(
         chaos.mesh.client().await,
-        traffic::items(seed, wanted, clock, &found()),
+        traffic::items(seed, wanted, now, &found()),
         Arc::clone(&stored),
     ));
     chaos.strike_all(seed, wanted, &stored).await;
@@ -286,12 +292,12 @@ async fn replicas_under_faults_decide_what_one_process_would() {
     let config = Config { lateness: LATENESS, ..configured(&set) };
     let want = finals(one_process(&config, &scored));
     // What was folded is told within `analyzer.update_every`.
-    let begun = Instant::now();
+    let settled = Instant::now();
     let decided = loop {
         let decided = published(&bus).await;
         let assessments = decided.assessments.clone();
         let got = finals(decided);
-        if got == want || begun.elapsed() > FOLDED_MAX {
+        if got == want || settled.elapsed() > FOLDED_MAX {
             break (assessments, got);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -320,7 +326,7 @@ async fn replicas_under_faults_decide_what_one_process_would() {
         a.class == Class::Client && a.evidence.iter().any(|e| e.kind == Kind::Sql)
     };
     assert!(decided.iter().any(|a| joined(&a)), "no event counted for another key");
-    alerts_agree(&bus, &decided).await;
+    alerts_agree(&bus, &decided, begun).await;
 }
 
 /// The configuration of the analyzer that these settings make.

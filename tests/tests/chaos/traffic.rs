@@ -16,6 +16,9 @@ use std::{
 
 /// Users of the shop.
 const USERS: u64 = 120;
+/// How far the clocks of sources are off, in microseconds: as far ahead as nobody objects to, and
+/// much further behind than the others lie apart.
+const SKEWS_US: [i64; 4] = [0, 240_000_000, -600_000_000, 0];
 /// Event time that the whole of it takes.
 const SPAN_US: i64 = 40 * 60 * 1_000_000;
 /// Events on their way to the server at once.
@@ -48,8 +51,9 @@ pub(crate) enum Item {
     Scored(Box<Scored>),
 }
 
-/// So many items in order of time; the last of them happens at `end`. Up to half of them are
-/// `found`, evenly chosen, and moved to the time of the others.
+/// So many items in the order in which they happen, the last of them at `end`. Each source says
+/// when by a clock of its own. Up to half of them are `found`, evenly chosen, and moved to the time
+/// of the others.
 pub(crate) fn items(seed: u64, how_many: u64, end: Duration, found: &[Scored]) -> Vec<Item> {
     let mut numbers = Numbers(seed);
     let begin = i64::try_from(end.as_micros()).unwrap() - SPAN_US;
@@ -58,11 +62,14 @@ pub(crate) fn items(seed: u64, how_many: u64, end: Duration, found: &[Scored]) -
     let taken = found.len().min(total / 2);
     let mut given = 0;
     let mut item = |n: usize| {
-        let ts = Timestamp::from_micros(begin + step * i64::try_from(n).unwrap());
+        let source = n % SKEWS_US.len();
+        let happened = begin + step * i64::try_from(n).unwrap();
+        let ts = Timestamp::from_micros(happened + SKEWS_US[source]);
         if (n + 1) * taken / total > given {
             let scored = found[given * found.len() / taken].clone();
             given += 1;
-            return Item::Scored(Box::new(Scored { ts, ..scored }));
+            let source = Some(format!("clock-{source}"));
+            return Item::Scored(Box::new(Scored { ts, source, ..scored }));
         }
         let (kind, mut body) = event(&mut numbers, n as u64);
         body["id"] = json!(format!("chaos-{seed}-{n}"));

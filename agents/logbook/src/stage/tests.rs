@@ -220,6 +220,7 @@ fn gaps_patterns_and_dead_letters_are_kept_beside_by_a_second_writer() {
         position: 0,
         handled: 0,
         snapshot: None,
+        marks: vec![],
     };
     let lease = delivery(4, &Subject::Lease(token, Shard(1)), encode(&lease));
     assert_eq!(handle(&mut decisions, &[lease]).failures().len(), 1);

@@ -5,7 +5,11 @@
 //! watermark and the judging clock are looked at again whenever an event comes, and what they
 //! make is set beside what was told.
 
-use super::{Clock, Incident, More, New, Track, merge, micros, next_end};
+use super::{
+    Clock, Incident, More, New, Track,
+    front::{Front, News, Trailing},
+    merge, micros, next_end,
+};
 use crate::{
     chain::{Chain, Measure, Range},
     window::{Bounds, Ends, judged},
@@ -18,45 +22,88 @@ impl Track {
     pub(super) fn judge(
         &mut self,
         chain: &Chain,
-        (measure, range): (Measure, &Range),
+        number: (Measure, &Range),
         clock: Clock,
         bounds: Bounds,
     ) {
         let first = self.events.partition_point(|entry| entry.judged);
-        let since = match self.events.get(first) {
-            Some(entry) if entry.at.0 < clock.judging => entry.at.0.micros(),
+        match self.events.get(first) {
+            Some(entry) if entry.at.0 < clock.judging => {}
             // Nothing waits for this time, and what comes later changes nothing before it.
             _ => return,
-        };
-        let lost = self.more.as_ref().and_then(|more| more.let_go.values().max());
-        let lost = lost.map(|(ts, _)| ts.micros());
-        let (points, window) = (self.points(), micros(chain));
-        let ending = |since: i64, until: Timestamp| {
-            let ends = Ends { since, until: until.micros(), lost };
-            judged(measure, range, window, &points, &ends)
-        };
-        let rules = chain.rules.len();
-        let firm = ending(since, clock.watermark);
-        let new = self.new_members(&firm.member);
-        self.events.iter_mut().skip(first).for_each(|entry| {
-            entry.judged = entry.at.0 < clock.watermark;
-        });
-        if !new.is_empty() {
-            let more = self.more.get_or_insert_default();
-            merge::merge((&mut more.firm, &mut vec![]), (&firm.spans, new), rules, bounds);
         }
-        let waiting = ending(since.max(clock.watermark.micros()), clock.judging);
-        let entries = self.events.iter().zip(&waiting.member);
-        let new = entries.filter(|(entry, member)| **member && !entry.member);
-        let new: Vec<New> = new.filter_map(|(entry, _)| entry.unpacked()).collect();
-        if !new.is_empty() {
+        let rules = chain.rules.len();
+        let firm = self.firm_news(chain, clock.watermark);
+        let new = self.new_members(&firm.members);
+        let waiting = self.waiting(chain, number, clock);
+        if !new.is_empty() || !waiting.1.is_empty() {
             self.more.get_or_insert_default();
         }
-        if let Some(more) = &mut self.more {
-            let mut view = more.firm.clone();
-            merge::merge((&mut view, &mut vec![]), (&waiting.spans, new), rules, bounds);
-            more.correct(view);
+        let Some(more) = &mut self.more else { return };
+        let settled = !std::mem::replace(&mut more.tentative, !waiting.1.is_empty());
+        if settled && !more.tentative && more.ghosts.is_empty() {
+            // What is told is what is firm, and goes on as it does.
+            let told = (&mut more.incidents, &mut more.superseded);
+            merge::merge(told, (&firm.spans, new.clone()), rules, bounds);
+            merge::merge((&mut more.firm, &mut vec![]), (&firm.spans, new), rules, bounds);
+            return;
         }
+        merge::merge((&mut more.firm, &mut vec![]), (&firm.spans, new), rules, bounds);
+        let mut view = more.firm.clone();
+        merge::merge((&mut view, &mut vec![]), (&waiting.0, waiting.1), rules, bounds);
+        more.correct(view);
+    }
+
+    /// What the windows made that the watermark has passed since the last time. No event comes
+    /// before it, so that each is judged once, and its number carried on to the next.
+    fn firm_news(&mut self, chain: &Chain, watermark: Timestamp) -> News {
+        let lost = self.lost();
+        let first = self.events.partition_point(|entry| entry.judged);
+        let next = self.events.partition_point(|entry| entry.at.0 < watermark);
+        let front = self
+            .front
+            .get_or_insert_with(|| Box::new(Front::Trailing(Trailing::after(chain, self.gone))));
+        let Front::Trailing(trailing) = front.as_mut() else { return News::default() };
+        let ends = Ends { lost, ..Ends::ALL };
+        let window = micros(chain);
+        while trailing.next() < next {
+            trailing.advance_instant(chain, &self.events, |end| {
+                !end.judged && ends.contain(end.at.0.micros(), window)
+            });
+        }
+        let news = trailing.news().in_order();
+        for entry in self.events.iter_mut().take(next).skip(first) {
+            entry.judged = true;
+        }
+        news
+    }
+
+    /// What the windows make between the watermark and the judging clock, as they are.
+    fn waiting(
+        &self,
+        chain: &Chain,
+        (measure, range): (Measure, &Range),
+        clock: Clock,
+    ) -> (Vec<(i64, i64)>, Vec<New>) {
+        let next = self.events.partition_point(|entry| entry.at.0 < clock.watermark);
+        if self.events.get(next).is_none_or(|entry| entry.at.0 >= clock.judging) {
+            return Default::default();
+        }
+        let ends = Ends {
+            since: clock.watermark.micros(),
+            until: clock.judging.micros(),
+            lost: self.lost(),
+        };
+        let found = judged(measure, range, micros(chain), &self.points(), &ends);
+        let entries = self.kept().iter().zip(&found.member);
+        let new = entries.filter(|(entry, member)| **member && !entry.member);
+        (found.spans, new.filter_map(|(entry, _)| entry.unpacked()).collect())
+    }
+
+    /// Up to here an event was let go.
+    fn lost(&self) -> Option<i64> {
+        let lost = self.more.as_ref().and_then(|more| more.let_go.values().max());
+        lost.map(|(ts, _)| ts.micros())
     }
 
     /// When the next window ends that the judging clock has not passed.

@@ -5,13 +5,21 @@ use crate::window::Bounds;
 use magsentinel_bus_schema::Timestamp;
 
 /// Merges what was known with the intervals of newly found windows and their new members, in
-/// order of time.
+/// order of time. Nothing is new where there is no new member.
 pub(super) fn merge(
     (incidents, gone): (&mut Vec<Incident>, &mut Vec<Gone>),
     (spans, new): (&[(i64, i64)], Vec<New>),
     rules: usize,
     bounds: Bounds,
 ) {
+    if new.is_empty() {
+        return;
+    }
+    if let [span] = spans
+        && goes_on(incidents, *span, &new, rules, bounds)
+    {
+        return;
+    }
     let known = std::mem::take(incidents);
     let time = Timestamp::from_micros;
     let mut all: Vec<(Timestamp, Timestamp, Option<Incident>)> =
@@ -35,6 +43,32 @@ pub(super) fn merge(
         }
         incidents.push(sum(group, parts, gone, bounds));
     }
+}
+
+/// One interval that touches no incident, or one whose first member stays the first: what nearly
+/// all new windows are. False, and nothing done, where it is otherwise.
+fn goes_on(
+    incidents: &mut Vec<Incident>,
+    (start, end): (i64, i64),
+    new: &[New],
+    rules: usize,
+    bounds: Bounds,
+) -> bool {
+    let (start, end) = (Timestamp::from_micros(start), Timestamp::from_micros(end));
+    let place = incidents.partition_point(|known| known.end < start);
+    if incidents.get(place + 1).is_some_and(|next| next.start <= end) {
+        return false;
+    }
+    if incidents.get(place).is_none_or(|known| known.start > end) {
+        incidents.insert(place, Incident::over(start, end, rules));
+    }
+    let Some(known) = incidents.get_mut(place) else { return false };
+    if known.tally.anchor.is_some_and(|anchor| new.iter().any(|(at, ..)| *at < anchor)) {
+        return false;
+    }
+    (known.start, known.end) = (known.start.min(start), known.end.max(end));
+    new.iter().for_each(|(at, mask, member)| known.tally.add(*at, *mask, member, bounds));
+    true
 }
 
 /// Adds up one incident from new members (in `group`) and its former parts.
