@@ -87,6 +87,9 @@ pub enum Command {
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),
+    /// Become a program that is told to end when whoever started it has died
+    #[command(hide = true)]
+    Tied(TiedArgs),
 }
 
 /// What to do with suppressions.
@@ -476,6 +479,16 @@ pub struct ExplainArgs {
     /// [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+}
+
+#[derive(Args, Clone)]
+pub struct TiedArgs {
+    /// Process that started it
+    #[arg(long, value_name = "PID")]
+    pub parent: u32,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub command: Vec<PathBuf>,
 }
 
 #[derive(Args, Clone)]
