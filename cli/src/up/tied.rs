@@ -5,12 +5,12 @@
 //! is told by stays the same. In case there is a former one all the same, the next `up` on its
 //! folder ends it before it touches what that one has open.
 
-use crate::args::TiedArgs;
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use std::{
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tokio::process::Command;
@@ -21,6 +21,16 @@ const TOLD: Signal = Signal::USR2;
 /// How long a former server may take to end before it is killed, and then to be gone.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+#[derive(Args, Clone)]
+pub struct TiedArgs {
+    /// Process that started it
+    #[arg(long, value_name = "PID")]
+    pub parent: u32,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub command: Vec<PathBuf>,
+}
 
 /// A command that becomes a program, tied to us. It must be started by the first thread: the
 /// kernel takes the end of the thread that started it for the end of its parent.
