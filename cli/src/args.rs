@@ -4,7 +4,7 @@ mod lease;
 
 pub use lease::{LeaseCommand, OrderArgs, PanicArgs};
 
-use crate::{exit::BadUsage, output::Format};
+use crate::{exit::BadUsage, output::Format, reference::ReferenceArgs, up::tied::TiedArgs};
 use clap::{Args, Parser, Subcommand};
 use magsentinel_bus_schema::Timestamp;
 use magsentinel_sensor::replay::pace::Speed;
@@ -87,6 +87,9 @@ pub enum Command {
     /// Write the reference pages
     #[command(hide = true)]
     Reference(ReferenceArgs),
+    /// Become a program that is told to end when whoever started it has died
+    #[command(hide = true)]
+    Tied(TiedArgs),
 }
 
 /// What to do with suppressions.
@@ -476,13 +479,6 @@ pub struct ExplainArgs {
     /// [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-}
-
-#[derive(Args, Clone)]
-pub struct ReferenceArgs {
-    /// Folder to write to
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
 }
 
 /// A pace as an option gives it; 0 is flat out, too.

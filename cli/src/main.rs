@@ -94,5 +94,6 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Lease(command) => lease::run(&global, command).await,
         Command::Panic(args) => panic::run(&global, args).await,
         Command::Reference(args) => reference::run(&args),
+        Command::Tied(args) => up::tied::run(&args),
     }
 }

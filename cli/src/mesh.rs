@@ -64,6 +64,7 @@ pub fn found(global: Global, command: &Command) -> Result<Global> {
         (Some(_), Command::Up(_)) => bail!(BadUsage("`up` takes --data DIR, not --mesh".into())),
         (None, Command::Up(_) | Command::Run(_) | Command::Check(_)) => Ok(global),
         (None, Command::Score(_) | Command::Features(_) | Command::Reference(_)) => Ok(global),
+        (_, Command::Tied(_)) => Ok(global),
         (Some(dir), _) => named(dir.clone(), global),
         (None, _) => Ok(by_default(global)),
     }

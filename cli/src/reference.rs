@@ -1,11 +1,22 @@
 //! `reference`: the generated pages of docs/reference.
 
-use crate::{args::ReferenceArgs, roles, settings};
+use crate::{roles, settings};
 use anyhow::{Context, Result};
+use clap::Args;
 use magsentinel_bus_schema::{Kind, Stream, Tenant, reference};
 use magsentinel_patrol::patrols::TABLE;
 use serde_json::Value;
-use std::{fmt::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+#[derive(Args, Clone)]
+pub struct ReferenceArgs {
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
 
 /// Writes every page.
 pub fn run(args: &ReferenceArgs) -> Result<()> {

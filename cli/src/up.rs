@@ -4,6 +4,7 @@ mod children;
 mod nats_server;
 mod next;
 mod play;
+pub mod tied;
 mod watch;
 
 use crate::{

@@ -101,7 +101,7 @@ pub struct Bus {
     limits: Limits,
     streams: Arc<StreamConfig>,
     servers: Arc<[String]>,
-    connections: watch::Receiver<u64>,
+    connected: watch::Receiver<()>,
 }
 
 impl Bus {
@@ -126,9 +126,9 @@ impl Bus {
         &self.js
     }
 
-    /// How often a connection was made; changes with each.
-    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
-        self.connections.clone()
+    /// Changes each time that the connection was made.
+    pub(crate) fn connected(&self) -> watch::Receiver<()> {
+        self.connected.clone()
     }
 
     /// Whether the connection stands right now.

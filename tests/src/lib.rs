@@ -12,11 +12,12 @@
 
 pub mod ait;
 pub mod dropped;
+pub mod gateway;
 pub mod keyed;
 pub mod network;
-pub mod nginx;
 pub mod postgres;
 pub mod proxy;
+pub mod receipt;
 pub mod responses;
 pub mod rivals;
 pub mod server;

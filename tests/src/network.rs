@@ -130,13 +130,15 @@ impl Neighbour {
         output("nsenter", &args).status.success()
     }
 
-    /// What a gateway of ours answers a request for `/` from one of its addresses: status line,
-    /// headers and body.
+    /// What a gateway of ours answers a request for `/` from one of its addresses, with these lines
+    /// among its headers: status line, headers and body.
     #[must_use]
-    pub fn gets(&self, from: &str, port: u16) -> String {
+    pub fn gets(&self, from: &str, port: u16, headers: &[&str]) -> String {
         let _routed =
             self.run("ip", &["-4", "route", "replace", HERE, "dev", "cable", "src", from]);
-        let request = "GET / HTTP/1.1\\r\\nhost: shop\\r\\nconnection: close\\r\\n\\r\\n";
+        let lines = ["GET / HTTP/1.1", "host: shop", "connection: close"];
+        let lines = lines.iter().chain(headers).map(|line| format!("{line}\\r\\n"));
+        let request = lines.collect::<String>() + "\\r\\n";
         let script = format!("exec 3<>/dev/tcp/{HERE}/{port}; printf '{request}' >&3; cat <&3");
         self.run("timeout", &["20", "bash", "-c", &script])
     }
@@ -149,9 +151,10 @@ impl Neighbour {
             self.run("ip", &["-4", "route", "replace", HERE, "dev", "cable", "src", from]);
         let file = tempfile::NamedTempFile::new().expect("a file");
         let pid = self.process.id().to_string();
-        // Nothing ever comes from its input: that is its clock.
+        // Nothing ever comes from its input: that is its clock. Who attacks has a machine of their
+        // own, so it does not wait for a core of ours, where we may say so.
         let script = format!(
-            "exec 3>/dev/udp/{HERE}/{port}; while :; do at=${{EPOCHREALTIME/./}}; \
+            "chrt --fifo --pid 1 $$ >&2; exec 3>/dev/udp/{HERE}/{port}; while :; do at=${{EPOCHREALTIME/./}}; \
              echo $at >&3; echo $at; read -t 0.001; done"
         );
         let mut command = Command::new("nsenter");

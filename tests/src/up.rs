@@ -132,6 +132,12 @@ impl Up {
         numbers.filter_map(of_ours).collect()
     }
 
+    /// Kills it, so that it can end nothing of what it has started.
+    pub fn kill(&mut self) {
+        kill_process(self.pid(), Signal::KILL).expect("a running process");
+        drop(self.child.wait());
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) {
         kill_process(self.pid(), Signal::INT).expect("a running process");
@@ -160,7 +166,7 @@ impl Drop for Up {
             eprintln!("--- up printed\n{}", self.printed().join("\n"));
             eprintln!("--- up said\n{}", self.said().join("\n"));
         }
-        // Asked, not killed: its server would stay.
+        // Asked, not killed: its roles drain.
         if matches!(self.child.try_wait(), Ok(None)) {
             let asked = kill_process(self.pid(), Signal::TERM).is_ok();
             if !asked || self.end().is_none() {

@@ -11,17 +11,14 @@
 
 use flate2::read::GzDecoder;
 use magsentinel_analyzer::router;
-use magsentinel_bus_schema::{
-    Alert, Analysis, Event, Id, Kind, Level, Outcome, Receipt, SCHEMA_VERSION, Stream, Subject,
-    Tenant, Token, subject,
-};
+use magsentinel_bus_schema::{Alert, Analysis, Event, Id, Kind, Outcome, Stream, subject};
 use magsentinel_runtime::{
     bus::{Bus, BusConfig},
     ledger::{self, Audit, Row},
     settings::Span,
     stage::Publish,
 };
-use magsentinel_tests::{Mesh, held, wait_for};
+use magsentinel_tests::{Mesh, held, receipt::receipt, wait_for};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -334,7 +331,8 @@ async fn answers_that_a_server_took_with_it_are_missed_once_not_one_by_one() {
     mesh.bus().await;
     let config = BusConfig { url: mesh.url(), timeout: Span::s(1), ..BusConfig::default() };
     let bus = magsentinel_runtime::bus::connect(&config, "test").await.unwrap();
-    let messages: Vec<Publish> = (0..MESSAGES).map(receipt).collect();
+    let messages: Vec<Publish> =
+        (0..MESSAGES).map(|n| receipt("test", Id::derived(&[&n.to_le_bytes()]), n)).collect();
     mesh.server.freeze();
     let mut publishing = tokio::spawn(async move { bus.publish_all(&messages).await });
     let early = tokio::time::timeout(Duration::from_millis(500), &mut publishing).await;
@@ -344,20 +342,4 @@ async fn answers_that_a_server_took_with_it_are_missed_once_not_one_by_one() {
     // One wait after the other would be over three minutes: longer than a test may take.
     let done = tokio::time::timeout(magsentinel_tests::DEADLINE, publishing).await;
     done.expect("two spans, not one for each message").unwrap().unwrap();
-}
-
-fn receipt(n: u64) -> Publish {
-    let (patrol, id): (Token, _) = ("test".parse().unwrap(), Id::derived(&[&n.to_le_bytes()]));
-    let receipt = Receipt {
-        v: SCHEMA_VERSION,
-        id,
-        tenant: Tenant::default(),
-        patrol: patrol.clone(),
-        model: String::new(),
-        patterns: String::new(),
-        events: vec![id],
-        seqs: vec![n],
-        backfilled: false,
-    };
-    Publish::new(Subject::Scored(patrol, Level::None), id, &receipt).unwrap()
 }

@@ -16,7 +16,7 @@ use magsentinel_tests::{
     up::{Shell, Up},
     wait_for,
 };
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     fs::{File, OpenOptions},
@@ -183,6 +183,41 @@ async fn a_server_that_dies_is_started_again_where_it_was() {
     alert(&up, "mallory").await;
     up.interrupt();
     assert_eq!(up.wait().code(), Some(0));
+}
+
+/// Whether this process runs, as what it was: its number may be somebody else's by now.
+fn runs(pid: Pid, line: &str) -> bool {
+    let now = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    String::from_utf8_lossy(&now).replace('\0', " ") == line
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_up_leaves_nothing_behind_and_nothing_in_the_way_of_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let shell = Shell::below(dir.path());
+    let start = || shell.up(&["--no-scenario", "--data", "mesh"]);
+    let mut killed = start();
+    killed.ready().await;
+    let (server, children) = (killed.server().unwrap(), killed.children());
+    let (_, line) = children.iter().find(|(pid, _)| *pid == server).unwrap();
+    killed.ingest("sql", &attack("mallory")).await;
+    alert(&killed, "mallory").await;
+    killed.kill();
+    // At once, on the same folder: two servers never have the same streams open.
+    let mut next = start();
+    next.url().await;
+    assert!(!runs(server, line), "{line}");
+    next.ready().await;
+    next.ingest("sql", &attack("eve")).await;
+    alert(&next, "eve").await;
+    let children = [children, next.children()].concat();
+    assert!(children.iter().filter(|(pid, line)| runs(*pid, line)).count() > 8);
+    next.kill();
+    wait_for("everything to end by itself", async || {
+        let left: Vec<_> = children.iter().filter(|(pid, line)| runs(*pid, line)).collect();
+        left.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! has none. No root is needed; everything goes to the cache folder.
 
 mod cache;
+mod envoy;
 mod fetch;
 mod helm;
 mod nats_server;
@@ -15,6 +16,7 @@ use anyhow::{Result, bail};
 use std::{env, path::PathBuf, process::Command};
 
 pub(crate) use cache::folder as cache_folder;
+pub(crate) use envoy::find as envoy;
 pub(crate) use helm::find as helm;
 pub(crate) use nats_server::find as nats_server;
 pub(crate) use onnxruntime::find as onnxruntime;
@@ -29,6 +31,8 @@ pub(crate) const ONNXRUNTIME: &str = "MAGSENTINEL_ONNXRUNTIME";
 pub(crate) const POSTGRES_BIN: &str = "MAGSENTINEL_POSTGRES_BIN";
 /// Names the folder with the schemas of STIX and OCSF to use as it is.
 pub(crate) const SCHEMAS: &str = "MAGSENTINEL_SCHEMAS";
+/// Names an Envoy to use as it is.
+pub(crate) const ENVOY: &str = "MAGSENTINEL_ENVOY";
 /// The variable that names the folder of the curated data.
 const DATA: &str = "MAGSENTINEL_DATA";
 
@@ -38,6 +42,7 @@ pub(crate) struct Tools {
     onnxruntime: PathBuf,
     postgres_bin: PathBuf,
     schemas: PathBuf,
+    envoy: PathBuf,
 }
 
 impl Tools {
@@ -47,7 +52,8 @@ impl Tools {
             .env(NATS_SERVER, &self.nats_server)
             .env(ONNXRUNTIME, &self.onnxruntime)
             .env(POSTGRES_BIN, &self.postgres_bin)
-            .env(SCHEMAS, &self.schemas);
+            .env(SCHEMAS, &self.schemas)
+            .env(ENVOY, &self.envoy);
         describe_data(command);
     }
 }
@@ -74,11 +80,13 @@ pub(crate) fn all() -> Result<Tools> {
         onnxruntime: onnxruntime()?,
         postgres_bin: postgres()?,
         schemas: schemas()?,
+        envoy: envoy()?,
     };
     println!("{NATS_SERVER}={}", tools.nats_server.display());
     println!("{ONNXRUNTIME}={}", tools.onnxruntime.display());
     println!("{POSTGRES_BIN}={}", tools.postgres_bin.display());
     println!("{SCHEMAS}={}", tools.schemas.display());
+    println!("{ENVOY}={}", tools.envoy.display());
     Ok(tools)
 }
 
@@ -124,6 +132,7 @@ mod tests {
             ("nats-server: v2.15.1", Some((2, 15))),
             ("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", Some((15, 14))),
             ("v4.1.4+g05fa379", Some((4, 1))),
+            ("envoy  version: 9e5580933739775e8bce696a57a2/1.40.0/Clean/RELEASE", Some((1, 40))),
             ("no version.", None),
             ("", None),
         ] {

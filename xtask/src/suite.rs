@@ -11,7 +11,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tally::Tally;
+use tally::{Reading, Tally};
 
 /// Runs every step in order and stops at the first that fails. The last line printed is the
 /// sum over all test runs.
@@ -140,15 +140,15 @@ fn watched(
 }
 
 fn pass_on(from: impl Read, mut to: impl Write) -> Result<Tally> {
-    let mut tally = Tally::default();
+    let mut reading = Reading::default();
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line)? > 0 {
         to.write_all(&line)?;
-        tally.read(&String::from_utf8_lossy(&line));
+        reading.read(&String::from_utf8_lossy(&line));
         line.clear();
     }
-    Ok(tally)
+    Ok(reading.total())
 }
 
 /// What was done, and how long each took.

@@ -21,15 +21,18 @@ use crate::{
     thing::{Reach, Sort, Thing},
 };
 use budget::Spent;
-use magsentinel_bus_schema::{Effect, Id, Outcome, Timestamp};
+use magsentinel_bus_schema::{Effect, Id, Outcome, Timestamp, encode};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-/// Most leases in one record. Of a lease with the longest names and reason, each letter of four
-/// bytes, this many fit into the 1 MiB that a server takes by default.
-const PAGE_LEASES_MAX: usize = 128;
+/// Most leases in one record: a batch of the default size is one write.
+const PAGE_LEASES_MAX: usize = 512;
+/// Most bytes of the leases of a record when they are put there. With what may be said of each of
+/// them later ([`crate::lease::words`], of its end and of its approval) they fit into the 1 MiB
+/// that a server takes by default.
+const PAGE_BYTES_MAX: usize = 448 << 10;
 
 /// What follows from an event.
 #[derive(Debug, Default)]
@@ -77,8 +80,12 @@ pub struct Desk {
     notified: Spent,
     off: Option<Off>,
     next_page: u64,
+    /// Bytes of the leases that were put on the next page.
+    next_page_bytes: usize,
     /// Pages whose leases changed in this turn.
     dirty: BTreeSet<u64>,
+    /// When leases that ended long ago were forgotten last.
+    forgot: Timestamp,
 }
 
 /// Figures of a desk.
@@ -116,7 +123,9 @@ impl Desk {
             notified: Spent::default(),
             off: None,
             next_page: 0,
+            next_page_bytes: 0,
             dirty: BTreeSet::new(),
+            forgot: Timestamp::default(),
         }
     }
 
@@ -277,10 +286,16 @@ impl Desk {
     }
 
     /// The page for one more lease.
-    fn page_for_new(&mut self) -> u64 {
-        let open = self.pages.get(&self.next_page).is_some_and(|of| of.len() < PAGE_LEASES_MAX);
-        if !open && self.pages.contains_key(&self.next_page) {
+    fn page_for_new(&mut self, lease: &Lease) -> u64 {
+        // What cannot be written is found out when the page is.
+        let bytes = encode(lease).map_or(0, |bytes| bytes.len());
+        self.next_page_bytes += bytes;
+        let full = |of: &BTreeSet<Id>| {
+            of.len() >= PAGE_LEASES_MAX || self.next_page_bytes > PAGE_BYTES_MAX
+        };
+        if self.pages.get(&self.next_page).is_some_and(full) {
             self.next_page += 1;
+            self.next_page_bytes = bytes;
         }
         self.next_page
     }
@@ -300,6 +315,7 @@ impl Desk {
             records.insert(page_key(page), Some(Record::Leases(page_now)));
         }
         // The next batch begins a record of its own.
+        self.next_page_bytes = 0;
         if self.pages.contains_key(&self.next_page) {
             self.next_page += 1;
         }

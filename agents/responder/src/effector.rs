@@ -38,6 +38,12 @@ pub trait Effector: Send {
     /// Makes things as they are to be. What could not be done, with why.
     fn apply<'a>(&'a mut self, changes: &'a [Change], now: Timestamp) -> BoxFuture<'a, Failures>;
 
+    /// Whether it is certain that nobody else has changed anything since it was looked at, and that
+    /// all that was to be changed since then was.
+    fn is_untouched(&mut self) -> bool {
+        false
+    }
+
     /// What is there, and until when. May repair what its things need to have an effect.
     ///
     /// # Errors

@@ -4,8 +4,10 @@ mod around;
 mod carry;
 mod compare;
 mod files;
+mod fresh;
 
 pub use files::{FLAG, HostFlag};
+pub use fresh::{Asking, Stored};
 
 use around::Around;
 
@@ -20,20 +22,12 @@ use crate::{
 };
 use magsentinel_bus_schema::{Action, Order, Outcome, Tenant, Timestamp, Verb};
 use magsentinel_runtime::{bus::Bus, context::Context, stage::Publish, table::Table};
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// The bucket's name after the tenant.
 pub const BUCKET: &str = "lease";
 const ABOUT: &str = "Leases of effects: what the responder holds, and until when";
 
-/// How long after it was recorded an effect has surely been told, or its action is delivered again.
-const TOLD_WITHIN: Duration = Duration::from_secs(60);
-/// How often what is stored is read again, at most, while another process writes it.
-const RELOAD_EVERY: Duration = Duration::from_secs(2);
 /// Attempts at a turn that meets another process.
 const ATTEMPTS: u32 = 5;
 
@@ -71,6 +65,8 @@ pub struct Keeper {
     policy_error: Option<String>,
     around: Around,
     compared: Option<Instant>,
+    /// What is there may not be what is desired: something failed, or was read anew.
+    amiss: bool,
     /// Outcomes of what could not be done yet.
     untold: Vec<(Vec<Thing>, Outcome)>,
     /// Figures since the start.
@@ -138,6 +134,7 @@ impl Keeper {
             policy_error: None,
             around: Around::open(bus).await,
             compared: None,
+            amiss: true,
             untold: Vec::new(),
             counts: Counts::default(),
         };
@@ -234,22 +231,6 @@ impl Keeper {
         Ok(())
     }
 
-    async fn load(&mut self, now: Timestamp) -> Result<(), String> {
-        // Asked first: what is written while we read is seen to be newer.
-        let newest = self.table.newest().await.map_err(|e| e.to_string())?;
-        let records = self.table.all().await.map_err(|e| e.to_string())?;
-        let read = records.iter().filter_map(|r| Some((r.key.as_str(), r.bytes.as_deref()?)));
-        self.desk.load(read)?;
-        self.revisions = records.into_iter().map(|r| (r.key, r.revision)).collect();
-        (self.newest, self.reloaded) = (newest, Some(Instant::now()));
-        self.loaded = true;
-        self.counts.reloads += 1;
-        // Whoever recorded these may have died before it could tell. What was told has the same id.
-        let lately = now.minus(self.config.ack_wait.get().max(TOLD_WITHIN));
-        self.untold.extend(self.desk.lately(lately, now));
-        Ok(())
-    }
-
     /// Undoes everything while the host's flag is up, whether or not it can be recorded.
     async fn heed_flag(&mut self, now: Timestamp) -> Vec<Outcome> {
         let Some(off) = self.flag.read() else { return Vec::new() };
@@ -270,25 +251,11 @@ impl Keeper {
         told
     }
 
-    /// Whether what is known is what is stored: somebody else may have written it. Nothing is
-    /// undone on the word of what is not.
-    async fn is_fresh(&mut self, now: Timestamp) -> Result<bool, String> {
-        if self.loaded && self.table.newest().await.map_err(|e| e.to_string())? == self.newest {
-            return Ok(true);
-        }
-        if self.reloaded.is_some_and(|at| at.elapsed() < RELOAD_EVERY) {
-            return Ok(false);
-        }
-        self.loaded = false;
-        self.load(now).await?;
-        Ok(true)
-    }
-
     /// What is due: called several times a second. What is to be told.
-    pub async fn tend(&mut self, context: &Context) -> Vec<Publish> {
+    pub async fn tend(&mut self, context: &Context, stored: Stored) -> Vec<Publish> {
         let mut told = Vec::new();
         let now = context.now();
-        let fresh = match self.is_fresh(now).await {
+        let fresh = match self.is_fresh(stored, now).await {
             Ok(fresh) => fresh,
             // The server is away, and with it everybody else: what is known goes on to hold.
             Err(_) if self.counts.reloads > 0 => true,

@@ -9,6 +9,16 @@ use std::{collections::BTreeMap, time::Duration};
 const EVENTS_MAX: usize = 32;
 /// Characters of a reason that a lease keeps.
 const REASON_CHARS_MAX: usize = 512;
+/// Bytes of what people say of it later that a lease keeps: of its approval, and of its end.
+const WORDS_BYTES_MAX: usize = 512;
+
+/// What people say of a lease, as much of it as is kept: its record must go on fitting into a
+/// message.
+#[must_use]
+pub fn words(said: &str) -> String {
+    let kept = (0..=WORDS_BYTES_MAX.min(said.len())).rev().find(|at| said.is_char_boundary(*at));
+    said.get(..kept.unwrap_or(0)).unwrap_or_default().to_owned()
+}
 
 /// Where a lease stands. No tag inside, and not flattened: what is read through either is read as
 /// if it were JSON, where a bare number is another time.

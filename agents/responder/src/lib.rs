@@ -16,6 +16,7 @@ pub mod effector;
 pub mod evidence;
 mod gate;
 pub mod keeper;
+mod kernel;
 pub mod lease;
 pub mod network;
 pub mod policy;

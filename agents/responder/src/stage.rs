@@ -55,7 +55,8 @@ impl Shared {
                 if let Some(view) = view {
                     drop(shared.view.set(view));
                 }
-                let told = keeper.tend(&context).await;
+                let stored = keeper.asking().ask().await;
+                let told = keeper.tend(&context, stored).await;
                 *shared.keeper.lock().await = Some(keeper);
                 context.bus.publish_all(&told).await.map_err(|e| e.to_string())
             };
@@ -72,9 +73,7 @@ impl Shared {
             let work = async move {
                 let mut untold: Vec<Publish> = Vec::new();
                 while !context.is_stopping() {
-                    if let Some(keeper) = shared.keeper.lock().await.as_mut() {
-                        untold.extend(keeper.tend(&context).await);
-                    }
+                    untold.extend(shared.tend(&context).await);
                     let over = untold.len().saturating_sub(UNTOLD_MAX);
                     if over > 0 {
                         tracing::error!(over, "outcomes are left out: nobody takes them");
@@ -93,6 +92,17 @@ impl Shared {
             Box::pin(work) as BoxFuture<'static, Result<(), String>>
         };
         Task { name: "leases".to_owned(), run: Arc::new(run) }
+    }
+
+    /// What is due. No decision waits while the store is asked.
+    async fn tend(&self, context: &Context) -> Vec<Publish> {
+        let asking = self.keeper.lock().await.as_ref().map(Keeper::asking);
+        let Some(asking) = asking else { return Vec::new() };
+        let stored = asking.ask().await;
+        match self.keeper.lock().await.as_mut() {
+            Some(keeper) => keeper.tend(context, stored).await,
+            None => Vec::new(),
+        }
     }
 
     async fn answer(self, context: Context, asked: Vec<Asked>) -> Result<Vec<Publish>, String> {

@@ -1,8 +1,10 @@
 //! What is around the responder and must never be blocked: without it, nobody could undo.
 //!
-//! Read from `/proc` and `/etc/resolv.conf` of the network namespace that the process is in. An
-//! established connection to one of the operators' ports is taken for the operator's, whoever
-//! made it: who can log in is not kept out by an address.
+//! What the host itself is comes from `/proc` and `/etc/resolv.conf` of the network namespace that
+//! the process is in. An established connection to one of the operators' ports ([`connected`]) is
+//! taken for the operator's, whoever made it: who can log in is not kept out by an address.
+
+pub(crate) mod connected;
 
 use crate::Network;
 use std::{
@@ -48,9 +50,9 @@ impl Surroundings {
         self.found.entry(Network::host(address)).or_insert_with(|| what.to_owned());
     }
 
-    /// Looks around, with `root` for `/` and the ports by which operators come.
+    /// What the host is, and whom it needs, with `root` for `/`.
     #[must_use]
-    pub fn look(root: &Path, operator_ports: &[u16]) -> Self {
+    pub fn look(root: &Path) -> Self {
         let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
         let mut around = Self::default();
         for address in own_v4(&read("proc/net/fib_trie")) {
@@ -65,11 +67,6 @@ impl Surroundings {
         }
         for address in nameservers(&read("etc/resolv.conf")) {
             around.add(address, "a DNS server");
-        }
-        for path in ["proc/net/tcp", "proc/net/tcp6"] {
-            for address in peers(&read(path), operator_ports) {
-                around.add(address, "connected to a port of the operators");
-            }
         }
         let api = std::env::var("KUBERNETES_SERVICE_HOST").ok();
         if let Some(address) = api.and_then(|host| host.parse().ok()) {
@@ -128,30 +125,6 @@ fn nameservers(conf: &str) -> Vec<IpAddr> {
     conf.lines().filter_map(server).collect()
 }
 
-/// Far ends of established connections (state 01) to these local ports.
-fn peers(table: &str, ports: &[u16]) -> Vec<IpAddr> {
-    let peer = |line: &str| {
-        let mut columns = line.split_whitespace().skip(1);
-        let (local, remote, state) = (columns.next()?, columns.next()?, columns.next()?);
-        let port = u16::from_str_radix(local.split_once(':')?.1, 16).ok()?;
-        let wanted = state == "01" && ports.contains(&port);
-        let address = remote.split_once(':')?.0;
-        wanted.then(|| native(address)).flatten()
-    };
-    table.lines().filter_map(peer).collect()
-}
-
-/// An address of `/proc/net/tcp` or `/proc/net/tcp6`: words of four bytes, each as a number of
-/// this machine.
-fn native(text: &str) -> Option<IpAddr> {
-    if text.len() == 8 {
-        return native_v4(text).map(IpAddr::V4);
-    }
-    let word = |n: usize| native_v4(text.get(n * 8..n * 8 + 8)?).map(u32::from);
-    let bits = (0..4).try_fold(0_u128, |bits, n| Some(bits << 32 | u128::from(word(n)?)))?;
-    (text.len() == 32).then(|| IpAddr::V6(Ipv6Addr::from_bits(bits)).to_canonical())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,13 +134,10 @@ mod tests {
                         /32 link BROADCAST\n";
     const ROUTE: &str = "Iface\tDestination\tGateway\tFlags\neth0\t00000000\t010200C0\t0003\n\
                          eth0\t000200C0\t00000000\t0001\n";
-    const TCP: &str = "  sl  local_address rem_address   st\n\
-        0: 070200C0:0016 097100CB:C350 01 0\n 1: 070200C0:0050 0A7100CB:C350 01 0\n\
-        2: 00000000:0016 00000000:0000 0A 0\n";
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn own_addresses_gateways_servers_and_operators_are_found() {
+    fn own_addresses_gateways_and_servers_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);
@@ -176,20 +146,14 @@ mod tests {
         };
         write("proc/net/fib_trie", TRIE);
         write("proc/net/route", ROUTE);
-        write("proc/net/tcp", TCP);
-        let mapped = "0000000000000000FFFF0000";
-        let v6 = format!("0: {mapped}070200C0:0016 {mapped}0B7100CB:C350 01 0\n");
-        write("proc/net/tcp6", &v6);
         write("proc/net/if_inet6", "20010db8000000000000000000000007 02 40 00 80 eth0\n");
         write("etc/resolv.conf", "search x\nnameserver 198.51.100.53\nnameserver fe80::1%eth0\n");
-        let around = Surroundings::look(dir.path(), &[22]);
+        let around = Surroundings::look(dir.path());
         for (address, what) in [
             ("192.0.2.7", "an address of this host"),
             ("2001:db8::7", "an address of this host"),
             ("192.0.2.1", "a gateway"),
             ("198.51.100.53", "a DNS server"),
-            ("203.0.113.9", "connected to a port of the operators"),
-            ("203.0.113.11", "connected to a port of the operators"),
         ] {
             let found = around.find(&Network::host(address.parse().unwrap()));
             assert_eq!(found.map(|(_, what)| what), Some(what), "{address}");
@@ -201,7 +165,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_an_address() {
-        let around = Surroundings::look(Path::new("/"), &[22]);
+        let around = Surroundings::look(Path::new("/"));
         assert!(around.find(&"127.0.0.0/8".parse().unwrap()).is_some(), "{around:?}");
     }
 }

@@ -1,6 +1,9 @@
 //! Finding and starting nats-server for `up`.
 
-use super::children::{FAILURES_MAX, WELL};
+use super::{
+    children::{FAILURES_MAX, WELL},
+    tied,
+};
 use crate::{exit::BadUsage, output::note};
 use anyhow::{Context, Result, bail};
 use std::{
@@ -8,7 +11,7 @@ use std::{
     process::Stdio,
     time::{Duration, Instant},
 };
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// Oldest server that the client library works with.
 const VERSION_MIN: (u32, u32) = (2, 10);
@@ -118,6 +121,9 @@ impl NatsServer {
     }
 }
 
+/// The file in which a server says which process it is.
+const PID: &str = "nats.pid";
+
 /// How often a server is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -139,14 +145,15 @@ async fn begin(program: &Path, data: &Path, port: Option<u16>) -> Result<(Child,
     drop(std::fs::remove_dir_all(&ports));
     std::fs::create_dir_all(&ports)?;
     let config = data.join("nats.conf");
-    std::fs::write(&config, configuration(&data.join("streams"), &ports, port))?;
+    tied::end_former(&data.join(PID), &config).await?;
+    std::fs::write(&config, configuration(data, &ports, port))?;
     let log = log_of(data);
     // What an earlier run of it said is kept while the same `up` runs.
     let log = std::fs::File::options().create(true).append(true).open(&log)?;
     if port.is_none() {
         log.set_len(0)?;
     }
-    let mut child = Command::new(program)
+    let mut child = tied::command(program)?
         .arg("-c")
         .arg(&config)
         .stdin(Stdio::null())
@@ -180,11 +187,16 @@ fn last_words(data: &Path) -> String {
 }
 
 /// A server for one host and one user. `sync_interval` bounds what a power cut can take.
-fn configuration(streams: &Path, ports: &Path, port: Option<u16>) -> String {
+/// When whoever started it has died, clients have a few seconds to drain.
+fn configuration(data: &Path, ports: &Path, port: Option<u16>) -> String {
     let port = port.map_or(-1, i32::from);
+    let (streams, pid) = (data.join("streams"), data.join(PID));
     format!(
         "listen: \"127.0.0.1:{port}\"\n\
          ports_file_dir: {ports:?}\n\
+         pid_file: {pid:?}\n\
+         lame_duck_grace_period: \"5s\"\n\
+         lame_duck_duration: \"30s\"\n\
          max_payload: 1MB\n\
          jetstream {{\n  store_dir: {streams:?}\n  max_mem: 256MB\n  max_file: 20GB\n  \
          sync_interval: \"1s\"\n}}\n"

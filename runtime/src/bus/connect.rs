@@ -239,8 +239,8 @@ pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
     if let Some(unusable) = config.unusable_files().into_iter().next() {
         return Err(unusable);
     }
-    let (connected, connections) = watch::channel(0);
-    let options = options(config, name, connected)?;
+    let (connects, connected) = watch::channel(());
+    let options = options(config, name, connects)?;
     // `check` has told of addresses that are none.
     let servers: Vec<ServerAddr> =
         config.servers().filter_map(|server| server.parse().ok()).collect();
@@ -274,14 +274,14 @@ pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
         limits: Limits { bytes_max: config.message_bytes_max },
         streams: Arc::new(config.streams.clone()),
         servers: servers.iter().map(|s| format!("{}:{}", s.host(), s.port())).collect(),
-        connections,
+        connected,
     })
 }
 
 fn options(
     config: &BusConfig,
     name: &str,
-    connected: watch::Sender<u64>,
+    connects: watch::Sender<()>,
 ) -> Result<ConnectOptions, Error> {
     let mut options = ConnectOptions::new()
         .name(format!("magsentinel-{name}"))
@@ -299,7 +299,7 @@ fn options(
             match event {
                 async_nats::Event::Connected => {
                     tracing::info!("connected to nats");
-                    connected.send_modify(|times| *times += 1);
+                    connects.send_replace(());
                 }
                 // We are done with it: a connection is tried again for ever.
                 async_nats::Event::Closed => tracing::debug!("connection closed"),

@@ -53,7 +53,7 @@ pub(crate) fn task(args: &PoolWorkerArgs) -> Task {
 async fn run(args: &PoolWorkerArgs) -> Result<(), String> {
     let PoolWorkerArgs { context, pool, .. } = args;
     let (mut counted, mut missing) = (None::<Instant>, 0);
-    let mut connections = context.bus.connections();
+    let mut connections = context.bus.connected();
     connections.mark_unchanged();
     loop {
         let connected = tokio::select! {

@@ -11,8 +11,8 @@
 mod budget;
 mod evidence;
 mod forged;
+mod gateways;
 mod kills;
-mod nginx;
 mod orders;
 mod packets;
 mod posts;

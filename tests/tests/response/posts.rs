@@ -3,7 +3,7 @@
 
 use crate::receiver::{Receiver, Seen, webhook};
 use magsentinel_bus_schema::{Action, Class, Effect, OutcomeStatus};
-use magsentinel_runtime::clock;
+use magsentinel_runtime::{clock, micro};
 use magsentinel_tests::{
     Mesh,
     responses::{action, ask, block, outcome, outcomes},
@@ -126,6 +126,26 @@ async fn what_a_receiver_refuses_keeps_nothing_else_from_being_told() {
         let told = outcomes(&bus, one.id).await;
         assert!(told.iter().all(|o| o.status != OutcomeStatus::Applied), "{told:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_until_its_time_was_up_is_never_told_as_done() {
+    let (mesh, ..) = posting_to(&Receiver::default()).await;
+    let bus = mesh.bus().await;
+    let asked = suspend("unknown-7", 3);
+    ask(&bus, std::slice::from_ref(&asked)).await;
+    outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Failed).await;
+    outcome(&bus, asked.id, |o| o.status == OutcomeStatus::Reverted).await;
+    wait_for("all to be told", async || {
+        let services = micro::ask_all(&bus, "STATS", None).await.ok()?;
+        let mut untold = services.iter().filter_map(|service| {
+            service.pointer("/endpoints/0/data/parts/leases/untold")?.as_u64()
+        });
+        (untold.next()? == 0).then_some(())
+    })
+    .await;
+    let told = outcomes(&bus, asked.id).await;
+    assert!(told.iter().all(|o| o.status != OutcomeStatus::Applied), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

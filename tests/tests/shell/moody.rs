@@ -1,8 +1,6 @@
 //! A service whose one stage does what its messages say, and how it is asked how it is.
 
-use magsentinel_bus_schema::{
-    Id, Kind, Level, Receipt, SCHEMA_VERSION, Stream, Subject, Tenant, Token, subject,
-};
+use magsentinel_bus_schema::{Id, Kind, Level, Receipt, Stream, Subject, subject};
 use magsentinel_runtime::{
     bus::Bus,
     health::HealthConfig,
@@ -11,7 +9,7 @@ use magsentinel_runtime::{
     settings::Span,
     stage::{Batch, Delivery, Failed, Output, Publish, Stage},
 };
-use magsentinel_tests::{DEADLINE, Mesh, held, wait_for};
+use magsentinel_tests::{DEADLINE, Mesh, held, receipt, wait_for};
 use std::{
     collections::HashMap,
     io::{Read, Write},
@@ -79,20 +77,7 @@ impl Stage for Moody {
 }
 
 pub(crate) fn receipt(delivery: &Delivery) -> Publish {
-    let patrol: Token = "moody".parse().unwrap();
-    let id = Id::derived(&[&delivery.payload[..]]);
-    let receipt = Receipt {
-        v: SCHEMA_VERSION,
-        id,
-        tenant: Tenant::default(),
-        patrol: patrol.clone(),
-        model: String::new(),
-        patterns: String::new(),
-        events: vec![id],
-        seqs: vec![delivery.seq],
-        backfilled: false,
-    };
-    Publish::new(Subject::Scored(patrol, Level::None), id, &receipt).unwrap()
+    receipt::receipt("moody", Id::derived(&[&delivery.payload[..]]), delivery.seq)
 }
 
 pub(crate) fn moody(seen: &Seen) -> Service {

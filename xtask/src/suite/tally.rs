@@ -28,32 +28,70 @@ impl Tally {
         self.skipped += other.skipped;
     }
 
-    /// Counts a line of a runner's output, when it is a summary.
-    pub(super) fn read(&mut self, line: &str) {
-        let line = plain(line);
-        let line = line.trim();
-        // libtest: `test result: ok. 5 passed; 0 failed; 1 ignored; …`
-        if let Some((_, counts)) =
-            line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
-        {
-            self.count(counts, ';');
-        // nextest: `Summary [   1.2s] 6 tests run: 4 passed (1 slow), 2 failed, 1 skipped`
-        } else if let Some((head, counts)) = line.split_once(" run: ")
-            && head.starts_with("Summary [")
-        {
-            self.count(&without_parentheses(counts), ',');
-        }
-    }
-
-    fn count(&mut self, counts: &str, separator: char) {
+    fn counted(counts: &str, separator: char) -> Self {
+        let mut tally = Self::default();
         for part in counts.split(separator) {
             let Some((number, what)) = part.trim().split_once(' ') else { continue };
             let Ok(number) = number.parse::<u64>() else { continue };
             match what.trim() {
-                "passed" => self.passed += number,
-                "failed" | "timed out" | "exec failed" => self.failed += number,
-                "skipped" | "ignored" => self.skipped += number,
+                "passed" => tally.passed += number,
+                "failed" | "timed out" | "exec failed" => tally.failed += number,
+                "skipped" | "ignored" => tally.skipped += number,
                 _ => {}
+            }
+        }
+        tally
+    }
+}
+
+/// Reads what a runner prints. Some tests run themselves again in a process of their own, whose
+/// runner prints a summary as well: that is not counted, for it is the same test.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    libtest: Tally,
+    /// How many tests each run of libtest said it would run that has not ended; the outer first.
+    begun: Vec<u64>,
+    /// nextest shows what its tests print, and counts them itself.
+    nextest: Option<Tally>,
+}
+
+impl Reading {
+    /// What the runner has counted.
+    pub(super) fn total(&self) -> Tally {
+        self.nextest.unwrap_or(self.libtest)
+    }
+
+    /// Reads a line.
+    pub(super) fn read(&mut self, line: &str) {
+        let line = plain(line);
+        let line = line.trim();
+        // libtest: `running 6 tests`, and at last `test result: ok. 5 passed; 0 failed; 1 ignored; …`
+        if let Some((number, "tests" | "test")) =
+            line.strip_prefix("running ").and_then(|rest| rest.split_once(' '))
+        {
+            self.begun.extend(number.parse::<u64>());
+        } else if let Some((_, counts)) =
+            line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
+        {
+            self.ended(Tally::counted(counts, ';'));
+        // nextest: `Summary [   1.2s] 6 tests run: 4 passed (1 slow), 2 failed, 1 skipped`
+        } else if let Some((head, counts)) = line.split_once(" run: ")
+            && head.starts_with("Summary [")
+        {
+            let counted = Tally::counted(&without_parentheses(counts), ',');
+            self.nextest.get_or_insert_default().add(counted);
+        }
+    }
+
+    /// A run of libtest has ended: the innermost of as many tests.
+    fn ended(&mut self, counted: Tally) {
+        let tests = counted.ran() + counted.skipped;
+        match self.begun.iter().rposition(|begun| *begun == tests) {
+            Some(inner @ 1..) => drop(self.begun.remove(inner)),
+            _ => {
+                // Whatever has not ended yet was inside it, and never will.
+                self.begun.clear();
+                self.libtest.add(counted);
             }
         }
     }
@@ -100,19 +138,41 @@ mod tests {
     use super::*;
 
     fn tally(lines: &[&str]) -> String {
-        let mut tally = Tally::default();
-        lines.iter().for_each(|line| tally.read(line));
-        tally.to_string()
+        let mut reading = Reading::default();
+        lines.iter().for_each(|line| reading.read(line));
+        reading.total().to_string()
     }
 
     #[test]
     fn both_runners_summaries_are_summed() {
-        let lines = [
-            "     Summary [   0.011s] 6 tests run: 3 passed (1 slow, 1 leaky), 2 failed, \
-             1 timed out, 4 skipped\n",
-            "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out\n",
-        ];
-        assert_eq!(tally(&lines), "10 passed, 3 failed, 5 skipped");
+        let nextest = "     Summary [   0.011s] 6 tests run: 3 passed (1 slow, 1 leaky), 2 failed, \
+                       1 timed out, 4 skipped\n";
+        assert_eq!(tally(&[nextest, nextest]), "6 passed, 6 failed, 8 skipped");
+        let libtest = ["running 8 tests\n", SEVEN];
+        assert_eq!(tally(&libtest), "7 passed, 0 failed, 1 skipped");
+        assert_eq!(tally(&[libtest, libtest].concat()), "14 passed, 0 failed, 2 skipped");
+    }
+
+    const SEVEN: &str =
+        "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n";
+
+    #[test]
+    fn what_a_test_prints_that_runs_itself_again_is_not_counted() {
+        let own = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out\n";
+        let one = "running 1 test\n";
+        // Two of them at once, and one that is killed.
+        let lines = ["running 8 tests", one, one, "test own ... ok", own, own, one, SEVEN];
+        assert_eq!(tally(&lines), "7 passed, 0 failed, 1 skipped");
+        assert_eq!(
+            tally(&[&lines[..], &[one, one, own, own]].concat()),
+            "8 passed, 0 failed, 1 skipped"
+        );
+        // nextest shows what a test printed that failed, each a run of its own.
+        let failed =
+            "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out";
+        let summary = "Summary [ 1s] 8 tests run: 7 passed, 1 failed, 0 skipped";
+        let lines = [one, failed, one, failed, summary];
+        assert_eq!(tally(&lines), "7 passed, 1 failed, 0 skipped");
     }
 
     #[test]

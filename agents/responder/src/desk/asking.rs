@@ -201,14 +201,14 @@ impl Desk {
         let before = self.leases.get(&id);
         let trace = before.and_then(|held| held.lease.trace.clone());
         let before = before.map(|held| (held.page, held.lease.turn));
-        let page = match before {
-            Some((page, _)) => page,
-            None => self.page_for_new(),
-        };
         let mut lease = Lease::new(request.action, life, &self.version, now);
         lease.turn = before.map_or(0, |(_, turn)| turn + 1);
         lease.renewed = holds;
         lease.trace = request.trace.map(str::to_owned).or(trace);
+        let page = match before {
+            Some((page, _)) => page,
+            None => self.page_for_new(&lease),
+        };
         self.put(lease, page);
         id
     }

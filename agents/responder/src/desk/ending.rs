@@ -3,7 +3,7 @@
 use super::{Desk, Turn};
 use crate::{
     Policy, Surroundings,
-    lease::{Lease, Life},
+    lease::{Lease, Life, words},
     policy::protected,
 };
 use magsentinel_bus_schema::{Id, Timestamp};
@@ -45,7 +45,7 @@ impl Desk {
     ) {
         let things = self.change(id, |lease| {
             let held = lease.holds_until().is_some();
-            lease.life = Life::Ended { at: now, why: why.to_owned(), held };
+            lease.life = Life::Ended { at: now, why: words(why), held };
             lease.order = order.or(lease.order);
             lease.revoked |= order.is_some();
         });
@@ -58,8 +58,8 @@ impl Desk {
 
     /// Forgets leases that ended so long ago that their actions would be refused.
     fn forget(&mut self, now: Timestamp) {
-        let every = FORGET_EVERY.as_micros();
-        if u128::try_from(now.micros()).unwrap_or(0) % every > every / 4 {
+        // All are looked at, which nobody who waits for a decision should pay for often.
+        if now.since(self.forgot) < FORGET_EVERY {
             return;
         }
         let keep = self.policy.max_action_age.get() + self.policy.clock_skew_max.get();
@@ -75,6 +75,10 @@ impl Desk {
             .map(|(id, _)| *id)
             .take(ENDS_AT_ONCE)
             .collect();
+        // The rest of them is forgotten next.
+        if gone.len() < ENDS_AT_ONCE {
+            self.forgot = now;
+        }
         for id in gone {
             self.take(id);
         }

@@ -3,7 +3,7 @@
 use super::{Desk, Turn};
 use crate::{
     effect::Step,
-    lease::{Life, Off, Record, SWITCH},
+    lease::{Life, Off, Record, SWITCH, words},
     policy::{Request, Verdict, judge, ttl},
 };
 use magsentinel_bus_schema::{Ask, Id, Order, OutcomeStatus, Timestamp};
@@ -113,7 +113,7 @@ impl Desk {
             lease.since = now;
             lease.turn += 1;
             lease.order = Some(order.id);
-            lease.approved_by = Some(order.by.clone());
+            lease.approved_by = Some(words(&order.by));
         });
         self.approved(id, turn);
         Ok(())

@@ -2,12 +2,12 @@ use super::*;
 use crate::{effect::Step, policy::Request, rules::Policy};
 use magsentinel_bus_schema::{
     Action, Ask, Class, Effect, Entity, Mode, Order, OutcomeStatus, Tenant, Trust, Verb,
-    entity::ENTITY_CHARS_MAX,
 };
 use std::time::Duration;
 
 mod any;
 mod forged;
+mod records;
 mod telling;
 
 const START: i64 = 1_700_000_000_000_000;
@@ -419,35 +419,6 @@ fn evidence_is_kept_whatever_the_mode_and_has_a_budget_of_its_own() {
     assert_eq!(told(&ask(&mut acting, &block("203.0.113.9"), at(1))).0, OutcomeStatus::Applied);
     let turn = ask(&mut acting, &block("203.0.113.10"), at(1));
     assert_eq!(told(&turn).0, OutcomeStatus::Pending, "the budget is that of targets");
-}
-
-#[test]
-fn a_record_fits_into_a_message_whatever_its_leases_say() {
-    let long = |letter: char| letter.to_string().repeat(ENTITY_CHARS_MAX);
-    let wide = |n: usize| {
-        let (session, user) = (long('\u{1f525}'), Some(long('\u{10348}')));
-        let effect = Effect::SuspendSession { session, user, system: "postgresql".to_owned() };
-        Action {
-            id: Id::derived(&["wide", &n.to_string()]),
-            target: Entity {
-                class: Class::Session,
-                value: long('\u{1f525}'),
-                trust: Trust::Observed,
-            },
-            reason: "\u{1f525}".repeat(5000),
-            events: (0..500).map(|event| Id::derived(&["event", &event.to_string()])).collect(),
-            ..action(effect, "")
-        }
-    };
-    let actions: Vec<Action> = (0..PAGE_LEASES_MAX).map(wide).collect();
-    let leases = actions.iter().map(|action| {
-        let life = Life::Waiting { until: at(1), why: "its mode is ask".to_owned() };
-        Lease::new(action, life, "a policy", at(0))
-    });
-    let page = Record::Leases(Page { v: 1, leases: leases.collect() });
-    let bytes = page.bytes().unwrap().len();
-    assert!(bytes < 1 << 20, "{bytes} bytes: more than a server takes by default");
-    assert!(bytes > 1 << 19, "{bytes} bytes: a record may hold more leases");
 }
 
 #[test]

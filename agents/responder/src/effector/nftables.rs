@@ -172,10 +172,8 @@ impl Nftables {
     }
 
     fn real_now(&mut self, now: Timestamp) -> Result<BTreeMap<Thing, Timestamp>, String> {
-        let lately = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
-        if lately && self.generation.is_some() && self.netlink.generation().ok() == self.generation
-        {
-            // Nobody else has changed anything; what is over, the kernel has taken out.
+        if self.is_untouched() {
+            // What is over, the kernel has taken out.
             self.known.retain(|_, until| *until > now);
             return Ok(self.known.clone());
         }
@@ -241,6 +239,11 @@ impl Effector for Nftables {
     fn apply<'a>(&'a mut self, changes: &'a [Change], now: Timestamp) -> BoxFuture<'a, Failures> {
         let failures = self.apply_now(changes, now);
         Box::pin(std::future::ready(failures))
+    }
+
+    fn is_untouched(&mut self) -> bool {
+        let lately = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        lately && self.generation.is_some() && self.netlink.generation().ok() == self.generation
     }
 
     fn real(

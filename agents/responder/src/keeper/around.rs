@@ -1,9 +1,10 @@
 //! What is around, looked at again before anything takes effect.
 //!
-//! The host tells at once; the names of servers are asked for by a task of their own, since a
-//! resolver that does not answer must not hold up what is decided.
+//! Nothing that may take its time stands between a decision and its effect. What the host is, and
+//! the names of its servers, is looked at by tasks of their own, and is as old as the last of their
+//! looks. Who has just logged in is asked each time: the kernel tells it in a fifth of a millisecond.
 
-use crate::Surroundings;
+use crate::{Surroundings, surroundings::connected::Connected};
 use magsentinel_runtime::bus::Bus;
 use std::{
     collections::BTreeSet,
@@ -15,14 +16,37 @@ use std::{
 
 /// How old what is known may be while nothing is asked for.
 const IDLE: Duration = Duration::from_secs(10);
-/// How old it may be when something is about to take effect: whoever logged in before that is
-/// not shut out.
-const ACTING: Duration = Duration::from_millis(200);
 /// Looking takes at most this part of the time, however much there is to be seen.
 const SHARE: u32 = 10;
+/// How often it is looked at what the host is.
+const HOST_EVERY: Duration = Duration::from_secs(1);
 /// How often servers are asked for, and how long they may take to be found.
 const SERVERS_EVERY: Duration = Duration::from_secs(10);
 const SERVERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the host is, as it was seen last.
+#[derive(Clone, Debug)]
+struct Host(Arc<Mutex<Surroundings>>);
+
+impl Host {
+    fn seen(&self) -> Surroundings {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on looking for as long as the process lives.
+    async fn follow(self) {
+        let mut pause = HOST_EVERY;
+        loop {
+            tokio::time::sleep(pause).await;
+            let begun = Instant::now();
+            let looked = tokio::task::spawn_blocking(|| Surroundings::look(Path::new("/"))).await;
+            if let Ok(seen) = looked {
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+            }
+            pause = HOST_EVERY.max(begun.elapsed() * SHARE);
+        }
+    }
+}
 
 /// Addresses of the servers, as they were found last.
 #[derive(Clone, Debug, Default)]
@@ -48,16 +72,17 @@ impl Servers {
     }
 }
 
-/// When and how it was looked around last.
-#[derive(Debug)]
+/// What is known of what is around, and since when.
 pub(super) struct Around {
+    host: Host,
     servers: Servers,
+    connected: Connected,
     looked: Option<Instant>,
     took: Duration,
 }
 
 impl Around {
-    /// Finds the servers, and goes on finding them for as long as the process lives.
+    /// Looks around, and goes on doing so for as long as the process lives.
     pub(super) async fn open(bus: &Bus) -> Self {
         let servers = Servers::default();
         servers.ask(bus).await;
@@ -68,20 +93,27 @@ impl Around {
                 again.ask(&bus).await;
             }
         });
-        Self { servers, looked: None, took: Duration::ZERO }
+        let host = Host(Arc::new(Mutex::new(Surroundings::look(Path::new("/")))));
+        tokio::spawn(host.clone().follow());
+        let connected = Connected::open();
+        Self { host, servers, connected, looked: None, took: Duration::ZERO }
     }
 
-    /// What is around now, where what is known is too old.
+    /// What is around now, where what is known is too old: when something is about to take effect,
+    /// whoever logged in before that is not shut out.
     pub(super) fn look(&mut self, acting: bool, operator_ports: &[u16]) -> Option<Surroundings> {
-        let old = if acting { ACTING } else { IDLE };
+        let old = if acting { Duration::ZERO } else { IDLE };
         let old = old.max(self.took * SHARE);
         if self.looked.is_some_and(|at| at.elapsed() < old) {
             return None;
         }
         let begun = Instant::now();
-        let mut around = Surroundings::look(Path::new("/"), operator_ports);
+        let mut around = self.host.seen();
         for address in self.servers.all() {
             around.add(address, "a NATS server");
+        }
+        for address in self.connected.to(operator_ports) {
+            around.add(address, "connected to a port of the operators");
         }
         (self.looked, self.took) = (Some(Instant::now()), begun.elapsed());
         Some(around)

@@ -89,6 +89,7 @@ impl Keeper {
             failures.extend(failed);
         }
         self.counts.failures += failures.len() as u64;
+        self.amiss |= !failures.is_empty();
         failures
     }
 

@@ -1,23 +1,14 @@
 //! Messages to the kernel's nf_tables, and its answers.
 //!
-//! Numbers are those of `linux/netlink.h`, `linux/netfilter/nfnetlink.h` and
-//! `linux/netfilter/nf_tables.h`.
+//! Numbers are those of `linux/netfilter/nfnetlink.h` and `linux/netfilter/nf_tables.h`.
 
 use super::elements::{self, Element, Found, NESTED, Put, Set, attribute, attributes};
-use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
+use crate::kernel::{
+    self, ACK, DONE, DUMP, ERROR, INTERRUPTED, Link, REQUEST, code, overwrite, refused, said,
+};
+use netlink_sys::protocols::NETLINK_NETFILTER;
 
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
-const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x400;
-/// The kernel's answer was not of one moment.
-const INTERRUPTED: u16 = 0x10;
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-
-/// The kernel fills its answers as far as the reader has room: 32 KiB is all that it makes use of.
-/// Each goes through the set from its beginning, so few and large ones matter.
-const ANSWER_BYTES: usize = 64 << 10;
 
 const NF_TABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
@@ -95,77 +86,30 @@ fn text(buffer: &mut Vec<u8>, kind: u16, text: &str) {
     });
 }
 
-/// Appends a message.
+/// Appends a message with its family and resource.
 fn message(
     buffer: &mut Vec<u8>,
-    (kind, flags, seq): (u16, u16, u32),
+    head: (u16, u16, u32),
     (family, resource): (u8, u16),
     fill: impl FnOnce(&mut Vec<u8>),
 ) {
-    let start = buffer.len();
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&kind.to_ne_bytes());
-    buffer.extend_from_slice(&flags.to_ne_bytes());
-    buffer.extend_from_slice(&seq.to_ne_bytes());
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&[family, 0]);
-    buffer.extend_from_slice(&resource.to_be_bytes());
-    fill(buffer);
-    let length = u32::try_from(buffer.len() - start).unwrap_or(u32::MAX);
-    overwrite(buffer, start, &length.to_ne_bytes());
-}
-
-fn overwrite(buffer: &mut [u8], at: usize, bytes: &[u8]) {
-    for (place, byte) in buffer.iter_mut().skip(at).zip(bytes) {
-        *place = *byte;
-    }
-}
-
-/// A message of the kernel's.
-struct Said<'a> {
-    kind: u16,
-    flags: u16,
-    seq: u32,
-    body: &'a [u8],
-}
-
-fn said(mut bytes: &[u8]) -> impl Iterator<Item = Said<'_>> {
-    std::iter::from_fn(move || {
-        let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-        let half = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-        let length = usize::try_from(number(0)?).ok()?;
-        let body = bytes.get(16..length)?;
-        let one = Said { kind: half(4)?, flags: half(6)?, seq: number(8)?, body };
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(one)
-    })
-}
-
-/// The error of an answer; 0 where all is well.
-fn code(said: &Said<'_>) -> i32 {
-    let code = said.body.get(..4).and_then(|b| b.try_into().ok()).map_or(-1, i32::from_ne_bytes);
-    -code
+    kernel::message(buffer, head, |buffer| {
+        buffer.extend_from_slice(&[family, 0]);
+        buffer.extend_from_slice(&resource.to_be_bytes());
+        fill(buffer);
+    });
 }
 
 /// The connection to nf_tables of this process's network namespace.
-pub(super) struct Netlink {
-    socket: Socket,
-    seq: u32,
-}
+pub(super) struct Netlink(Link);
 
 impl Netlink {
     pub(super) fn open() -> std::io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
-        socket.bind_auto()?;
-        // The answer to a request lies there when the request has been taken.
-        socket.set_non_blocking(true)?;
-        // An error does not repeat the request.
-        socket.set_cap_ack(true)?;
-        Ok(Self { socket, seq: 1 })
+        Link::open(NETLINK_NETFILTER).map(Self)
     }
 
     pub(super) fn batch(&mut self) -> Batch {
-        let mut batch = Batch { buffer: Vec::new(), seq: self.seq, last: None };
+        let mut batch = Batch { buffer: Vec::new(), seq: self.0.seq, last: None };
         batch.message(BATCH_BEGIN, REQUEST, |_| {});
         batch.last = None;
         batch
@@ -179,11 +123,11 @@ impl Netlink {
         overwrite(&mut batch.buffer, last + 6, &flags.to_ne_bytes());
         let awaited = batch.seq.wrapping_sub(1);
         batch.message(BATCH_END, REQUEST, |_| {});
-        let first = std::mem::replace(&mut self.seq, batch.seq);
-        self.send(&batch.buffer)?;
+        let first = std::mem::replace(&mut self.0.seq, batch.seq);
+        self.0.send(&batch.buffer)?;
         let mut wrong = None;
         loop {
-            let answer = self.receive()?;
+            let answer = self.0.receive()?;
             for said in said(&answer).filter(|said| said.kind == ERROR) {
                 if code(&said) != 0 {
                     wrong = wrong.or(Some(code(&said)));
@@ -195,28 +139,13 @@ impl Netlink {
         }
     }
 
-    fn send(&mut self, buffer: &[u8]) -> Result<(), String> {
-        // What an interrupted request left is of no use to this one.
-        while self.receive().is_ok() {}
-        let sent = self.socket.send(buffer, 0).map_err(|e| format!("netlink: {e}"))?;
-        if sent == buffer.len() { Ok(()) } else { Err("netlink took a part only".to_owned()) }
-    }
-
-    fn receive(&mut self) -> Result<Vec<u8>, String> {
-        let mut bytes = Vec::with_capacity(ANSWER_BYTES);
-        let got = self.socket.recv(&mut bytes, 0);
-        got.map_err(|e| format!("netlink gave no answer: {e}"))?;
-        Ok(bytes)
-    }
-
     /// A number that every change of any table of this network namespace raises by one.
     pub(super) fn generation(&mut self) -> Result<u32, String> {
-        let seq = self.seq;
-        self.seq = self.seq.wrapping_add(1);
+        let seq = self.0.next();
         let mut buffer = Vec::new();
         message(&mut buffer, (GET_GENERATION, REQUEST, seq), (0, 0), |_| {});
-        self.send(&buffer)?;
-        let answer = self.receive()?;
+        self.0.send(&buffer)?;
+        let answer = self.0.receive()?;
         let told = said(&answer).find(|said| said.seq == seq && said.kind != ERROR);
         let value = told.and_then(|said| {
             let found = attributes(said.body.get(4..)?).find(|(kind, _)| *kind == GENERATION_ID);
@@ -232,14 +161,13 @@ impl Netlink {
         fill: impl Fn(&mut Vec<u8>),
         mut show: impl FnMut(&[u8]),
     ) -> Result<(), Dump> {
-        let seq = self.seq;
-        self.seq = self.seq.wrapping_add(1);
+        let seq = self.0.next();
         let mut buffer = Vec::new();
         message(&mut buffer, (kind, REQUEST | DUMP, seq), (INET, 0), |b| fill(b));
-        self.send(&buffer).map_err(Dump::Failed)?;
+        self.0.send(&buffer).map_err(Dump::Failed)?;
         let mut interrupted = false;
         loop {
-            let answer = self.receive().map_err(Dump::Failed)?;
+            let answer = self.0.receive().map_err(Dump::Failed)?;
             for said in said(&answer).filter(|said| said.seq == seq) {
                 interrupted |= said.flags & INTERRUPTED != 0;
                 match said.kind {
@@ -328,8 +256,4 @@ enum Dump {
 fn flags_at(buffer: &[u8], message: usize) -> u16 {
     let flags = buffer.get(message + 6..message + 8).and_then(|b| b.try_into().ok());
     flags.map_or(0, u16::from_ne_bytes)
-}
-
-fn refused(code: i32) -> String {
-    format!("the kernel refused it: {}", std::io::Error::from_raw_os_error(code))
 }
