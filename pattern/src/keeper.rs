@@ -5,7 +5,7 @@
 
 mod judging;
 
-use crate::{Config, Input, PREFIX, Stored, changes, step};
+use crate::{Config, Input, PREFIX, Stored, changes, life::SAMPLES_MAX, step};
 use judging::Judging;
 use magsentinel_bus_schema::{
     Closure, Id, Limits, Pattern, Stream, Tenant, Timestamp, Token,
@@ -369,7 +369,9 @@ impl<P: Place> Keeper for PatternKeeper<P> {
             flushed.events += more.events;
             flushed.hits += more.hits;
             flushed.alone += more.alone;
-            flushed.samples = more.samples;
+            flushed.samples.extend(more.samples);
+            let surplus = flushed.samples.len().saturating_sub(SAMPLES_MAX);
+            flushed.samples.drain(..surplus);
         }
         self.known.insert(name, Stored { revision, pattern: after });
         self.lay_over();

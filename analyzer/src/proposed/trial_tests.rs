@@ -6,7 +6,7 @@ use crate::{
     testing::{Naming, at, scored, shipped},
 };
 use magsentinel_bus_schema::{Token, Trust};
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, sync::LazyLock, time::Duration};
 
 const BUDGET: Budget =
     Budget { share_max: 0.0005, shadow_events: 10_000, shadow_for: Duration::from_secs(1) };
@@ -29,10 +29,10 @@ fn own() -> Vec<Scored> {
         .collect()
 }
 
-/// Ten thousand findings of ordinary work over a day: of many users, mild, now and then two of them
+/// Two thousand findings of ordinary work over a day: of many users, mild, now and then two of them
 /// near one another.
 fn retained() -> Vec<Scored> {
-    (0..10_000_u32)
+    (0..2_000_u32)
         .map(|n| {
             let (who, name) = (format!("user{}", n % 900), format!("retained {n}"));
             let level = if n % 50 == 0 { Level::Medium } else { Level::Low };
@@ -73,7 +73,8 @@ fn ordered() -> String {
 /// What the gates say of a chain, where some events are explained and some called ordinary.
 fn gates(text: &str, told: impl Fn(&mut Trial)) -> (Proof, Option<(Gate, String)>) {
     let config = Arc::new(Config { shards: 1, ..Config::default() });
-    let ground = Ground::new(shipped(), &config, &Default::default()).unwrap();
+    static BASE: LazyLock<Arc<Book>> = LazyLock::new(shipped);
+    let ground = Ground::new(BASE.clone(), &config, &Default::default()).unwrap();
     let book = match ground.compile(text) {
         Ok(book) => book,
         Err(why) => return (Proof::default(), Some((Gate::Compile, why))),
@@ -102,15 +103,15 @@ fn every_bad_chain_is_stopped_at_its_gate_with_the_reason() {
         ("an installed chain's name", chain("web_attack", &many(2), &[fruit]), Gate::Compile, "name"),
         ("a class that nothing is keyed by", chain("c", &by("resource"), &[fruit]), Gate::Compile,
             "groups by resource"),
-        ("a window that is too long", chain("d", &many(2).replace("1m", "3d"), &[fruit]),
-            Gate::Compile, "reach back 259200 s"),
+        ("a window that is too long", chain("d", &many(2).replace("1m", "1d"), &[fruit]),
+            Gate::Compile, "reach back 86400 s"),
         ("a count beyond what is kept", chain("e", &many(5_000), &[fruit]), Gate::Compile,
             "events_per_key_max"),
         ("an unknown field", chain("f", &many(2), &["colour: red"]), Gate::Compile, "colour"),
         ("more text than a rule may have", chain("g", &many(2), &[&format!("category: {}", "x".repeat(20_000))]),
             Gate::Compile, "rule_bytes_max"),
         ("another category", chain("h", &many(2), &["category: odd_nut"]), Gate::OwnEvents,
-            "none"),
+            "no incident"),
         ("more than there were", chain("i", &many(3), &[fruit]), Gate::OwnEvents, "no incident"),
         ("the other order", chain("j", &ordered(), &["category: odd_juice", fruit]),
             Gate::OwnEvents, "no incident"),
@@ -132,8 +133,7 @@ fn every_bad_chain_is_stopped_at_its_gate_with_the_reason() {
         let (at, why) = stopped.map_or(("none", String::new()), |(g, why)| (g.token(), why));
         let line: String = why.lines().next().unwrap_or_default().chars().take(110).collect();
         writeln!(table, "{name:<34} {at:<11} {line}").unwrap();
-        let none = *want == "none" && why.contains("none of") || why.contains("no incident");
-        if at != gate.token() || !(why.contains(want) || *want == "none" && none) {
+        if at != gate.token() || !why.contains(want) {
             wrong.push(format!("{name}: {at} {why}"));
         }
     }
@@ -151,7 +151,7 @@ fn a_good_chain_and_a_good_threshold_pass_every_gate() {
         let (proof, stopped) = gates(&text, |_| {});
         assert_eq!(stopped, None, "{proof:?}");
         assert_eq!((proof.own_events, proof.hits, proof.false_hits), (4, 1, 0), "{proof:?}");
-        assert!(proof.own_hits >= 2 && proof.events > 10_000 && proof.good_events > 400);
+        assert!(proof.own_hits >= 2 && proof.events > 2_000 && proof.good_events > 400);
         assert_eq!(proof.good_hits, 0);
     }
 }
@@ -169,5 +169,5 @@ fn what_is_explained_does_not_count_and_what_operators_call_ordinary_does() {
         retained.iter().for_each(|event| trial.found_ordinary(*event));
     });
     assert_eq!(stopped.map(|(gate, _)| gate), Some(Gate::Backtest));
-    assert!(proof.false_hits >= 90 && !proof.samples.is_empty(), "{proof:?}");
+    assert!(proof.false_hits >= 18 && !proof.samples.is_empty(), "{proof:?}");
 }
