@@ -411,7 +411,7 @@ fn a_models_choice_of_words_is_proposed_and_what_it_makes_up_is_not() {
         let mut stage = with_model(Span::s(30), move |_, _| Ok(draft.to_string()));
         let out = handle(&mut *stage, &[delivery(&a)], a.last);
         let mut proposed = out.published().iter().filter_map(|p| match &p.subject {
-            Subject::Pattern(_, state) => {
+            Subject::Pattern(user, state) if user.as_str() == "sql-guard" => {
                 assert_eq!(state.as_str(), "proposed");
                 let change: magsentinel_bus_schema::PatternChange =
                     decode(&p.payload, None, Limits::default()).expect("a step");
