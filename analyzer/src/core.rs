@@ -200,10 +200,7 @@ impl Core {
         rmp_serde::to_vec_named(&self.state(beside.map(kept).collect())).ok()
     }
 
-    fn state<'c>(
-        &'c self,
-        beside: Vec<Kept<Saving<'c>, Joins>>,
-    ) -> Snapshot<Saving<'c>, Joins> {
+    fn state<'c>(&'c self, beside: Vec<Kept<Saving<'c>, Joins>>) -> Snapshot<Saving<'c>, Joins> {
         Snapshot {
             v: SNAPSHOT_VERSION,
             book: self.book.digest(),

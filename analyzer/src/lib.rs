@@ -54,7 +54,6 @@ pub use explain::{Account, Explanation, explain};
 pub use suppression::Suppression;
 
 use chain::Book;
-use proposed::Ground;
 use magsentinel_bus_schema::{
     Analyze, Analyzed, Limits, SCHEMA_VERSION, Stream, Subject, Tenant, Token, decode, encode,
     encode_json, subject::keyed_at,
@@ -65,6 +64,7 @@ use magsentinel_runtime::{
     service::{Endpoint, Sharded, Task},
     settings::Span,
 };
+use proposed::Ground;
 use std::{sync::Arc, time::Duration};
 use suppression::live::{Live, PREFIX};
 

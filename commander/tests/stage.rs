@@ -11,8 +11,8 @@ mod order;
 
 use bytes::Bytes;
 use magsentinel_bus_schema::{
-    Analysis, Assessment, Level, Limits, PatternChange, Status, Subject, Tenant, Timestamp, decision::Author,
-    decode, encode,
+    Analysis, Assessment, Level, Limits, PatternChange, Status, Subject, Tenant, Timestamp,
+    decision::Author, decode, encode,
 };
 use magsentinel_commander::{
     Cancel, Config, Desk, Factory, Parts, WriteError, Writer, briefing::Briefing, parts_with,
@@ -225,7 +225,10 @@ fn a_chain_is_proposed_of_an_incident_once() {
     let first = proposed(&handle(&mut *stage, &[delivery(&a)], a.last));
     assert_eq!(first.len(), 1);
     let of = &first[0].of;
-    assert_eq!((of.patrol.as_str(), of.incident, of.events.len()), ("analyzer", Some(a.incident), 4));
+    assert_eq!(
+        (of.patrol.as_str(), of.incident, of.events.len()),
+        ("analyzer", Some(a.incident), 4)
+    );
     assert!(of.seal.is_none() && of.rule.contains("temporal_ordered"), "{}", of.rule);
     let more = Assessment { revision: 9, count: 40, ..assessment() };
     assert_eq!(proposed(&handle(&mut *stage, &[delivery(&more)], a.last)), []);

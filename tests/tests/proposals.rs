@@ -114,7 +114,6 @@ async fn a_chain_lives_through_kills_and_is_told_step_by_step() {
         "patterns.shadow_events=200",
         "patterns.false_positives_max=0.01",
         "patterns.count_every=1s",
-        "analyzer.shards=2",
     ];
     let settings: Vec<&str> = given.into_iter().flat_map(|set| ["--set", set]).collect();
     mesh.start("analyzer", &settings);
@@ -148,7 +147,9 @@ async fn a_chain_lives_through_kills_and_is_told_step_by_step() {
     .await;
     assert_eq!(found(&bus).await, Vec::<String>::new());
     let promotion = ["promote", &id, "--key", &key, "--by", "ann"];
-    assert!(pattern(&mesh, &settings, &promotion).unwrap_err().contains("shadow cannot be promoted"));
+    assert!(
+        pattern(&mesh, &settings, &promotion).unwrap_err().contains("shadow cannot be promoted")
+    );
     kill(&mut mesh, 0, &settings).await;
     let mut from = 2000;
     wait_for("the end of its shadow", async || {

@@ -99,9 +99,9 @@ impl Book {
         if !wrong.is_empty() {
             return Err(wrong.join("; "));
         }
-        let [chain]: [Chain; 1] = found
-            .try_into()
-            .map_err(|all: Vec<Chain>| format!("it must hold one chain, and holds {}", all.len()))?;
+        let [chain]: [Chain; 1] = found.try_into().map_err(|all: Vec<Chain>| {
+            format!("it must hold one chain, and holds {}", all.len())
+        })?;
         let (name, classes) = (&chain.name, self.classes());
         if self.chains().iter().any(|own| own.name == *name) {
             return Err(format!("there is a chain of the name {name} already"));

@@ -69,9 +69,9 @@ fn scored(number: usize, line: Line) -> Scored {
         (Class::Host, line.host),
         (Class::Key, line.key),
     ];
-    let entities = named.into_iter().filter_map(|(class, value)| {
-        Some(Entity { class, value: value?, trust: Trust::Observed })
-    });
+    let entities = named
+        .into_iter()
+        .filter_map(|(class, value)| Some(Entity { class, value: value?, trust: Trust::Observed }));
     Scored {
         v: SCHEMA_VERSION,
         id: Id::derived(&["good scored", &name]),

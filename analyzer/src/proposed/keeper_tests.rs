@@ -8,9 +8,8 @@ use crate::{
     testing::{Naming, at, scored, shipped},
 };
 use magsentinel_bus_schema::{
-    Action, Effect, Judgement, KeyedRef, Level, Message, Mode, SCHEMA_VERSION, Scored, Shard, Status,
-    Stream, Subject, decode, encode,
-    pattern::Gate,
+    Action, Effect, Judgement, KeyedRef, Level, Message, Mode, SCHEMA_VERSION, Scored, Shard,
+    Status, Stream, Subject, decode, encode, pattern::Gate,
 };
 use magsentinel_pattern::{
     Input,
@@ -129,8 +128,7 @@ impl World {
         }
         self.analyzer = analyzer(&self.ground, &self.config);
         let (now, mut out) = (at(self.now), Output::default());
-        let batch =
-            Batch { shard: Some(Shard(0)), deliveries: &self.keyed, now, rebuilding: true };
+        let batch = Batch { shard: Some(Shard(0)), deliveries: &self.keyed, now, rebuilding: true };
         self.analyzer.handle(&batch, &mut out);
         assert!(out.failures().is_empty(), "{:?}", out.failures());
     }
