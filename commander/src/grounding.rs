@@ -188,7 +188,7 @@ pub fn ground(draft: &Draft, grounds: &Grounds<'_>, model: &str) -> Result<Analy
     let chain = sieve.claims("chain", &draft.chain, Role::Account, &playbook.chain)?;
     let reached = &playbook.blast_radius;
     let blast_radius = sieve.claims("blast_radius", &draft.blast_radius, Role::Account, reached)?;
-    let attribution = sieve.claim(check::ATTRIBUTION, &draft.attribution, Role::Summary)?;
+    let attribution = sieve.claim("attribution", &draft.attribution, Role::Summary)?;
     let todo = &playbook.remediation;
     let remediation = sieve.claims("remediation", &draft.remediation, Role::Advice, todo)?;
     let after = &playbook.prevention;

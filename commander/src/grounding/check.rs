@@ -30,8 +30,6 @@ const RUN_ADVICE: usize = 3;
 /// Share of a statement's pairs of words that may be of the evidence: what is split over events
 /// has no longer runs.
 const PAIRS_SHARE: f32 = 0.5;
-/// The part that says who did it.
-pub(super) const ATTRIBUTION: &str = "attribution";
 /// Words in a row of the instructions that no text may give away.
 const RUN_SECRET: usize = 6;
 
@@ -277,27 +275,11 @@ impl<'a> Check<'a> {
         {
             return Err(untrusted(part, word));
         }
-        if part == ATTRIBUTION
-            && let Some(word) = self.unheard(wording, names)
-        {
-            return Err(Refusal::Ungrounded { part, word: shown(word, 60) });
-        }
         match wording.first_unknown(names, known, role == Role::Advice) {
             Some(word) if self.named.has(word) => Err(untrusted(part, word)),
             Some(word) => Err(Refusal::Ungrounded { part, word: shown(word, 60) }),
             None => Ok(()),
         }
-    }
-
-    /// A plain word that is neither language nor told by the mesh. Where it says who did it, a writer
-    /// may have a name from anywhere: then only words that are known to be none are let through.
-    fn unheard<'t>(&self, wording: &Wording<'t>, names: &Names) -> Option<&'t str> {
-        wording.texts().find(|word| {
-            let lower = word.to_lowercase();
-            let plain = lower.chars().count() > 2 && lower.chars().all(char::is_alphabetic);
-            let told = || names.has(word) || self.own.has(word);
-            plain && !told() && !vocabulary::is_language(&lower)
-        })
     }
 
     /// A plain word that only free text holds: where people are pointed at, it may be somebody's name.
