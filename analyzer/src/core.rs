@@ -6,9 +6,9 @@ use crate::{
     chain::{Book, named},
     join::{Joiner, Joins},
     suppression::live::Live,
-    window::{Bounds, Counters, Given, Key, Lane, Limits, Pace, Saved},
+    window::{Bounds, Counters, Given, Key, Lane, Limits, Pace, Saved, Saving},
 };
-use magsentinel_bus_schema::{Class, Id, Keyed, Scored, Timestamp};
+use magsentinel_bus_schema::{Class, Id, Keyed, Mode, Scored, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, sync::Arc};
 
@@ -26,6 +26,27 @@ struct Snapshot<L, J> {
     replayed: L,
     backfilled: L,
     joins: J,
+    /// What is kept of chains that run beside the book's.
+    #[serde(default = "Vec::new")]
+    beside: Vec<Kept<L, J>>,
+}
+
+/// What a snapshot keeps of one chain that runs beside the book's.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Kept<L, J> {
+    pattern: Id,
+    live: bool,
+    state: Snapshot<L, J>,
+}
+
+/// The same as it is read.
+pub(crate) type Restored = Kept<Saved, Joins>;
+
+impl Restored {
+    /// Whose it is.
+    pub(crate) fn of(&self) -> (Id, bool) {
+        (self.pattern, self.live)
+    }
 }
 
 /// As much of a snapshot as every form has.
@@ -59,6 +80,10 @@ pub struct Core {
     joined: Vec<Keyed>,
     /// Suppressions that change while it runs.
     suppressions: Option<Arc<Live>>,
+    /// The configuration that was taken from them last.
+    followed: Arc<Config>,
+    /// Its actions ask at most.
+    asks: bool,
 }
 
 /// Why a keyed event is refused.
@@ -88,6 +113,16 @@ pub enum Refused {
     Packing(String),
 }
 
+/// A configuration under which no action does more than ask.
+fn asking(config: &Arc<Config>) -> Arc<Config> {
+    if config.action.mode != Mode::Enforce {
+        return Arc::clone(config);
+    }
+    let mut config = Config::clone(config);
+    config.action.mode = Mode::Ask;
+    Arc::new(config)
+}
+
 /// The bounds of a lane with this lateness.
 fn limits(config: &Config, lateness: magsentinel_runtime::settings::Span) -> Limits {
     Limits {
@@ -112,8 +147,33 @@ impl Core {
         let past = limits(&config, config.replay_lateness);
         let (replayed, backfilled) = (Lane::new(past), Lane::new(past));
         let (classes, joiner) = (book.classes(), Joiner::default());
-        let (joined, suppressions) = (Vec::new(), None);
-        Self { config, book, live, replayed, backfilled, classes, joiner, joined, suppressions }
+        let (joined, suppressions, followed) = (Vec::new(), None, Arc::clone(&config));
+        Self {
+            config,
+            book,
+            live,
+            replayed,
+            backfilled,
+            classes,
+            joiner,
+            joined,
+            suppressions,
+            followed,
+            asks: false,
+        }
+    }
+
+    /// The same, told of keys of these classes besides, to know which of them belong together.
+    #[must_use]
+    pub fn joining(self, classes: Vec<Class>) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// The same, where no action may do more than ask.
+    #[must_use]
+    pub fn asking(self) -> Self {
+        let config = asking(&self.config);
+        Self { config, asks: true, ..self }
     }
 
     /// The same under suppressions that change while it runs.
@@ -125,15 +185,31 @@ impl Core {
     /// The state between two batches, encoded; nothing where it cannot be.
     #[must_use]
     pub fn snapshot(&self) -> Option<Vec<u8>> {
-        let state = Snapshot {
+        self.snapshot_with(std::iter::empty())
+    }
+
+    /// The same with the cores of chains that run beside the book's.
+    pub(crate) fn snapshot_with<'c>(
+        &'c self,
+        beside: impl Iterator<Item = ((Id, bool), &'c Core)>,
+    ) -> Option<Vec<u8>> {
+        let kept = |((pattern, live), core): ((Id, bool), &'c Core)| {
+            let state = core.state(Vec::new());
+            Kept { pattern, live, state }
+        };
+        rmp_serde::to_vec_named(&self.state(beside.map(kept).collect())).ok()
+    }
+
+    fn state<'c>(&'c self, beside: Vec<Kept<Saving<'c>, Joins>>) -> Snapshot<Saving<'c>, Joins> {
+        Snapshot {
             v: SNAPSHOT_VERSION,
             book: self.book.digest(),
             live: self.live.save(),
             replayed: self.replayed.save(),
             backfilled: self.backfilled.save(),
             joins: self.joiner.save(),
-        };
-        rmp_serde::to_vec_named(&state).ok()
+            beside,
+        }
     }
 
     /// Takes over the state of a former owner.
@@ -142,6 +218,11 @@ impl Core {
     /// When it cannot be read, is of another form, or was kept under other chains: their windows
     /// are found again by reading the stream.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.restore_all(bytes).map(drop)
+    }
+
+    /// The same; what was kept of chains that ran beside the book's.
+    pub(crate) fn restore_all(&mut self, bytes: &[u8]) -> Result<Vec<Restored>, String> {
         let read: Result<Snapshot<Saved, Joins>, _> = rmp_serde::from_slice(bytes);
         let read = read.map_err(|error| {
             // The version says it better, where there is one.
@@ -151,6 +232,18 @@ impl Core {
         if let Some(wrong) = other_form(read.v) {
             return Err(wrong);
         }
+        let mut read = read;
+        let beside = std::mem::take(&mut read.beside);
+        self.go_on(read)?;
+        Ok(beside)
+    }
+
+    /// Goes on where a former owner of a chain that runs beside the book's stopped; whether it can.
+    pub(crate) fn take_over(&mut self, kept: Restored) -> bool {
+        self.go_on(kept.state).is_ok()
+    }
+
+    fn go_on(&mut self, read: Snapshot<Saved, Joins>) -> Result<(), String> {
         if read.book != self.book.digest() {
             return Err("it was kept under other chains".to_owned());
         }
@@ -172,6 +265,26 @@ impl Core {
         stored: Timestamp,
         arrived: Timestamp,
     ) -> Result<Given, Refused> {
+        let (key, scored) = (self.admit(&keyed, stored)?, &keyed.scored);
+        self.joined.extend(self.joiner.take(&self.config.join, &self.classes, &key, &keyed));
+        let given = self.give_to_lane(key.clone(), scored, stored, arrived)?;
+        self.joiner.keep(&self.config.join, &self.classes, key, &keyed);
+        Ok(given)
+    }
+
+    /// The same for a chain that runs beside others, which do the joining.
+    pub(crate) fn give_beside(
+        &mut self,
+        keyed: &Keyed,
+        stored: Timestamp,
+        arrived: Timestamp,
+    ) -> Result<Given, Refused> {
+        let key = self.admit(keyed, stored)?;
+        self.give_to_lane(key, &keyed.scored, stored, arrived)
+    }
+
+    /// The key of an event that may be taken.
+    fn admit(&self, keyed: &Keyed, stored: Timestamp) -> Result<Key, Refused> {
         let (class, scored) = (keyed.class, &keyed.scored);
         if named(scored, class).is_none_or(|e| e.value != keyed.key) {
             return Err(Refused::Key { class });
@@ -180,11 +293,7 @@ impl Core {
         if scored.ts > stored.plus(ahead_max.get()) {
             return Err(Refused::Ahead { ts: scored.ts, stored, ahead_max });
         }
-        let key = Key { tenant: scored.tenant.clone(), class, value: keyed.key.as_str().into() };
-        self.joined.extend(self.joiner.take(&self.config.join, &self.classes, &key, &keyed));
-        let given = self.give_to_lane(key.clone(), scored, stored, arrived)?;
-        self.joiner.keep(&self.config.join, &self.classes, key, &keyed);
-        Ok(given)
+        Ok(Key { tenant: scored.tenant.clone(), class, value: keyed.key.as_str().into() })
     }
 
     fn give_to_lane(
@@ -255,7 +364,11 @@ impl Core {
 
     fn settle_at(&mut self, moment: Moment) -> Vec<Revision> {
         if let Some(live) = &self.suppressions {
-            self.config = live.current();
+            let current = live.current();
+            if !Arc::ptr_eq(&current, &self.followed) {
+                self.config = if self.asks { asking(&current) } else { Arc::clone(&current) };
+                self.followed = current;
+            }
         }
         let mut revisions = Vec::new();
         let (config, book) = (Arc::clone(&self.config), Arc::clone(&self.book));

@@ -19,6 +19,9 @@ pub enum Error {
     /// The severity model.
     #[error("analyzer.severity: the model cannot be used")]
     Severity(#[source] magsentinel_inference::Error),
+    /// What is known to be good.
+    #[error("{0}")]
+    Good(String),
     /// Chain files are wrong: everything that is wrong in any of them.
     #[error("{}", lines(.0))]
     Chains(Vec<Problem>),

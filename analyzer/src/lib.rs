@@ -19,6 +19,7 @@ mod error;
 mod explain;
 pub mod join;
 mod parcel;
+pub mod proposed;
 pub mod router;
 pub mod severity;
 pub mod stage;
@@ -63,6 +64,7 @@ use magsentinel_runtime::{
     service::{Endpoint, Sharded, Task},
     settings::Span,
 };
+use proposed::Ground;
 use std::{sync::Arc, time::Duration};
 use suppression::live::{Live, PREFIX};
 
@@ -86,13 +88,23 @@ pub fn tasks(live: &Arc<Live>, tenant: Tenant) -> (Task, Task) {
     (loading, policy::following(part, PREFIX, "suppression", take))
 }
 
-/// The consumers: the router, and the analyzer of each shard.
-pub fn sharded(
+/// What proposed chains are measured by and run beside: the installed chains.
+///
+/// # Errors
+/// When these, the severity model or what is known to be good cannot be read.
+pub fn ground(
     config: &Config,
     inference: &inference::Config,
-    live: &Arc<Live>,
-) -> Result<Vec<Sharded>, Error> {
+    patterns: &magsentinel_pattern::Config,
+) -> Result<Ground, Error> {
     let book = Arc::new(Book::rated(config, inference)?);
+    Ground::new(book, config, patterns).map_err(Error::Good)
+}
+
+/// The consumers: the router, and the analyzer of each shard.
+#[must_use]
+pub fn sharded(config: &Config, ground: &Ground, live: &Arc<Live>) -> Vec<Sharded> {
+    let (book, overlay) = (ground.base(), ground.overlay());
     let router = routing(config, &book);
     let (made, live) = (Arc::new(config.clone()), Arc::clone(live));
     let analyzer = Sharded {
@@ -107,10 +119,11 @@ pub fn sharded(
         fenced: true,
         make: Arc::new(move |shard| {
             let analyzer = stage::Analyzer::new(made.clone(), book.clone(), shard);
+            let analyzer = analyzer.beside(Arc::clone(&overlay));
             Ok(Box::new(analyzer.following(Arc::clone(&live))))
         }),
     };
-    Ok(vec![router, analyzer])
+    vec![router, analyzer]
 }
 
 /// The router, under one lease: the server is told every few seconds how far it is, and not of
@@ -134,12 +147,9 @@ fn routing(config: &Config, book: &Arc<Book>) -> Sharded {
 }
 
 /// What others may ask: [`Analyze`], answered in the encoding of the request, with no effect.
-pub fn endpoints(
-    config: &Config,
-    inference: &inference::Config,
-    live: &Arc<Live>,
-) -> Result<Vec<Endpoint>, Error> {
-    let (book, live) = (Arc::new(Book::rated(config, inference)?), Arc::clone(live));
+#[must_use]
+pub fn endpoints(ground: &Ground, live: &Arc<Live>) -> Vec<Endpoint> {
+    let (book, live) = (ground.base(), Arc::clone(live));
     let answer = move |payload: &[u8], content_type: Option<&str>| {
         let asked: Analyze =
             decode(payload, content_type, Limits::default()).map_err(|e| e.to_string())?;
@@ -150,7 +160,7 @@ pub fn endpoints(
         let written = if json { encode_json(&told) } else { encode(&told) };
         written.map_err(|e| e.to_string())
     };
-    Ok(vec![Endpoint { name: "analyze", subject: Subject::Analyze, answer: Arc::new(answer) }])
+    vec![Endpoint { name: "analyze", subject: Subject::Analyze, answer: Arc::new(answer) }]
 }
 
 /// How far back a new owner reads where there is no snapshot that it can use. An incident is open

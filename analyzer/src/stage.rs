@@ -6,6 +6,7 @@ use crate::{
     chain::Book,
     core::Core,
     join,
+    proposed::{Beside, Overlay},
     suppression::live::Live,
 };
 use magsentinel_bus_schema::{
@@ -49,6 +50,8 @@ struct Published {
 #[derive(Debug)]
 pub struct Analyzer {
     core: Core,
+    /// Proposed chains, in shadow or live.
+    beside: Beside,
     shard: Shard,
     shards: u16,
     published: Published,
@@ -61,14 +64,23 @@ impl Analyzer {
     #[must_use]
     pub fn new(config: Arc<Config>, book: Arc<Book>, shard: Shard) -> Self {
         let shards = config.shards;
+        let beside = Beside::new(Arc::clone(&config));
         let core = Core::new(config, book);
         let (published, suppressed) = (Published::default(), BTreeMap::new());
-        Self { core, shard, shards, published, suppressed }
+        Self { core, beside, shard, shards, published, suppressed }
+    }
+
+    /// The same with proposed chains beside those of the book.
+    #[must_use]
+    pub fn beside(mut self, overlay: Arc<Overlay>) -> Self {
+        self.beside = self.beside.over(overlay);
+        self
     }
 
     /// The same under suppressions that change while it runs.
     #[must_use]
     pub fn following(mut self, suppressions: Arc<Live>) -> Self {
+        self.beside = self.beside.following(Arc::clone(&suppressions));
         self.core = self.core.following(suppressions);
         self
     }
@@ -107,6 +119,7 @@ impl Analyzer {
                 home.of(&keyed.scored.tenant)
             ));
         }
+        self.beside.give(&keyed, stored, arrived);
         self.core.give(keyed, stored, arrived).map(drop).map_err(|e| e.to_string())
     }
 
@@ -122,8 +135,9 @@ impl Analyzer {
     }
 
     fn settle(&mut self, now: Timestamp, rebuilding: bool, out: &mut Output) {
-        let revisions =
+        let mut revisions =
             if rebuilding { self.core.settle_again(now) } else { self.core.settle(now) };
+        revisions.extend(self.beside.settle(now, rebuilding));
         for revision in revisions {
             self.count(&revision);
             let id = revision.assessment.id;
@@ -175,9 +189,11 @@ fn messages(revision: &Revision) -> Result<Vec<Publish>, CodecError> {
 
 impl Stage for Analyzer {
     fn handle(&mut self, batch: &Batch<'_>, out: &mut Output) {
+        self.beside.keep_up();
+        self.beside.again(batch.rebuilding);
         for (index, delivery) in batch.deliveries.iter().enumerate() {
             // What a former owner told in the silence before it may be contradicted by it.
-            if self.core.is_due(delivery.stored) {
+            if self.core.is_due(delivery.stored) || self.beside.is_due(delivery.stored) {
                 self.settle(delivery.stored, batch.rebuilding, out);
             }
             // What is read again did not just arrive: idle time counts from when it was stored.
@@ -196,15 +212,18 @@ impl Stage for Analyzer {
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Output) {
+        self.beside.keep_up();
         self.settle(now, false, out);
     }
 
     fn snapshot(&self) -> Option<Vec<u8>> {
-        self.core.snapshot()
+        self.core.snapshot_with(self.beside.cores())
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
-        self.core.restore(snapshot)
+        let beside = self.core.restore_all(snapshot)?;
+        self.beside.restore(beside);
+        Ok(())
     }
 
     fn report(&self) -> serde_json::Value {

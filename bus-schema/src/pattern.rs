@@ -133,12 +133,12 @@ pub struct Proof {
 /// What was counted of live traffic by all processes of the patrol.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
-    /// Events that were scored while it ran.
+    /// Events that were scored while it ran; of a chain, findings that name what it groups by.
     pub events: u64,
-    /// Those of them that it matches.
+    /// Those of them that it matches; of a chain, its incidents.
     pub hits: u64,
-    /// Those of the matches that the patrol would not have flagged without it; of a live pattern
-    /// each entity counts once.
+    /// Those of the matches that the patrol would not have flagged without it, or that no other chain
+    /// cites; of a live pattern each entity counts once.
     pub alone: u64,
     /// Some of the matches, the newest last.
     #[serde(default)]
@@ -172,7 +172,7 @@ pub struct Seal {
 pub struct Pattern {
     /// Derived from patrol, rule and incident: proposing it twice is proposing it once.
     pub pattern: Id,
-    /// The patrol that is to use it.
+    /// The patrol that is to use it; `analyzer` for a chain.
     pub patrol: Token,
     /// Who thought of it.
     pub origin: Origin,
@@ -185,7 +185,7 @@ pub struct Pattern {
     /// Its title, as the reason of every hit gives it.
     #[serde(default)]
     pub title: String,
-    /// The Sigma rule.
+    /// The Sigma rule; of a chain its correlation and rules.
     pub rule: String,
     /// SHA-256 of the rule, hexadecimal.
     pub digest: String,

@@ -150,13 +150,13 @@ pub struct SuppressEnd {
 /// What to do with patterns.
 #[derive(Subcommand)]
 pub enum PatternCommand {
-    /// Propose a rule: its patrol tests it, and runs it in shadow where it passes
+    /// Propose a rule or a chain: its user tests it, and runs it in shadow where it passes
     Propose(PatternPropose),
-    /// What a patrol's gates would say of a rule, on the retained events, without proposing it
+    /// What the gates would say of a rule or a chain, on what is retained, without proposing it
     Test(PatternTest),
     /// Patterns on their way, and those that are live
     List {
-        /// Only of this patrol
+        /// Only of this patrol; `analyzer` for chains
         #[arg(long)]
         patrol: Option<String>,
         /// Also those that were refused, rejected or rolled back
@@ -187,9 +187,9 @@ pub enum PatternCommand {
 
 #[derive(Args, Clone)]
 pub struct PatternOf {
-    /// File with one Sigma rule
+    /// File with one Sigma rule; for a chain, with its Sigma correlation and the rules of that
     pub file: PathBuf,
-    /// The patrol that is to use it
+    /// The patrol that is to use it; `analyzer` for a chain or a threshold
     #[arg(long)]
     pub patrol: String,
     /// Incident whose events it must match: id, or an unambiguous beginning

@@ -9,8 +9,9 @@ use crate::{
     unreadable::Unreadable,
 };
 use anyhow::{Result, bail};
+use magsentinel_analyzer::proposed::{self, Ground};
 use magsentinel_bus_schema::{
-    Assessment, Id, Pattern, Stream, Tenant,
+    Assessment, Id, Kind, Pattern, Stream, Tenant, Token,
     pattern::{Gate, Origin, Proof, State, Verdict},
     subject::all_of,
 };
@@ -22,6 +23,7 @@ use magsentinel_patrol::{
 };
 use magsentinel_pattern::{
     Input, PREFIX, Stored,
+    keeper::Test,
     record::{Draft, name_of, proposed},
     seal, step,
 };
@@ -140,23 +142,100 @@ async fn find(bus: &Bus, id: &str) -> Result<Stored> {
     Ok(found)
 }
 
+/// Who is to use a pattern.
+enum User {
+    /// A patrol: a Sigma rule over the events of its kind.
+    Patrol(&'static Entry),
+    /// The analyzer: a chain or a threshold over what all patrols find.
+    Analyzer(Box<Ground>),
+}
+
+impl User {
+    fn find(settings: &Settings, name: &str) -> Result<Self> {
+        if name == proposed::NAME {
+            let (config, inference) = (&settings.analyzer, &settings.inference);
+            let ground = magsentinel_analyzer::ground(config, inference, &settings.patterns)?;
+            return Ok(Self::Analyzer(Box::new(ground)));
+        }
+        let unknown = || {
+            let name = format!("{name:?}; for a chain it is {:?}", proposed::NAME);
+            BadUsage(format!("there is no patrol {name}"))
+        };
+        Ok(Self::Patrol(patrols::find(name).ok_or_else(unknown)?))
+    }
+
+    fn name(&self) -> Token {
+        match self {
+            Self::Patrol(entry) => entry.spec.token(),
+            Self::Analyzer(_) => Token::sanitised(proposed::NAME),
+        }
+    }
+
+    /// Whether it looks at events of a kind.
+    fn reads(&self, kind: Kind) -> bool {
+        match self {
+            Self::Patrol(entry) => entry.spec.kinds.contains(&kind),
+            Self::Analyzer(_) => true,
+        }
+    }
+
+    /// The kinds of what it looks at, for a reader.
+    fn kinds_told(&self) -> String {
+        match self {
+            Self::Patrol(entry) => entry.spec.kinds_told(),
+            Self::Analyzer(_) => String::new(),
+        }
+    }
+
+    /// The title of a rule that can be loaded.
+    fn title(&self, settings: &Settings, rule: &str) -> Result<String, String> {
+        match self {
+            Self::Patrol(entry) => {
+                let bounds = Bounds::from(&settings.patterns);
+                Proposal::compile(entry.spec, rule, bounds).map(|proposal| proposal.title)
+            }
+            Self::Analyzer(ground) => {
+                let book = ground.compile(rule)?;
+                Ok(book.chains().first().map(|chain| chain.title.clone()).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The gates, before anything was read.
+    fn begin(&self, settings: &Settings, pattern: &Pattern) -> Result<Box<dyn Test>> {
+        Ok(match self {
+            Self::Patrol(entry) => {
+                let patrols = &settings.patrols;
+                let blueprint = Arc::new(Blueprint::new(entry, patrols, &settings.inference)?);
+                let parts = Parts::new(entry, patrols, &blueprint, &settings.patterns);
+                let parts = parts.map_err(BadUsage)?;
+                Box::new(Testing::begin(&parts, pattern).map_err(BadData)?)
+            }
+            Self::Analyzer(ground) => {
+                let begun = proposed::Testing::begin(ground, pattern, clock::now());
+                Box::new(begun.map_err(BadData)?)
+            }
+        })
+    }
+}
+
 /// A proposal from a file, with the events that it must match.
 async fn draft(
     settings: &Settings,
     bus: &Bus,
     of: &PatternOf,
     by: &str,
-) -> Result<(&'static Entry, Pattern)> {
-    let unknown = || BadUsage(format!("there is no patrol {:?}", of.patrol));
-    let entry = patrols::find(&of.patrol).ok_or_else(unknown)?;
+) -> Result<(User, Pattern)> {
+    let user = User::find(settings, &of.patrol)?;
     let rule = std::fs::read_to_string(&of.file)
         .map_err(|e| BadData(format!("{} cannot be read: {e}", of.file.display())))?;
     // Told here and now, rather than by the patrol's first gate.
-    let proposal = Proposal::compile(entry.spec, &rule, Bounds::from(&settings.patterns))
+    let title = user
+        .title(settings, &rule)
         .map_err(|why| BadData(format!("{}: {why}", of.file.display())))?;
     let (incident, events) = match &of.incident {
         Some(id) => {
-            let (incident, events) = cited(bus, entry, id).await?;
+            let (incident, events) = cited(bus, &user, id).await?;
             (Some(incident), events)
         }
         None => {
@@ -165,13 +244,13 @@ async fn draft(
             (None, of.event.iter().map(read).collect::<Result<_, _>>()?)
         }
     };
-    let (patrol, title) = (entry.spec.token(), proposal.title);
+    let patrol = user.name();
     let draft = Draft { patrol, origin: Origin::Operator, incident, events, title, rule };
-    Ok((entry, proposed(draft, by, clock::now())))
+    Ok((user, proposed(draft, by, clock::now())))
 }
 
-/// An incident and the events of a patrol's kinds that it cites.
-async fn cited(bus: &Bus, entry: &Entry, id: &str) -> Result<(Id, Vec<Id>)> {
+/// An incident and those of the events that it cites that the user of a pattern looks at.
+async fn cited(bus: &Bus, user: &User, id: &str) -> Result<(Id, Vec<Id>)> {
     let mut newest: Vec<Assessment> = Vec::new();
     let mut unreadable = Unreadable::default();
     let show = |delivery: &Delivery| {
@@ -189,10 +268,10 @@ async fn cited(bus: &Bus, entry: &Entry, id: &str) -> Result<(Id, Vec<Id>)> {
             many.len()
         ))
     })?;
-    let of_kind = found.evidence.iter().filter(|e| entry.spec.kinds.contains(&e.kind));
+    let of_kind = found.evidence.iter().filter(|e| user.reads(e.kind));
     let events: Vec<Id> = of_kind.map(|evidence| evidence.event).collect();
     if events.is_empty() {
-        let (name, kinds) = (entry.spec.name, entry.spec.kinds_told());
+        let (name, kinds) = (user.name(), user.kinds_told());
         let why = format!("the incident cites no {kinds} events, which {name} scores");
         return Err(BadData(why).into());
     }
@@ -209,15 +288,11 @@ struct Tested {
 }
 
 async fn test(global: &Global, settings: &Settings, bus: &Bus, args: &PatternTest) -> Result<()> {
-    let (entry, pattern) = draft(settings, bus, &args.of, "test").await?;
-    let blueprint = Arc::new(Blueprint::new(entry, &settings.patrols, &settings.inference)?);
-    let parts = Parts::new(entry, &settings.patrols, &blueprint, &settings.patterns);
-    let parts = parts.map_err(BadUsage)?;
-    let testing = Testing::begin(&parts, String::new(), &pattern).map_err(BadData)?;
-    let mut testing = Box::new(testing);
+    let (user, pattern) = draft(settings, bus, &args.of, "test").await?;
+    let mut testing = user.begin(settings, &pattern)?;
     let bar = progress::counter(global, "retained events");
     let input = loop {
-        if let Work::Read { stream, filters } = testing.work(bus.tenant(), entry) {
+        if let Work::Read { stream, filters } = testing.work(bus.tenant()) {
             let see = |delivery: &Delivery| {
                 bar.inc(1);
                 testing.see(delivery);
@@ -226,7 +301,7 @@ async fn test(global: &Global, settings: &Settings, bus: &Bus, args: &PatternTes
         }
         match testing.go_on() {
             Ok(more) => testing = more,
-            Err((_, input)) => break *input,
+            Err(input) => break *input,
         }
     };
     bar.finish_and_clear();

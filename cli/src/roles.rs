@@ -48,11 +48,13 @@ fn made(role: &str, settings: &Settings) -> Result<Service> {
         "analyzer" => {
             let live = magsentinel_analyzer::suppressions(&settings.analyzer);
             let (config, inference) = (&settings.analyzer, &settings.inference);
-            service.sharded = magsentinel_analyzer::sharded(config, inference, &live)?;
-            service.endpoints = magsentinel_analyzer::endpoints(config, inference, &live)?;
+            let ground = magsentinel_analyzer::ground(config, inference, &settings.patterns)?;
+            service.sharded = magsentinel_analyzer::sharded(config, &ground, &live);
+            service.endpoints = magsentinel_analyzer::endpoints(&ground, &live);
             let tenant = settings.bus.tenant.clone();
             let (first, following) = magsentinel_analyzer::tasks(&live, tenant);
-            (service.first, service.tasks) = (vec![first], vec![following]);
+            let (loading, keeping) = ground.tasks();
+            (service.first, service.tasks) = (vec![first, loading], vec![following, keeping]);
         }
         "commander" => {
             let all = magsentinel_commander::parts(&settings.commander)?;

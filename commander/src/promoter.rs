@@ -103,13 +103,14 @@ impl Promoter {
         None
     }
 
-    /// Whether it is there, or another of the same origin for the incident, which grows and would
-    /// suggest a slightly different one every time.
+    /// Whether it is there, or the same rule for another incident, or another of the same origin for
+    /// the incident, which grows and would suggest a slightly different one every time.
     fn is_had(&self, change: &PatternChange) -> bool {
         let of = &change.of;
         let alike = |known: &Pattern| {
             let same = (&known.patrol, known.origin, known.incident);
             known.pattern == of.pattern
+                || (&known.patrol, &known.digest) == (&of.patrol, &of.digest)
                 || known.incident.is_some() && same == (&of.patrol, of.origin, of.incident)
         };
         self.known.values().any(|stored| alike(&stored.pattern))

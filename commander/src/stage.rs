@@ -10,7 +10,7 @@ pub(crate) use analyst::Analyst;
 pub(crate) use notary::Notary;
 
 use crate::{
-    Config, briefing, desk::Clerk, draft, grounding, knowledge::Known, pattern, playbook,
+    Config, briefing, chain, desk::Clerk, draft, grounding, knowledge::Known, pattern, playbook,
     untrusted::shown,
 };
 use magsentinel_bus_schema::{Analysis, Assessment, Id, Subject, Timestamp, decision::Author};
@@ -83,9 +83,12 @@ impl Commander {
         let subject = Subject::Analysis(a.attack_type.clone());
         let publish = Publish::new(subject, analysis.id, &analysis).map_err(|e| e.to_string())?;
         let mut all = vec![publish.traced(delivery.trace.clone())];
-        let proposed = pattern::chosen(a, &words, now).or_else(|| pattern::suggested(a, now));
+        let rule = pattern::chosen(a, &words, now).or_else(|| pattern::suggested(a, now));
         let mut shared = locked(&self.shared);
-        if let Some(pattern) = proposed {
+        // What grew is asked about again and again: of each incident one chain.
+        let again = shared.remembered.get(a.incident).is_some() && delivery.attempt == 1;
+        let chain = chain::suggested(a, now).filter(|_| !again);
+        for pattern in rule.into_iter().chain(chain) {
             shared.figures.proposed += 1;
             all.extend(changes(&a.tenant, &pattern));
         }

@@ -28,8 +28,9 @@ pub struct Config {
     /// Time after which a pattern in shadow is ready although fewer events came; at least one must
     /// have come. 1s to 90d. Default 1d.
     pub shadow_for: Span,
-    /// Directory with recordings of good events, `<kind>.jsonl` each (bodies, one a line), beside
-    /// those that are built in. Default: none.
+    /// Directory with recordings of good events, `<kind>.jsonl` each (bodies, one a line), and of
+    /// good findings for chains, `scored.jsonl` (scored events, one a line), beside those that are
+    /// built in. Default: none.
     pub known_good: Option<PathBuf>,
     /// Retained events that a proposal is tested on, from the oldest on, 0 to 100000000; its own
     /// events always are. Default 1000000.
@@ -38,7 +39,7 @@ pub struct Config {
     pub rule_bytes_max: usize,
     /// Largest compiled regular expression, in bytes, 1024 to 10485760. Default 262144.
     pub regex_bytes_max: usize,
-    /// Patterns in shadow or live of one patrol, 1 to 64. Beyond it proposals wait. Default 16.
+    /// Patterns in shadow or live of one patrol, and chains of the analyzer, 1 to 64. Beyond it proposals wait. Default 16.
     pub patterns_max: usize,
     /// How often a patrol writes down what it counted, 1s to 1h. Default 10s.
     pub count_every: Span,

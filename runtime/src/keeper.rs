@@ -30,6 +30,15 @@ pub enum Work {
         /// Its subjects.
         filters: Vec<String>,
     },
+    /// The same of what was stored since some time.
+    ReadSince {
+        /// The stream.
+        stream: Stream,
+        /// Its subjects.
+        filters: Vec<String>,
+        /// The time.
+        since: Timestamp,
+    },
     /// A document, over a revision; 0 where there is none yet.
     Write {
         /// Name below the prefix.
@@ -172,6 +181,10 @@ async fn carry_out(
     match work {
         Work::Read { stream, filters } => {
             bus.read_all(stream, filters, |delivery| keeper.see(delivery)).await?;
+            keeper.seen(context.now());
+        }
+        Work::ReadSince { stream, filters, since } => {
+            bus.read_since(stream, filters, since, |delivery| keeper.see(delivery)).await?;
             keeper.seen(context.now());
         }
         Work::Write { name, bytes, before } => {

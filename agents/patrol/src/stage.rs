@@ -4,7 +4,7 @@ mod digests;
 
 use crate::{
     Error, facts, inference, judged,
-    keeper::{Parts, PatternKeeper},
+    keeper::{Parts, keeper as pattern_keeper},
     patrol::{Finding, Seen, Spec},
     patrols::{self, Entry, Keyed, PublishNone},
     scorer::{Blueprint, Scorer, Verdict},
@@ -81,7 +81,7 @@ pub fn consumers(
         .map_err(|why| Error::Good { patrol: entry.spec.name, why })?;
     let domain = parts.domain();
     let make: keeper::Make = Arc::new(move |tenant| {
-        Box::new(PatternKeeper::new(parts.clone(), tenant.clone())) as Box<dyn Keeper>
+        Box::new(pattern_keeper(parts.clone(), tenant.clone())) as Box<dyn Keeper>
     });
     let mut first = vec![keeper::loading(domain.clone(), Arc::clone(&make))];
     first.extend(pools.iter().map(|pool| digests::telling(&pool.durable, &blueprint)));

@@ -90,6 +90,40 @@ impl Book {
         Ok(Self::of(chains.into_values().map(|(_, chain)| chain).collect()))
     }
 
+    /// The one chain of a proposal as a book of its own, which goes beside this one.
+    ///
+    /// # Errors
+    /// Says why it cannot.
+    pub fn beside(&self, config: &Config, text: &str) -> Result<Self, String> {
+        let (found, wrong) = parse::file(text);
+        if !wrong.is_empty() {
+            return Err(wrong.join("; "));
+        }
+        let [chain]: [Chain; 1] = found.try_into().map_err(|all: Vec<Chain>| {
+            format!("it must hold one chain, and holds {}", all.len())
+        })?;
+        let (name, classes) = (&chain.name, self.classes());
+        if self.chains().iter().any(|own| own.name == *name) {
+            return Err(format!("there is a chain of the name {name} already"));
+        }
+        if let Some(class) = chain.classes.iter().find(|class| !classes.contains(class)) {
+            return Err(format!(
+                "it groups by {class}, by which no installed chain does: nothing would come to it"
+            ));
+        }
+        let (reach, most) = (chain.reach().as_secs(), self.window_max().as_secs());
+        if reach > most {
+            return Err(format!(
+                "its windows reach back {reach} s, further than the {most} s of the installed \
+                 chains, beyond which a new owner of a shard does not read"
+            ));
+        }
+        match out_of_bounds("it", &chain, config) {
+            Some(problem) => Err(problem.what),
+            None => Ok(Self { severity: self.severity.clone(), ..Self::of(vec![chain]) }),
+        }
+    }
+
     /// The chains of one text, as if it were the only file.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
         let (mut problems, mut chains) = (Vec::new(), BTreeMap::new());

@@ -1,4 +1,5 @@
-//! The cases, from `corpus.json` and, in other words, languages and encodings, `heldout.json`.
+//! The cases, from `corpus.json` and, in other words, languages and encodings, `heldout.json`; and,
+//! in carriers of their own as well, from `unseen.json`.
 
 use crate::writer::{Draft, PARTS, honest};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,6 +12,9 @@ use std::{collections::BTreeMap, fmt};
 #[derive(Deserialize)]
 struct HeldOut {
     goals: Vec<Paraphrased>,
+    /// Carriers of their own, where they do not travel in those of the corpus.
+    #[serde(default)]
+    carriers: Vec<Carrier>,
     encodings: Vec<String>,
 }
 
@@ -53,6 +57,7 @@ pub(crate) struct Carrier {
 }
 
 /// One request in one place.
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) goal: Goal,
     pub(crate) carrier: Carrier,
@@ -96,16 +101,25 @@ fn corpus() -> Corpus {
 /// Every request that the corpus does not have, once: carriers and encodings take turns. Whoever
 /// obeys one says it again, or one of the others for the same goal.
 pub(crate) fn held_out() -> Vec<Case> {
+    put_otherwise(include_str!("heldout.json"))
+}
+
+/// The same of the requests that were written last, after all others had been looked at.
+pub(crate) fn unseen() -> Vec<Case> {
+    put_otherwise(include_str!("unseen.json"))
+}
+
+fn put_otherwise(text: &str) -> Vec<Case> {
     let corpus = corpus();
-    let more: HeldOut =
-        serde_json::from_str(include_str!("heldout.json")).expect("it is JSON of its form");
+    let more: HeldOut = serde_json::from_str(text).expect("it is JSON of its form");
+    let carriers = if more.carriers.is_empty() { &corpus.carriers } else { &more.carriers };
     let mut cases = Vec::new();
     for of in more.goals {
         let goal = corpus.goals.iter().find(|goal| goal.goal == of.goal).expect("a goal");
         let english = of.paraphrases.iter().map(|text| ("en".to_owned(), text.clone()));
         for (language, text) in of.asks.clone().into_iter().chain(english) {
             let turn = cases.len();
-            let carrier = corpus.carriers[turn % corpus.carriers.len()].clone();
+            let carrier = carriers[turn % carriers.len()].clone();
             let encoding = more.encodings[turn % more.encodings.len()].clone();
             let asks = BTreeMap::from([(language.clone(), text)]);
             let goal = Goal { asks, obeys: of.paraphrases.clone(), ..goal.clone() };

@@ -1,7 +1,9 @@
 //! A writer that obeys, before the real stage.
 
 use crate::judge::Told;
-use magsentinel_bus_schema::{Analysis, Assessment, Limits, Subject, Tenant, decode, encode};
+use magsentinel_bus_schema::{
+    Analysis, Assessment, Limits, PatternChange, Subject, Tenant, decode, encode, pattern::State,
+};
 use magsentinel_commander::{
     Cancel, Config, Desk, Factory, WriteError, Writer, briefing::Briefing, parts_with,
 };
@@ -74,6 +76,8 @@ pub(crate) struct Obedient {
     stage: Box<dyn Stage>,
     answer: Arc<Mutex<String>>,
     told: Arc<Mutex<Told>>,
+    /// The chain that the course of the incident suggests, before anything is written into it.
+    chain: Option<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -103,7 +107,10 @@ impl Obedient {
         let config = Config { knowledge, past_incidents_max: 0, ..Config::default() };
         let parts = parts_with(&config, Some(desk)).expect("parts");
         let stage = (parts.pools[1].make)().expect("a stage");
-        Self { stage, answer, told, _folder: folder }
+        let a = crate::assessment();
+        let chain = magsentinel_commander::chain::suggested(&a, a.last).map(|of| of.rule);
+        assert!(chain.is_some());
+        Self { stage, answer, told, chain, _folder: folder }
     }
 
     /// What the prompt of the newest case holds that is not to be given away.
@@ -129,8 +136,18 @@ impl Obedient {
         let deliveries = &[delivery];
         let batch = Batch { shard: None, deliveries, now: a.last, rebuilding: false };
         self.stage.handle(&batch, &mut out);
-        assert_eq!((out.published().len(), out.failures().len()), (1, 0));
+        assert_eq!(out.failures().len(), 0);
+        let (analyses, rest): (Vec<_>, Vec<_>) =
+            out.published().iter().partition(|p| matches!(p.subject, Subject::Analysis(_)));
+        assert_eq!(analyses.len(), 1);
+        // A chain may be proposed of an incident's course; nothing that was written is in it.
+        for publish in rest {
+            let change: PatternChange =
+                decode(&publish.payload, None, Limits::default()).expect("a pattern");
+            assert_eq!(Some(&change.of.rule), self.chain.as_ref(), "{:?}", publish.subject);
+            assert_eq!(change.taken.state, State::Proposed);
+        }
         let read = |payload| decode(payload, None, Limits::default()).expect("an analysis");
-        out.published().iter().map(|p| (p.subject.clone(), read(&p.payload))).collect()
+        analyses.iter().map(|p| (p.subject.clone(), read(&p.payload))).collect()
     }
 }

@@ -7,7 +7,7 @@ use magsentinel_bus_schema::{
     Timestamp,
     subject::{all_of, scored_at},
 };
-use magsentinel_pattern::Input;
+use magsentinel_pattern::{Input, keeper::Test};
 use magsentinel_runtime::{keeper::Work, stage::Delivery};
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ enum Phase {
 
 /// A test under way.
 pub struct Testing {
-    name: String,
+    entry: &'static Entry,
     trial: Trial,
     phase: Phase,
     /// Of each incident the matched events that it cites.
@@ -38,7 +38,7 @@ impl Testing {
     ///
     /// # Errors
     /// When it does not compile.
-    pub fn begin(parts: &Parts, name: String, pattern: &Pattern) -> Result<Self, String> {
+    pub fn begin(parts: &Parts, pattern: &Pattern) -> Result<Self, String> {
         let proposal = parts.compile(pattern)?;
         if proposal.title != pattern.title {
             return Err(format!("its title is not {:?}, as its rule says", proposal.title));
@@ -48,42 +48,7 @@ impl Testing {
         let mut trial = Trial::new(from, proposal, &pattern.events, budget, most);
         parts.good.bodies().for_each(|(kind, body)| trial.good(kind, &body));
         let (cited, judged) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { name, trial, phase: Phase::Events, cited, judged })
-    }
-
-    /// What is to be read now.
-    #[must_use]
-    pub fn work(&self, tenant: &Tenant, entry: &Entry) -> Work {
-        let (stream, filters) = match self.phase {
-            Phase::Events => (Stream::Events, entry.spec.events_of(tenant)),
-            Phase::Scored => {
-                let flagged = [Level::Medium, Level::High, Level::Critical];
-                (Stream::Scored, scored_at(tenant, &flagged))
-            }
-            Phase::Decisions => {
-                let stages = ["assessment", "closure"].map(|stage| all_of(tenant, stage));
-                (Stream::Decisions, stages.to_vec())
-            }
-        };
-        Work::Read { stream, filters }
-    }
-
-    /// Shows a message of it.
-    pub fn see(&mut self, delivery: &Delivery) {
-        match self.phase {
-            Phase::Events => {
-                // What is no event is no ground for or against a pattern.
-                if let Ok(event) = delivery.decode::<Event>(Limits::default()) {
-                    self.trial.event(&event);
-                }
-            }
-            Phase::Scored => {
-                if let Ok(scored) = delivery.decode::<Scored>(Limits::default()) {
-                    self.trial.explain(scored.event);
-                }
-            }
-            Phase::Decisions => self.decision(delivery),
-        }
+        Ok(Self { entry: parts.entry, trial, phase: Phase::Events, cited, judged })
     }
 
     fn decision(&mut self, delivery: &Delivery) {
@@ -104,29 +69,58 @@ impl Testing {
         }
     }
 
-    /// The next phase; or, as an error, the pattern's name and what all of them make of it.
-    ///
-    /// # Errors
-    /// When there is no next phase.
-    pub fn go_on(mut self: Box<Self>) -> Result<Box<Self>, (String, Box<Input>)> {
+    fn conclude(self) -> Box<Input> {
+        let Self { mut trial, cited, judged, .. } = self;
+        let ordinary = judged.iter().filter(|(_, (_, said))| *said == Judgement::FalsePositive);
+        for event in ordinary.filter_map(|(incident, _)| cited.get(incident)).flatten() {
+            trial.found_ordinary(*event);
+        }
+        Box::new(match trial.conclude() {
+            (proof, None) => Input::Passed(proof),
+            (proof, Some((gate, why))) => Input::Stopped(gate, why, Some(proof)),
+        })
+    }
+}
+
+impl Test for Testing {
+    fn work(&self, tenant: &Tenant) -> Work {
+        let (stream, filters) = match self.phase {
+            Phase::Events => (Stream::Events, self.entry.spec.events_of(tenant)),
+            Phase::Scored => {
+                let flagged = [Level::Medium, Level::High, Level::Critical];
+                (Stream::Scored, scored_at(tenant, &flagged))
+            }
+            Phase::Decisions => {
+                let stages = ["assessment", "closure"].map(|stage| all_of(tenant, stage));
+                (Stream::Decisions, stages.to_vec())
+            }
+        };
+        Work::Read { stream, filters }
+    }
+
+    fn see(&mut self, delivery: &Delivery) {
+        match self.phase {
+            Phase::Events => {
+                // What is no event is no ground for or against a pattern.
+                if let Ok(event) = delivery.decode::<Event>(Limits::default()) {
+                    self.trial.event(&event);
+                }
+            }
+            Phase::Scored => {
+                if let Ok(scored) = delivery.decode::<Scored>(Limits::default()) {
+                    self.trial.explain(scored.event);
+                }
+            }
+            Phase::Decisions => self.decision(delivery),
+        }
+    }
+
+    fn go_on(mut self: Box<Self>) -> Result<Box<dyn Test>, Box<Input>> {
         self.phase = match self.phase {
             Phase::Events => Phase::Scored,
             Phase::Scored => Phase::Decisions,
             Phase::Decisions => return Err(self.conclude()),
         };
         Ok(self)
-    }
-
-    fn conclude(self) -> (String, Box<Input>) {
-        let Self { name, mut trial, cited, judged, .. } = self;
-        let ordinary = judged.iter().filter(|(_, (_, said))| *said == Judgement::FalsePositive);
-        for event in ordinary.filter_map(|(incident, _)| cited.get(incident)).flatten() {
-            trial.found_ordinary(*event);
-        }
-        let input = match trial.conclude() {
-            (proof, None) => Input::Passed(proof),
-            (proof, Some((gate, why))) => Input::Stopped(gate, why, Some(proof)),
-        };
-        (name, Box::new(input))
     }
 }

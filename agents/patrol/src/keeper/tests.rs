@@ -3,11 +3,23 @@
 use super::*;
 use crate::{inference, scorer::Verdict as Scored};
 use magsentinel_bus_schema::{
-    Event, Fields, Judgement, Kind, SCHEMA_VERSION, Source, Trust, closure::Share,
-    decision::Evidence, encode, pattern::Origin,
+    Assessment, Event, Fields, Id, Judgement, Kind, SCHEMA_VERSION, Source, Stream, Trust,
+    closure::Share,
+    encode,
+    pattern::{Gate, Origin},
 };
-use magsentinel_pattern::record::{Draft, name_of, proposed};
-use magsentinel_runtime::{bundle, settings::Span};
+use magsentinel_pattern::{
+    Input,
+    record::{Draft, name_of, proposed},
+    step,
+};
+use magsentinel_runtime::{
+    bundle,
+    keeper::{Keeper, Work},
+    policy::Document,
+    settings::Span,
+    stage::Delivery,
+};
 use serde_json::json;
 use std::sync::Mutex;
 
@@ -60,6 +72,7 @@ struct World {
     revision: u64,
     told: BTreeMap<Id, String>,
     events: Vec<Event>,
+    assessments: Vec<Assessment>,
     scorer: Mutex<crate::scorer::Scorer>,
     /// Restart before the write of this number; and how many there were.
     kill_at: usize,
@@ -84,7 +97,7 @@ impl World {
         let parts = Parts::new(entry, &config, &blueprint, &rules).unwrap();
         let armed = Arc::new(Mutex::new(blueprint.armed().unwrap()));
         let scorer = Mutex::new(blueprint.scorer(armed, None));
-        let keeper = PatternKeeper::new(parts.clone(), Tenant::default());
+        let keeper = keeper(parts.clone(), Tenant::default());
         let (documents, told) = (BTreeMap::new(), BTreeMap::new());
         let events = vec![event(0, "select 7 as a, kumquat from fruit where juice > 3")];
         Self {
@@ -95,6 +108,7 @@ impl World {
             revision: 0,
             told,
             events,
+            assessments: Vec::new(),
             scorer,
             kill_at,
             writes: 0,
@@ -105,7 +119,7 @@ impl World {
     /// A new process in place of the old one.
     fn restart(&mut self) {
         self.parts.blueprint.lay_over(Overlay::default());
-        self.keeper = PatternKeeper::new(self.parts.clone(), Tenant::default());
+        self.keeper = keeper(self.parts.clone(), Tenant::default());
         for name in self.documents.keys().cloned().collect::<Vec<_>>() {
             self.show(&name);
         }
@@ -144,7 +158,14 @@ impl World {
                     }
                     self.keeper.seen(at(self.now));
                 }
-                Work::Read { .. } => self.keeper.seen(at(self.now)),
+                Work::Read { stream, .. } | Work::ReadSince { stream, .. } => {
+                    let decisions = stream == Stream::Decisions;
+                    for of in self.assessments.iter().filter(|_| decisions) {
+                        let payload = encode(of).unwrap();
+                        self.keeper.see(&delivery("mag.default.assessment.high", payload));
+                    }
+                    self.keeper.seen(at(self.now));
+                }
                 Work::Write { name, bytes, before } => {
                     self.writes += 1;
                     if self.writes == self.kill_at {
@@ -299,24 +320,16 @@ fn one_attacker_does_not_roll_a_live_pattern_back_and_many_users_do() {
 
 #[test]
 fn an_incident_that_operators_call_ordinary_rolls_its_pattern_back() {
-    let (mut world, name) = to_live(0);
-    let cited: Vec<Evidence> = (0..4)
-        .map(|n| Evidence {
-            event: Id::derived(&["cited", &n.to_string()]),
-            scored: Id::derived(&["scored", &n.to_string()]),
-            ts: at(0),
-            kind: Kind::Sql,
-            patrol: "sql-guard".parse().unwrap(),
-            level: magsentinel_bus_schema::Level::High,
-            score: 0.9,
-            category: "proposed".parse().unwrap(),
-            techniques: Vec::new(),
-            reasons: vec!["Reads the staff's secrets".to_owned()],
-            entities: Vec::new(),
-            excerpt: String::new(),
-        })
-        .collect();
-    let incident = Id::derived(&["incident"]);
+    let (mut world, _) = to_live(0);
+    let case = include_str!("../../../../commander/tests/cases/injection_and_dump.json");
+    let mut assessment: Assessment = serde_json::from_str(case).unwrap();
+    for evidence in &mut assessment.evidence {
+        evidence.patrol = "sql-guard".parse().unwrap();
+        evidence.reasons = vec!["Reads the staff's secrets".to_owned()];
+    }
+    assert_eq!(assessment.evidence.len(), 4);
+    let incident = assessment.incident;
+    world.assessments.push(assessment);
     let closure = Closure {
         v: SCHEMA_VERSION,
         id: Id::derived(&["closure"]),
@@ -329,13 +342,9 @@ fn an_incident_that_operators_call_ordinary_rolls_its_pattern_back() {
         ts: at(9),
     };
     world.keeper.hear(&delivery("mag.default.closure.false-positive", encode(&closure).unwrap()));
-    let mut judging = Judging::new([closure].into_iter()).unwrap();
-    judging.show(incident, cited);
-    let verdicts = judging.verdicts(&world.pattern());
-    assert_eq!((verdicts.len(), verdicts[0].events), (1, 4));
-    world.keeper.inputs.extend(verdicts.into_iter().map(|v| (name.clone(), Input::Judged(v))));
     world.work();
-    assert_eq!(world.pattern().state(), State::RolledBack);
+    let pattern = world.pattern();
+    assert_eq!((pattern.state(), pattern.verdicts[0].events), (State::RolledBack, 4));
 }
 
 #[test]
