@@ -13,7 +13,7 @@ pub use streams::{QueueLimits, StreamConfig, StreamLimits};
 
 use async_nats::jetstream;
 use magsentinel_bus_schema::{CodecError, Limits, Stream, Tenant};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// What can go wrong on the bus.
@@ -100,6 +100,8 @@ pub struct Bus {
     tenant: Tenant,
     limits: Limits,
     streams: Arc<StreamConfig>,
+    /// How long a server that does not answer is asked again at the start.
+    startup: Duration,
     servers: Arc<[String]>,
     connected: watch::Receiver<()>,
 }

@@ -24,6 +24,9 @@ const TECHNIQUES: &[Row] = &[
     ("T1030", "Data Transfer Size Limits", "exfiltration", "Count over time",
      "Add up what an account sends over days, not only in one transfer, so that small \
       portions are seen too."),
+    ("T1029", "Scheduled Transfer", "exfiltration", "Control what leaves",
+     "Let hosts send outside only what they must, and look at transfers that come at the same \
+      time of day, or when nobody works."),
     ("T1041", "Exfiltration Over C2 Channel", "exfiltration", "Control what leaves",
      "Let servers open connections only to destinations that they need, and inspect what \
       goes elsewhere."),
@@ -45,6 +48,9 @@ const TECHNIQUES: &[Row] = &[
     ("T1071", "Application Layer Protocol", "command and control", "Control what leaves",
      "Send outgoing web and name traffic through a proxy that knows allowed destinations, \
       and look at what calls home regularly."),
+    ("T1071.004", "Application Layer Protocol: DNS", "command and control", "Resolve names yourself",
+     "Let names be resolved only by resolvers of your own, and refuse there those that carry \
+      data in long host parts."),
     ("T1074", "Data Staged", "collection", "Watch for gathering",
      "Alert on large archives and copies in places where data does not belong."),
     ("T1078", "Valid Accounts", "initial access", "Guard accounts",
@@ -152,6 +158,12 @@ const TECHNIQUES: &[Row] = &[
     ("T1568", "Dynamic Resolution", "command and control", "Watch names",
      "Resolve names only by resolvers of your own, and block names that are new or look made \
       by a machine."),
+    ("T1568.002", "Dynamic Resolution: Domain Generation Algorithms", "command and control", "Watch names",
+     "Refuse names that were registered yesterday, and look at hosts that ask for many names \
+      that do not exist."),
+    ("T1572", "Protocol Tunneling", "command and control", "Control what leaves",
+     "Let no protocol out but through a proxy that reads it, and look at long names and \
+      lasting connections to one address."),
     ("T1595", "Active Scanning", "reconnaissance", "Show little",
      "Close what need not be reached from outside, and tell strangers no versions."),
     ("T1595.001", "Active Scanning: Scanning IP Blocks", "reconnaissance", "Show little",

@@ -273,6 +273,7 @@ pub async fn connect(config: &BusConfig, name: &str) -> Result<Bus, Error> {
         tenant: config.tenant.clone(),
         limits: Limits { bytes_max: config.message_bytes_max },
         streams: Arc::new(config.streams.clone()),
+        startup: config.startup.get(),
         servers: servers.iter().map(|s| format!("{}:{}", s.host(), s.port())).collect(),
         connected,
     })

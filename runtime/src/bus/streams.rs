@@ -2,11 +2,15 @@
 
 use super::{Bus, Error};
 use crate::settings::Span;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{
+    context::CreateStreamErrorKind as Kind,
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
 use magsentinel_bus_schema::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Bounds of one stream.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
@@ -194,10 +198,7 @@ impl Bus {
     pub async fn ensure_streams(&self) -> Result<(), Error> {
         for &stream in Stream::ALL {
             if self.streams.manage {
-                let config = self.config_of(stream);
-                let name = config.name.clone();
-                let made = self.js.create_or_update_stream(config).await;
-                made.map_err(|e| Error::Stream { name, why: with_remedy(e.to_string()) })?;
+                self.make(self.config_of(stream)).await?;
             } else {
                 let found = self.stream(stream).await?;
                 let wanted = self.config_of(stream);
@@ -213,6 +214,24 @@ impl Bus {
             }
         }
         Ok(())
+    }
+}
+
+impl Bus {
+    /// Makes or changes a stream. A server that is too busy to answer, or whose cluster has no leader
+    /// yet, is asked again as long as one that cannot be reached.
+    async fn make(&self, config: Config) -> Result<(), Error> {
+        let deadline = Instant::now() + self.startup;
+        loop {
+            let Err(error) = self.js.create_or_update_stream(&config).await else { return Ok(()) };
+            let later = matches!(error.kind(), Kind::TimedOut | Kind::JetStreamUnavailable);
+            if !later || Instant::now() >= deadline {
+                let why = with_remedy(error.to_string());
+                return Err(Error::Stream { name: config.name, why });
+            }
+            tracing::warn!(stream = config.name, %error, "the server does not answer yet");
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 }
 
