@@ -223,7 +223,9 @@ impl Bus {
     async fn make(&self, config: Config) -> Result<(), Error> {
         let deadline = Instant::now() + self.startup;
         loop {
-            let Err(error) = self.js.create_or_update_stream(&config).await else { return Ok(()) };
+            let Err(error) = self.js.create_or_update_stream(config.clone()).await else {
+                return Ok(());
+            };
             let later = matches!(error.kind(), Kind::TimedOut | Kind::JetStreamUnavailable);
             if !later || Instant::now() >= deadline {
                 let why = with_remedy(error.to_string());
