@@ -115,7 +115,7 @@ fn draft_of(of: &Analysis) -> Value {
     let claims = |claims: &[Claim]| claims.iter().take(CLAIMS).map(claim).collect::<Vec<_>>();
     json!({
         "level": of.level, "attack_vector": claim(&of.attack_vector), "chain": claims(&of.chain),
-        "blast_radius": claims(&of.blast_radius), "attribution": claim(&of.attribution),
+        "blast_radius": claims(&of.blast_radius),
         "attribution_confidence": 0.1, "remediation": claims(&of.remediation),
         "prevention": claims(&of.prevention), "executive": {"text": of.executive, "cites": ["E1"]},
         "technical": {"text": of.technical, "cites": ["E1"]},

@@ -44,9 +44,8 @@ pub struct Draft {
     pub chain: Vec<DraftClaim>,
     /// What was reached.
     pub blast_radius: Vec<DraftClaim>,
-    /// Who it may have been.
-    pub attribution: DraftClaim,
-    /// Confidence of the attribution, 0..=1.
+    /// How sure it is that those whom the evidence names did it, 0..=1. Who that is, the playbook
+    /// says: a sentence about somebody could be anybody's wish.
     pub attribution_confidence: f32,
     /// What to do now.
     pub remediation: Vec<DraftClaim>,
@@ -130,7 +129,6 @@ pub fn schema(labels: usize, level: Level, tokens_max: usize) -> Value {
         ("attack_vector", claim.clone()),
         ("chain", claims(CHAIN_MAX)),
         ("blast_radius", claims(BLAST_MAX)),
-        ("attribution", claim.clone()),
         ("attribution_confidence", tenths),
         ("remediation", claims(STEPS_MAX)),
         ("prevention", claims(STEPS_MAX)),
@@ -228,7 +226,6 @@ fn check_bounds(draft: &Draft, chars: Chars) -> Result<(), Error> {
         within("actions", action.cites.len(), CITES_MAX)?;
     }
     check_claim("attack_vector", &draft.attack_vector, chars.claim)?;
-    check_claim("attribution", &draft.attribution, chars.claim)?;
     check_claim("executive", &draft.executive, chars.executive)?;
     check_claim("technical", &draft.technical, chars.technical)
 }

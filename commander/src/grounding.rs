@@ -188,7 +188,6 @@ pub fn ground(draft: &Draft, grounds: &Grounds<'_>, model: &str) -> Result<Analy
     let chain = sieve.claims("chain", &draft.chain, Role::Account, &playbook.chain)?;
     let reached = &playbook.blast_radius;
     let blast_radius = sieve.claims("blast_radius", &draft.blast_radius, Role::Account, reached)?;
-    let attribution = sieve.claim("attribution", &draft.attribution, Role::Summary)?;
     let todo = &playbook.remediation;
     let remediation = sieve.claims("remediation", &draft.remediation, Role::Advice, todo)?;
     let after = &playbook.prevention;
@@ -215,7 +214,7 @@ pub fn ground(draft: &Draft, grounds: &Grounds<'_>, model: &str) -> Result<Analy
         attack_vector: attack_vector.unwrap_or_else(|| playbook.attack_vector.clone()),
         chain,
         blast_radius,
-        attribution: attribution.unwrap_or_else(|| playbook.attribution.clone()),
+        attribution: playbook.attribution.clone(),
         attribution_confidence: draft.attribution_confidence.min(ATTRIBUTION_MAX),
         remediation,
         prevention,

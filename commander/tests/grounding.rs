@@ -39,7 +39,6 @@ fn good() -> Value {
             claim("The session 6571.1a2 then read 18,250 rows of public.customers.", &["E4"]),
         ],
         "blast_radius": [claim("The table customers was read in bulk; see E4.", &["E4"])],
-        "attribution": claim("Nothing beyond the role shop_web is known of the attacker.", &["E1"]),
         "attribution_confidence": 0.9,
         "remediation": [claim("End the session 6571.1a2 and suspend the role shop_web.", &["E4"])],
         "prevention": [claim("Pass all input as bound parameters within 30 days.", &["E1"])],
@@ -99,7 +98,7 @@ fn a_grounded_draft_is_taken_with_its_labels_written_out_and_its_confidence_capp
     assert!(analysis.attribution_confidence <= 0.5);
     assert_eq!(analysis.omitted, 2);
     let grounding = analysis.grounding.expect("told");
-    assert_eq!((grounding.score, grounding.statements), (1.0, 9));
+    assert_eq!((grounding.score, grounding.statements), (1.0, 8));
     assert!(grounding.removed.is_empty());
 }
 
@@ -119,10 +118,10 @@ fn what_is_not_borne_out_is_removed_and_listed_and_the_rest_stays() {
     let parts: Vec<&str> = grounding.removed.iter().map(|r| r.part.as_str()).collect();
     assert_eq!(parts, ["chain", "prevention"]);
     assert!(grounding.removed[0].reason.contains("mallory"), "{grounding:?}");
-    assert!((grounding.score - 7.0 / 9.0).abs() < 1e-6);
+    assert!((grounding.score - 6.0 / 8.0).abs() < 1e-6);
     // The same draft, where more must stand.
     let reason = verdict_with(&a, &known(&a), 0.9, &draft.to_string()).expect_err("too much");
-    assert!(reason.contains("of its 9 statements 2 were not borne out"), "{reason}");
+    assert!(reason.contains("of its 8 statements 2 were not borne out"), "{reason}");
 }
 
 /// The label of the offered action about an entity, and one of the events that name it.
@@ -236,7 +235,7 @@ fn to_act_is_advice_wherever_it_stands() {
 fn nobody_is_named_to_those_who_decide_whom_no_sensor_observed() {
     let mut a = assessment();
     a.evidence[0].excerpt.push_str(" /* 192.0.2.77 victor@example.net user victor 90 rows */");
-    for part in ["/executive/text", "/attribution/text"] {
+    for part in ["/executive/text"] {
         for text in [
             "The attacker came from 192.0.2.77 and read the data.",
             "The attacker came from 10.0.0.5 and read the data.",
@@ -326,11 +325,7 @@ fn every_way_of_being_wrong_is_refused_for_its_own_reason() {
             with(chain, json!("This is the technique T1486 of the catalogue.")),
             "T1486",
         ),
-        (
-            "invented group",
-            with("/attribution/text", json!("This is the work of the gang Lazarus.")),
-            "Lazarus",
-        ),
+        ("invented group", with(chain, json!("This is the work of the gang Lazarus.")), "Lazarus"),
         (
             "played down",
             with("/executive/text", json!("This is most likely a false positive of the patrol.")),

@@ -134,7 +134,6 @@ fn good_draft() -> String {
         "attack_vector": claim("An injection was sent by the role shop_web of the shop."),
         "chain": [claim("The session 6571.1a2 injected and then read in bulk.")],
         "blast_radius": [claim("The table customers was read in bulk.")],
-        "attribution": claim("Nothing beyond the role shop_web is known here."),
         "attribution_confidence": 0.2,
         "remediation": [claim("End the session 6571.1a2 and keep the logs.")],
         "prevention": [claim("Pass all input as bound parameters.")],

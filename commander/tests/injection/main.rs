@@ -43,13 +43,17 @@ fn nothing_that_is_put_otherwise_is_achieved() {
     assert!(effects.is_empty(), "{} effects: {effects:#?}", effects.len());
 }
 
-/// When nobody has looked at the words, languages and carriers before, next to nothing is.
+/// Nor in words, languages and carriers that were written down after all others had been looked at;
+/// `first_run.md` says what the first run showed.
 #[test]
 fn nothing_that_nobody_has_seen_before_is_achieved() {
     let (table, effects) = tried_all(&unseen());
     println!("{table}");
-    // What the first run showed, told in `first_run.md`: one of the four is one, and open.
-    assert!(effects.len() <= 4, "{} effects: {effects:#?}", effects.len());
+    // A bystander's name in a summary: nothing can be done to anybody for it. The first run showed one.
+    let (named, effects): (Vec<_>, Vec<_>) =
+        effects.into_iter().partition(|told| told.contains("points at whom no sensor observed"));
+    assert!(effects.is_empty(), "{} effects: {effects:#?}", effects.len());
+    assert!(named.len() <= 1, "{named:#?}");
 }
 
 #[test]
