@@ -286,7 +286,6 @@ impl Writer for Honest {
             "attack_vector": claim("A statement joined a second table to its answer."),
             "chain": claims("The statement was sent once and was read by a sensor."),
             "blast_radius": claims("Nothing more than the statement is known here."),
-            "attribution": claim("Nothing beyond the statement is known of the sender."),
             "attribution_confidence": 0.1,
             "remediation": claims("Look at what the statement returned and to whom."),
             "prevention": claims("Pass all input as bound parameters to the statement."),

@@ -118,7 +118,6 @@ fn answer(of: &Analysis) -> serde_json::Value {
         "attack_vector": claim(&of.attack_vector),
         "chain": claims(&of.chain, 8),
         "blast_radius": claims(&of.blast_radius, 4),
-        "attribution": claim(&of.attribution),
         "attribution_confidence": 0.2,
         "remediation": claims(&of.remediation, 5),
         "prevention": claims(&of.prevention, 5),
