@@ -231,6 +231,8 @@ impl Chaos {
     fn revive(&mut self) {
         for (role, process) in std::mem::take(&mut self.running) {
             if self.mesh.has_ended(process) {
+                let log = self.mesh.log(process);
+                assert!(log.contains("is not available"), "{role} ended by itself: {log}");
                 println!("{role} {process} ended and is started again");
                 self.run(role);
             } else {
