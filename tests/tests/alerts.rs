@@ -44,18 +44,20 @@ async fn an_attack_by_request_and_one_by_login_are_alerted_and_ordinary_ones_are
     logins.push(login(40, "accepted_password", "anne", "192.0.2.11").to_string());
     mesh.ingest("auth", logins.join("\n")).await;
 
+    let wanted = [("login_attack", "203.0.113.8"), ("web_attack", "203.0.113.7")]
+        .map(|(attack, key)| (attack.to_owned(), key.to_owned()));
+    // Others may come before these: of many findings of one address, that they are mixed.
     let mut seen = BTreeSet::new();
     let mut guessed = None;
-    while seen.len() < 2 {
+    while !wanted.iter().all(|pair| seen.contains(pair)) {
         let alert: Alert = next(&mut alerts).await;
         assert_ne!(alert.status, Status::Closed, "{alert:?}");
         assert!(!["192.0.2.10", "192.0.2.11", "anne"].contains(&alert.key.as_str()), "{alert:?}");
+        assert!(wanted.iter().any(|(_, key)| *key == alert.key), "{alert:?}");
         let attack = alert.attack_type.to_string();
-        guessed = (alert.key == "203.0.113.8").then_some(alert.id).or(guessed);
+        guessed = attack.starts_with("login_attack").then_some(alert.id).or(guessed);
         seen.insert((attack.trim_end_matches("_repeated").to_owned(), alert.key));
     }
-    let wanted = [("login_attack", "203.0.113.8"), ("web_attack", "203.0.113.7")];
-    assert_eq!(seen, wanted.map(|(a, k)| (a.to_owned(), k.to_owned())).into());
     explained(&mesh, &guessed.unwrap().to_string());
     tried_again(&mesh);
 }
