@@ -343,12 +343,15 @@ pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) ->
     }
 }
 
-/// Everything that a stream holds for a filter, decoded.
+/// Everything that a stream holds for a filter, decoded. A server that was just struck is asked again.
 pub async fn held<T: Message>(bus: &Bus, stream: Stream, filter: String) -> Vec<T> {
-    let mut found = Vec::new();
-    let show = |d: &Delivery| found.extend(d.decode::<T>(Limits::default()));
-    bus.read_all(stream, vec![filter], show).await.expect("the stream can be read");
-    found
+    wait_for("the stream to be read", async || {
+        let mut found = Vec::new();
+        let show = |d: &Delivery| found.extend(d.decode::<T>(Limits::default()));
+        bus.read_all(stream, vec![filter.clone()], show).await.ok()?;
+        Some(found)
+    })
+    .await
 }
 
 /// The next message of a subscription, at most [`DEADLINE`].
