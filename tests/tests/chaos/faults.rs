@@ -138,6 +138,11 @@ impl Chaos {
     /// How far the wall clock of the next replica of a role is off. Sensors have to tell what comes
     /// from the future, so that theirs is right.
     fn clock_of(&mut self, role: &str) -> i64 {
+        // In the long form alone: what an owner whose clock is ahead has folded, the next one tells by
+        // that clock, minutes late.
+        if std::env::var_os("MAGSENTINEL_CHAOS_EVENTS").is_none() {
+            return 0;
+        }
         match role {
             "sensor" => 0,
             "analyzer" => {

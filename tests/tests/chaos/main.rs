@@ -180,6 +180,9 @@ async fn alerts_agree(bus: &Bus, decided: &[Assessment], begun: Timestamp) {
     }
     println!("{shown} alerts in {} revisions say what was decided", all.len());
     // They are told by the clocks of those who decided.
+    if std::env::var_os("MAGSENTINEL_CHAOS_EVENTS").is_none() {
+        return;
+    }
     let decided = || all.iter().map(|alert| alert.decided);
     assert!(decided().any(|at| at > clock::now()), "nobody's clock is ahead");
     assert!(decided().any(|at| at < begun), "nobody's clock is behind");
