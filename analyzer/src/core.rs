@@ -136,6 +136,7 @@ fn limits(config: &Config, lateness: magsentinel_runtime::settings::Span) -> Lim
             most: config.sources_max,
         },
         tally: Bounds { cited_max: config.evidence_events_max, entities_max: config.affected_max },
+        fold_max: config.update_every.get(),
     }
 }
 

@@ -89,3 +89,27 @@ fn what_was_folded_is_told_when_nothing_more_comes() {
     assert_eq!(shown(1e4, &[]), [(Status::Closed, 5)]);
     assert_eq!(shown(2e4, &[]), []);
 }
+
+#[test]
+fn what_an_owner_whose_clock_is_ahead_has_folded_the_next_one_tells_by_its_own() {
+    let (book, config) = (counting(), Arc::new(Config::default()));
+    let shown = |core: &mut Core, seconds: f64, events: &[Scored]| {
+        for event in events {
+            for keyed in router::route(&book.classes(), event, 1) {
+                core.give(keyed.to_keyed(), at(seconds), at(seconds)).unwrap();
+            }
+        }
+        let told = core.settle(at(seconds));
+        told.iter().map(|r| (r.assessment.status, r.assessment.count)).collect::<Vec<_>>()
+    };
+    let events = flood(3);
+    let mut ahead = Core::new(Arc::clone(&config), book.clone());
+    assert_eq!(shown(&mut ahead, 901.0, &events[..2]), [(Status::Opened, 2)]);
+    assert_eq!(shown(&mut ahead, 902.0, &events[2..]), []);
+    let mut next = Core::new(config, book.clone());
+    next.restore(&ahead.snapshot().unwrap()).unwrap();
+    assert_eq!(shown(&mut next, 2.0, &[]), []);
+    // Asked when it could have been told at the latest, and then by a clock that is right.
+    assert_eq!(shown(&mut next, 12.1, &[]), []);
+    assert_eq!(shown(&mut next, 22.2, &[]), [(Status::Updated, 3)]);
+}

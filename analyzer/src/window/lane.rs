@@ -53,6 +53,8 @@ pub struct Limits {
     pub pace: Pace,
     /// Bounds of what an incident remembers.
     pub tally: Bounds,
+    /// Longest that what is folded waits to be told.
+    pub fold_max: Duration,
 }
 
 /// What a lane counted since it was made.
@@ -105,6 +107,8 @@ pub struct Lane {
     given_up: Vec<(Key, Followed, Clock)>,
     /// Keys with incidents of which something is still to be told, by when.
     to_tell: Agenda,
+    /// It goes on where another was, and has not settled yet.
+    restored: bool,
     sources: Sources,
     arrived: Timestamp,
     counters: Counters,
@@ -128,6 +132,7 @@ impl Lane {
             lane.remind(slot, chains);
             lane.plan(slot, chains);
         }
+        lane.restored = true;
         lane
     }
 
@@ -157,6 +162,7 @@ impl Lane {
             dirty: Vec::new(),
             given_up: Vec::new(),
             to_tell: Agenda::default(),
+            restored: false,
             sources: Sources::new(limits.pace),
             arrived: Timestamp::default(),
             counters: Counters::default(),
@@ -233,6 +239,18 @@ impl Lane {
             {
                 self.dirty.push(slot);
             }
+        }
+    }
+
+    /// Lets nothing wait longer to be told than this: by when was noted by another's clock.
+    fn tell_by(&mut self, latest: Timestamp, chains: &[Chain]) {
+        let waiting = std::iter::from_fn(|| self.to_tell.next(Timestamp::from_micros(i64::MAX)));
+        for slot in waiting.collect::<Vec<_>>() {
+            let Some(place) = self.keys.get_mut(slot) else { continue };
+            place.followed.each_incident(chains, |_, incident| {
+                incident.tell_at = incident.tell_at.map(|at| at.min(latest));
+            });
+            self.remind(slot, chains);
         }
     }
 
@@ -399,6 +417,9 @@ impl Lane {
                     of_it(chain, incident, Turn::GivenUp);
                 }
             });
+        }
+        if std::mem::take(&mut self.restored) {
+            self.tell_by(now.plus(self.limits.fold_max), chains);
         }
         self.wake(now);
         let clock = self.pass(now);
