@@ -2,13 +2,13 @@
 
 use super::{Ground, trial::Trial};
 use crate::router;
-use magsentinel_bus_schema::{
-    Assessment, Closure, Id, Judgement, Limits, Pattern, Scored, Stream, Tenant, Timestamp,
-    subject::all_of,
+use magsentinel_bus_schema::{Limits, Pattern, Scored, Stream, Tenant, Timestamp};
+use magsentinel_pattern::{
+    Input,
+    judgements::{Judgements, concluded},
+    keeper::Test,
 };
-use magsentinel_pattern::{Input, keeper::Test};
 use magsentinel_runtime::{keeper::Work, stage::Delivery};
-use std::collections::BTreeMap;
 
 /// What is read now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,10 +23,7 @@ enum Phase {
 pub struct Testing {
     trial: Trial,
     phase: Phase,
-    /// Of each incident the events that it cites and that the proposal found.
-    cited: BTreeMap<Id, Vec<Id>>,
-    /// The newest word on each incident.
-    judged: BTreeMap<Id, (Timestamp, Judgement)>,
+    judgements: Judgements,
 }
 
 impl Testing {
@@ -45,51 +42,24 @@ impl Testing {
         let most = rules.backtest_events_max;
         let mut trial = Trial::new(parts, &pattern.events, rules.budget(), most, now);
         trial.good(ground.good());
-        let (cited, judged) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { trial, phase: Phase::Scored, cited, judged })
-    }
-
-    fn decision(&mut self, delivery: &Delivery) {
-        if let Ok(of) = delivery.decode::<Assessment>(Limits::default()) {
-            let cited = of.evidence.iter().map(|evidence| evidence.event);
-            let cited: Vec<Id> = cited.filter(|id| self.trial.cites(*id)).collect();
-            if of.level.is_flagged() {
-                cited.iter().for_each(|id| self.trial.explain(*id));
-            }
-            if !cited.is_empty() {
-                self.cited.insert(of.incident, cited);
-            }
-        } else if let Ok(of) = delivery.decode::<Closure>(Limits::default()) {
-            let known = self.judged.entry(of.incident).or_insert((of.ts, of.judgement));
-            if of.ts >= known.0 {
-                *known = (of.ts, of.judgement);
-            }
-        }
+        Ok(Self { trial, phase: Phase::Scored, judgements: Judgements::default() })
     }
 
     fn conclude(self) -> Box<Input> {
-        let Self { mut trial, cited, judged, .. } = self;
-        let ordinary = judged.iter().filter(|(_, (_, said))| *said == Judgement::FalsePositive);
-        for event in ordinary.filter_map(|(incident, _)| cited.get(incident)).flatten() {
-            trial.found_ordinary(*event);
-        }
-        Box::new(match trial.conclude() {
-            (proof, None) => Input::Passed(proof),
-            (proof, Some((gate, why))) => Input::Stopped(gate, why, Some(proof)),
-        })
+        let Self { mut trial, judgements, .. } = self;
+        judgements.ordinary().for_each(|event| trial.found_ordinary(event));
+        concluded(trial.conclude())
     }
 }
 
 impl Test for Testing {
     fn work(&self, tenant: &Tenant) -> Work {
-        let (stream, filters) = match self.phase {
-            Phase::Scored => (Stream::Scored, router::filters(tenant)),
-            Phase::Decisions => {
-                let stages = ["assessment", "closure"].map(|stage| all_of(tenant, stage));
-                (Stream::Decisions, stages.to_vec())
+        match self.phase {
+            Phase::Scored => {
+                Work::Read { stream: Stream::Scored, filters: router::filters(tenant) }
             }
-        };
-        Work::Read { stream, filters }
+            Phase::Decisions => Judgements::work(tenant),
+        }
     }
 
     fn see(&mut self, delivery: &Delivery) {
@@ -100,7 +70,10 @@ impl Test for Testing {
                     self.trial.scored(&scored);
                 }
             }
-            Phase::Decisions => self.decision(delivery),
+            Phase::Decisions => {
+                let explained = self.judgements.see(delivery, |id| self.trial.cites(id));
+                explained.into_iter().for_each(|id| self.trial.explain(id));
+            }
         }
     }
 

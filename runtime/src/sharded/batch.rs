@@ -315,12 +315,13 @@ fn outs(
     messages: Vec<Publish>,
 ) -> Outgoing {
     let last = deliveries.last().map_or(0, |delivery| delivery.seq);
-    let of: BTreeMap<usize, u64> = made_from
-        .iter()
-        .filter_map(|(message, delivery)| Some((*message, deliveries.get(*delivery)?.seq)))
-        .collect();
-    let out =
-        |(index, message)| Out { shard, seq: of.get(&index).copied().unwrap_or(last), message };
+    // Both are in the order in which the stage put them out.
+    let mut made_from = made_from.iter().peekable();
+    let out = |(index, message)| {
+        let from = made_from.next_if(|(made, _)| *made == index);
+        let delivery = from.and_then(|(_, delivery)| deliveries.get(*delivery));
+        Out { shard, seq: delivery.map_or(last, |delivery| delivery.seq), message }
+    };
     messages.into_iter().enumerate().map(out).collect()
 }
 

@@ -3,13 +3,14 @@
 use super::Parts;
 use crate::{patrols::Entry, trial::Trial};
 use magsentinel_bus_schema::{
-    Assessment, Closure, Event, Id, Judgement, Level, Limits, Pattern, Scored, Stream, Tenant,
-    Timestamp,
-    subject::{all_of, scored_at},
+    Event, Level, Limits, Pattern, Scored, Stream, Tenant, subject::scored_at,
 };
-use magsentinel_pattern::{Input, keeper::Test};
+use magsentinel_pattern::{
+    Input,
+    judgements::{Judgements, concluded},
+    keeper::Test,
+};
 use magsentinel_runtime::{keeper::Work, stage::Delivery};
-use std::collections::BTreeMap;
 
 /// What is read now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,10 +28,7 @@ pub struct Testing {
     entry: &'static Entry,
     trial: Trial,
     phase: Phase,
-    /// Of each incident the matched events that it cites.
-    cited: BTreeMap<Id, Vec<Id>>,
-    /// The newest word on each incident.
-    judged: BTreeMap<Id, (Timestamp, Judgement)>,
+    judgements: Judgements,
 }
 
 impl Testing {
@@ -47,38 +45,14 @@ impl Testing {
         let from = (parts.entry, &*parts.config);
         let mut trial = Trial::new(from, proposal, &pattern.events, budget, most);
         parts.good.bodies().for_each(|(kind, body)| trial.good(kind, &body));
-        let (cited, judged) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { entry: parts.entry, trial, phase: Phase::Events, cited, judged })
-    }
-
-    fn decision(&mut self, delivery: &Delivery) {
-        if let Ok(of) = delivery.decode::<Assessment>(Limits::default()) {
-            let cited = of.evidence.iter().map(|evidence| evidence.event);
-            let cited: Vec<Id> = cited.filter(|id| self.trial.is_matched(*id)).collect();
-            if of.level.is_flagged() {
-                cited.iter().for_each(|id| self.trial.explain(*id));
-            }
-            if !cited.is_empty() {
-                self.cited.insert(of.incident, cited);
-            }
-        } else if let Ok(of) = delivery.decode::<Closure>(Limits::default()) {
-            let known = self.judged.entry(of.incident).or_insert((of.ts, of.judgement));
-            if of.ts >= known.0 {
-                *known = (of.ts, of.judgement);
-            }
-        }
+        let judgements = Judgements::default();
+        Ok(Self { entry: parts.entry, trial, phase: Phase::Events, judgements })
     }
 
     fn conclude(self) -> Box<Input> {
-        let Self { mut trial, cited, judged, .. } = self;
-        let ordinary = judged.iter().filter(|(_, (_, said))| *said == Judgement::FalsePositive);
-        for event in ordinary.filter_map(|(incident, _)| cited.get(incident)).flatten() {
-            trial.found_ordinary(*event);
-        }
-        Box::new(match trial.conclude() {
-            (proof, None) => Input::Passed(proof),
-            (proof, Some((gate, why))) => Input::Stopped(gate, why, Some(proof)),
-        })
+        let Self { mut trial, judgements, .. } = self;
+        judgements.ordinary().for_each(|event| trial.found_ordinary(event));
+        concluded(trial.conclude())
     }
 }
 
@@ -90,10 +64,7 @@ impl Test for Testing {
                 let flagged = [Level::Medium, Level::High, Level::Critical];
                 (Stream::Scored, scored_at(tenant, &flagged))
             }
-            Phase::Decisions => {
-                let stages = ["assessment", "closure"].map(|stage| all_of(tenant, stage));
-                (Stream::Decisions, stages.to_vec())
-            }
+            Phase::Decisions => return Judgements::work(tenant),
         };
         Work::Read { stream, filters }
     }
@@ -111,7 +82,10 @@ impl Test for Testing {
                     self.trial.explain(scored.event);
                 }
             }
-            Phase::Decisions => self.decision(delivery),
+            Phase::Decisions => {
+                let explained = self.judgements.see(delivery, |id| self.trial.is_matched(id));
+                explained.into_iter().for_each(|id| self.trial.explain(id));
+            }
         }
     }
 
